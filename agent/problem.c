@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/problem.h"
+
+#include "common/alloc.h"
+#include "common/json.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *level_name(enum problem_level level)
+{
+	return level == PROBLEM_ERROR ? "error" : "warning";
+}
+
+void problems_clear(struct problems *p)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		free(p->list[i].where);
+		free(p->list[i].text);
+	}
+	free(p->list);
+	*p = (struct problems){0};
+}
+
+void problems_add(struct problems *p, enum problem_level level, const char *where, const char *fmt,
+		  ...)
+{
+	if (level == PROBLEM_ERROR)
+		p->errors++;
+	else
+		p->warnings++;
+	if (p->count >= PROBLEMS_MAX)
+		return;
+	p->list = xrealloc_array(p->list, p->count + 1, sizeof(*p->list));
+	va_list ap;
+	va_start(ap, fmt);
+	p->list[p->count++] = (struct problem){
+		.level = level, .where = xstrdup(where ? where : ""), .text = xvasprintf(fmt, ap)};
+	va_end(ap);
+}
+
+void problems_print(const struct problems *p, FILE *out)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		const struct problem *one = &p->list[i];
+		fprintf(out, "%s: %s%s%s\n", level_name(one->level), one->where,
+			*one->where ? ": " : "", one->text);
+	}
+	size_t rest = p->errors + p->warnings - p->count;
+	if (rest)
+		fprintf(out, "and %zu more\n", rest);
+}
+
+json_t *problems_to_json(const struct problems *p)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < p->count; i++) {
+		json_t *one = json_object();
+		json_set_str(one, "level", level_name(p->list[i].level));
+		json_set_str(one, "where", p->list[i].where);
+		json_set_str(one, "text", p->list[i].text);
+		json_array_append_new(list, one);
+	}
+	return list;
+}
+
+void problems_harden(struct problems *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		p->list[i].level = PROBLEM_ERROR;
+	p->errors += p->warnings;
+	p->warnings = 0;
+}
+
+int problems_check(const struct problems *p, int code, struct error *err)
+{
+	if (!p->errors)
+		return 0;
+	char text[sizeof(err->text)] = "";
+	size_t len = 0;
+	for (size_t i = 0; i < p->count && len < sizeof(text); i++) {
+		const struct problem *one = &p->list[i];
+		if (one->level != PROBLEM_ERROR)
+			continue;
+		int n = snprintf(text + len, sizeof(text) - len, "%s%s%s%s", len ? "; " : "",
+				 one->where, *one->where ? ": " : "", one->text);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	if (p->errors == 1)
+		return error_set(err, code, "%s", text);
+	return error_set(err, code, "%zu problems: %s", p->errors, text);
+}

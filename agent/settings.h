@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent.yml: one option table for daemon, worker and CLI. Takes every key of the official agent,
+ * with or without the leading colon; those that have no meaning here are accepted with a warning.
+ */
+#pragma once
+
+#include "agent/paths.h"
+#include "common/conf.h"
+
+#include <stdbool.h>
+
+struct settings {
+	char *destination_root; /* prefix of every destination and permission object; NULL: none.
+				   Hooks see SLIPWAY_DESTINATION_ROOT */
+	struct conf_map hook_environment;
+	int64_t max_revisions;      /* kept deployments per group, 5 */
+	bool local_rollback;        /* true; false: the official behaviour */
+	uint64_t orphan_timeout;    /* ms; 10 min */
+	int64_t max_parallel;       /* groups at once, 16 */
+	uint64_t http_read_timeout; /* ms; 80 s */
+	char *proxy_uri;
+	char *endpoint; /* overrides the enrolled one (deploy_control_endpoint) */
+	char *ca_file;
+	bool verbose;
+	uint64_t bundle_max_bytes;   /* of a download; 0: no ceiling */
+	uint64_t archive_max_bytes;  /* of what is unpacked; 0: no ceiling */
+	int64_t archive_max_entries; /* 1,000,000 */
+	bool allow_setid;         /* false: set-id bits and device nodes in a bundle are refused */
+	char *log_dir, *root_dir; /* official keys; NULL: as paths.h says */
+};
+
+/* Defaults, then paths->agent_yml when it is there. */
+int settings_load(struct settings *settings, const struct paths *paths,
+		  struct error *err) MUST_CHECK;
+void settings_clear(struct settings *settings);
+#define auto_settings CLEANUP(settings_clear)
+/* The table, for --help-config and the man page. */
+const struct conf_option *settings_table(size_t *ret_count);

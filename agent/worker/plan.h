@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plan: AppSpec, archive, manifest of the previous install and the live tree give the full list
+ * of operations. Touches nothing. Refusals belong here. The plan is a record stream on disk
+ * (group_fd/"plan"), at most 64 bytes per operation in memory. */
+#pragma once
+
+#include "agent/problem.h"
+#include "agent/worker/spec.h"
+#include "common/error.h"
+
+#include <stdint.h>
+
+enum plan_op {
+	PLAN_MKDIR,
+	PLAN_CREATE,  /* a file that is not there */
+	PLAN_REPLACE, /* other content (or type) under the same name */
+	PLAN_SYMLINK,
+	PLAN_DELETE, /* of the previous install, no longer wanted */
+	PLAN_RMDIR, /* a directory that the previous install made; kept when something else is in it
+		     */
+	PLAN_METADATA, /* owner, group, mode only */
+	PLAN_KEEP,     /* unchanged: not written */
+	PLAN_RETAIN,   /* exists and RETAIN: not ours */
+	PLAN_OP_COUNT
+};
+const char *plan_op_to_string(enum plan_op op); /* "mkdir" "create" "replace" "symlink" "delete"
+						   "rmdir" "metadata" "keep" "retain" */
+
+struct plan_request {
+	int archive_fd;               /* the unpacked revision; -1 with spec NULL */
+	const struct spec *spec;      /* NULL: remove everything that the group installed */
+	const char *destination_root; /* absolute prefix of every destination and object, or NULL */
+	enum spec_file_exists
+		file_exists; /* the deployment's own; the AppSpec's wins; unset is DISALLOW */
+	const char *group_id;
+	int groups_fd; /* host/groups: the manifests of all groups (overlap is refused) */
+	int group_fd;  /* host/groups/ID: "manifest" is read, "plan" written */
+	bool allow_setid;
+};
+
+struct plan_summary {
+	uint64_t ops[PLAN_OP_COUNT];
+	uint64_t bytes; /* that would be staged */
+};
+
+/* Returns 0; ERR_REFUSED with everything that stands in the way in problems (conflicts under
+ * DISALLOW, duplicate targets, type clashes, unknown users and groups, overlap with another group,
+ * too few bytes or inodes, missing sources), or another error. */
+int plan_make(const struct plan_request *request, struct plan_summary *ret,
+	      struct problems *problems, struct error *err) MUST_CHECK;
+
+/* Walk the plan in group_fd, for "slipway plan". path is absolute. */
+typedef int plan_each_fn(enum plan_op op, const char *path, uint64_t bytes, void *arg);
+int plan_each(int group_fd, plan_each_fn *fn, void *arg, struct error *err) MUST_CHECK;

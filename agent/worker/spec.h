@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The AppSpec: what a bundle says about its installation. Rules: reference "appspec". All mistakes
+ * of a file are found in one go, each with line and column. */
+#pragma once
+
+#include "agent/problem.h"
+#include "common/cleanup.h"
+#include "common/error.h"
+#include "common/wire.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SPEC_MAX_BYTES (1024 * 1024)
+
+enum spec_file_exists { SPEC_EXISTS_UNSET, SPEC_DISALLOW, SPEC_OVERWRITE, SPEC_RETAIN };
+const char *spec_file_exists_to_string(enum spec_file_exists b);
+int spec_file_exists_from_string(const char *name,
+				 enum spec_file_exists *ret) MUST_CHECK; /* exact upper case */
+
+struct spec_file {
+	char *source; /* relative to the archive, normalised: no leading '/', no ".", never climbs;
+			 "" is the whole revision */
+	char *destination; /* absolute, normalised; a directory */
+	unsigned line;
+};
+
+struct spec_permission {
+	char *object;            /* absolute, normalised */
+	char *pattern;           /* "**" by default */
+	char **except;           /* NULL-terminated; may be NULL */
+	bool files, directories; /* type; both by default */
+	char *owner, *group;     /* NULL: unchanged */
+	bool has_mode;
+	mode_t mode;
+	unsigned line;
+};
+
+struct spec_hook {
+	char *location;      /* relative to the archive, normalised */
+	char *location_text; /* as written, for script_name */
+	int64_t timeout_s;   /* 3600 by default */
+	char *runas;         /* NULL */
+	bool sudo;           /* accepted with a warning: hooks run as root already, or as runas */
+	unsigned line;
+};
+
+struct spec_event {
+	char *name; /* free text: custom events are allowed */
+	struct spec_hook *hooks;
+	size_t n_hooks;
+	unsigned line;
+};
+
+struct spec {
+	enum spec_file_exists file_exists;
+	struct spec_file *files;
+	size_t n_files;
+	struct spec_permission *permissions;
+	size_t n_permissions;
+	struct spec_event *events;
+	size_t n_events;
+};
+
+/* Parse bytes; name ("appspec.yml") stands in every message. Problems are added to the list: errors
+ * where the agent cannot go on, warnings for keys it does not know or does not act on yet. Returns
+ * 0 when there is no error, else ERR_INPUT (text: problems_check) and *ret is untouched. */
+int spec_parse(const char *name, const char *text, size_t len, struct spec **ret,
+	       struct problems *problems, struct error *err) MUST_CHECK;
+void spec_free(struct spec *spec);
+DEFINE_CLEANUP(struct spec *, spec_free)
+#define auto_spec CLEANUP(spec_free_at)
+
+/* Find and read it in an unpacked revision: wanted (NULL: appspec.yml), else appspec.yaml, else
+ * appspec.yml. -ENOENT names all that were tried. *ret_name (may be NULL): the name that was found,
+ * caller frees. */
+int spec_load(int archive_fd, const char *wanted, struct spec **ret, char **ret_name,
+	      struct problems *problems, struct error *err) MUST_CHECK;
+
+/* What needs the bundle: missing sources and scripts, scripts without shebang or with CRLF, globs,
+ * timeouts over an event's 3600 s, ... (lint; also at deploy the errors among them: missing source,
+ * missing script). */
+void spec_check_archive(const struct spec *spec, const char *name, int archive_fd,
+			struct problems *problems);
+
+const struct spec_event *spec_event(const struct spec *spec,
+				    const char *name); /* NULL when it has none */

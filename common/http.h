@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* HTTP client on libcurl, on the event loop or blocking. All TLS and limit options are here, for
+ * both forms. TLS 1.2+, peer and host name always verified; there is no option to switch that off.
+ */
+#pragma once
+
+#include "common/buf.h"
+#include "common/cleanup.h"
+#include "common/loop.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Who we are and whom we trust; shared by many requests, which also share connections (keep-alive)
+ * and the TLS session cache. */
+struct http_options {
+	const char *ca_file;         /* PEM; NULL: the system's trust store */
+	const char *cert_file;       /* client certificate PEM, NULL: none */
+	const char *key_file;        /* its key */
+	const char *proxy;           /* http://[user:pass@]host:port; NULL: environment */
+	const char *user_agent;      /* NULL: "slipway/VERSION" */
+	bool allow_http;             /* tests only: plain http:// is refused otherwise */
+	uint64_t connect_timeout_ms; /* 0: 15 s */
+};
+
+struct http_client;
+/* loop NULL: only http_perform() may be used. */
+int http_client_new(struct loop *loop, const struct http_options *options, struct http_client **ret,
+		    struct error *err) MUST_CHECK;
+void http_client_free(
+	struct http_client *client); /* pending requests are cancelled without a callback */
+DEFINE_CLEANUP(struct http_client *, http_client_free)
+#define auto_http_client CLEANUP(http_client_free_at)
+/* New certificate or CA files: connections made from now on use them; idle ones are dropped. */
+void http_client_reload(struct http_client *client);
+
+struct http_header {
+	const char *name, *value;
+};
+
+struct http_request {
+	const char *method; /* "GET", "PUT", "POST", "HEAD", "DELETE" */
+	const char *url;
+	const struct http_header *headers;
+	unsigned n_headers;
+	const void *body; /* sent whole when not NULL */
+	size_t body_len;
+	int body_fd; /* > 0: the body is body_size bytes from its offset 0 (streamed), with
+			Content-Length */
+	uint64_t body_size;
+	uint64_t timeout_ms; /* whole request; 0: 80 s. Downloads: low-speed limit instead when
+				sink_fd is set */
+	size_t max_body;     /* ceiling of the answer in memory; 0: 1 MiB */
+	int sink_fd; /* > 0: a 2xx body is written there instead of memory (other bodies stay in
+			memory) */
+	uint64_t sink_max;    /* ceiling of it in bytes; 0: none. Above: ERR_LIMIT */
+	uint64_t sink_offset; /* resume: Range is sent, 206 is appended at this offset, 200 starts
+				 again at 0 */
+	void (*on_progress)(uint64_t done, uint64_t total, void *arg); /* total 0: unknown */
+	void *arg;
+};
+
+struct http_response {
+	int status; /* 0 when there was no answer */
+	int code;   /* 0: an answer came (any status); else ERR_NETWORK, ERR_TRUST, ERR_LIMIT, -EIO
+		       (sink) ... */
+	struct error error; /* filled when code is not 0; TLS errors name the certificate's subject
+			       and dates */
+	struct buf body;
+	uint64_t received; /* bytes written to the sink */
+	size_t n_headers;
+	char **header_names, **header_values; /* names lower-cased */
+	char local_ip[64];
+};
+void http_response_clear(struct http_response *response);
+#define auto_http_response CLEANUP(http_response_clear)
+/* Value of a header by lower-case name, NULL when absent. Borrowed. */
+const char *http_header_get(const struct http_response *response, const char *name);
+
+/* Blocking. Returns 0 when an answer came, whatever its status; else response->code. */
+int http_perform(struct http_client *client, const struct http_request *request,
+		 struct http_response *response, struct error *err) MUST_CHECK;
+
+/* On the loop. done is called once, from the loop, with a response that it may take fields from; it
+ * may free the call or start others. Everything in request is copied but body_fd and sink_fd, which
+ * must stay open. */
+struct http_call;
+typedef void http_done_fn(struct http_call *call, struct http_response *response, void *arg);
+int http_start(struct http_client *client, const struct http_request *request, http_done_fn *done,
+	       void *arg, struct http_call **ret, struct error *err) MUST_CHECK;
+/* No callback will come. */
+void http_cancel(struct http_call *call);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Start a program: descriptors, user, limits, environment given in full; nothing is inherited by
+ * accident. */
+#pragma once
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct proc_spec {
+	const char *path;         /* executable; no PATH search, no shell */
+	const char *const *argv;  /* NULL-terminated; NULL: just path */
+	const char *const *env;   /* NULL-terminated "K=V"; NULL: the caller's own environment */
+	const char *cwd;          /* NULL: stay */
+	int cwd_fd;               /* used when cwd is NULL and this is > 0 */
+	int stdin_fd;             /* -1: /dev/null */
+	int stdout_fd, stderr_fd; /* -1: inherited */
+	const int *fds; /* become descriptors 3, 4, ... of the program; all others are closed */
+	unsigned n_fds;
+	const char *user; /* NULL: stay; else uid, gid and supplementary groups of this account */
+	bool new_session; /* setsid */
+	mode_t umask;     /* 0: 0022 */
+};
+
+/* fork + exec. Returns the pid, or below 0 with the reason, also for what failed between fork and
+ * exec (user, cwd, exec). The child's signal mask and dispositions are the defaults. */
+pid_t proc_start(const struct proc_spec *spec, struct error *err) MUST_CHECK;
+
+/* How a child ended. */
+struct proc_end {
+	bool timed_out;
+	int exit_code; /* -1 when a signal ended it */
+	int signal;    /* 0 when it exited */
+	bool core;
+	double cpu_s; /* user + system of it and its waited-for children, from wait4 */
+	uint64_t max_rss_kib;
+};
+
+/* Wait for pid. timeout_ms 0: without limit. At the limit: SIGTERM, 5 s, SIGKILL to its process
+ * group when group, and everything still in the group is killed too. Uses a pidfd, no signals, no
+ * loop. */
+int proc_wait(pid_t pid, uint64_t timeout_ms, bool group, struct proc_end *ret,
+	      struct error *err) MUST_CHECK;
