@@ -145,7 +145,10 @@ struct wire_enroll {
 	char **tag_keys, **tag_values; /* NULL-terminated, same length; may be NULL */
 	char *group; /* "APP/GROUP" whose tag filters the host wants to match, or NULL */
 };
+/* May a host be called this? ([A-Za-z0-9+=,.@_-]{1,100}) */
+bool wire_is_host_name(const char *name);
 void wire_enroll_clear(struct wire_enroll *e);
+#define auto_wire_enroll CLEANUP(wire_enroll_clear)
 json_t *wire_enroll_to_json(const struct wire_enroll *e);
 int wire_enroll_from_json(const json_t *obj, struct wire_enroll *ret, struct error *err) MUST_CHECK;
 
@@ -157,6 +160,7 @@ struct wire_enrolled {
 	char *region;
 };
 void wire_enrolled_clear(struct wire_enrolled *e);
+#define auto_wire_enrolled CLEANUP(wire_enrolled_clear)
 json_t *wire_enrolled_to_json(const struct wire_enrolled *e);
 int wire_enrolled_from_json(const json_t *obj, struct wire_enrolled *ret,
 			    struct error *err) MUST_CHECK;
