@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTP(S) on the loop: libmicrohttpd in epoll mode, TLS by GnuTLS inside server.c only. Identity is
- * checked in one place before routing: a peer may have no certificate (people with SigV4,
- * enrolment), but a certificate that is presented must be good. */
+/* HTTPS on the loop: libmicrohttpd in epoll mode, TLS by GnuTLS inside server.c only. Who asks is
+ * found out in one place, before routing (auth.h): a peer may have no certificate (people with
+ * SigV4, enrolment), but a certificate that is presented must be good.
+ *
+ * One turn of the loop is one transaction: a handler that wrote leaves the store dirty, and every
+ * answer given since then is kept until the turn's end, when the store is committed once. */
 #pragma once
 
 #include "common/buf.h"
@@ -20,49 +23,99 @@ enum caller_kind { CALLER_NOBODY, CALLER_HOST, CALLER_KEY };
 /* Who is asking. */
 struct caller {
 	enum caller_kind kind;
-	char name[128];  /* host name (certificate CN), or access key id */
-	char serial[65]; /* certificate serial, hex */
+	char name[129];  /* host name (certificate CN), or access key id */
+	char serial[65]; /* certificate serial, hex; "" without certificate */
 	char peer[64];   /* address, for logs */
 };
 
-/* One request. Lives until its answer was sent; a handler that answers later keeps the pointer and
- * hears of the end by on_close. */
+struct request;
+
+/* The connection was closed before an answer was given, or the caller was revoked meanwhile, or the
+ * endpoint stops: drop every pointer to the request, give no answer. */
+typedef void request_close_fn(struct request *request, void *arg);
+
+/* A streamed upload: called for each piece of the body, then once at its end with data NULL. Below
+ * 0 stops the upload: the rest of the body is read and dropped, so an answer must have been given.
+ */
+typedef int request_piece_fn(struct request *request, const char *data, size_t len, void *arg);
+
+/* One request. Lives until its answer was sent or on_close was called. */
 struct request {
 	struct server *server;
 	struct control *control;
 	const char *method; /* "POST" */
 	const char *path;   /* as on the wire, without query */
 	const char *query;  /* raw, "" when none */
+	char id[37];        /* x-amzn-RequestId */
 	struct caller caller;
-	struct buf body; /* whole body, at most the route's ceiling; empty for streamed routes */
-	bool aborted;    /* the peer is gone */
-	void (*on_close)(struct request *request,
-			 void *arg); /* connection closed before an answer: drop every pointer to
-					the request */
-	void *arg;
+	struct buf body; /* whole body, at most the route's ceiling; empty for streamed routes, and
+			    after the handler has returned */
+	request_piece_fn *on_piece; /* set by the handler of a streamed route */
+	request_close_fn *on_close;
+	void *arg;      /* for both */
 	void *internal; /* server.c's */
 };
 
-/* Header by case-insensitive name, NULL when absent; borrowed. */
+/* Header by case-insensitive name, NULL when absent; borrowed until the request ends. */
 const char *request_header(const struct request *request, const char *name);
+/* Call fn for every header. */
+void request_headers(const struct request *request,
+		     void (*fn)(const char *name, const char *value, void *arg), void *arg);
 /* Percent-decoded query parameter, NULL when absent; "" when without value. Borrowed until the
  * request ends. */
 const char *request_query(const struct request *request, const char *name);
 
-/* Answers. Each may be called in the handler or later, exactly once. They leave after the store's
- * commit of this turn of the loop. */
+/* A handler that returns without an answer parks the request with this: the answer comes from a
+ * later turn. Costs no thread and no timer; a peer that goes away is noticed at once. When the
+ * endpoint stops, a parked request is answered 200 {}. on_close may be NULL. */
+void request_park(struct request *request, request_close_fn *on_close, void *arg);
+
+/* Answers. Exactly one is given, in the handler or later; the request must not be touched
+ * afterwards. body is borrowed. */
 void request_reply_json(struct request *request, int status, const json_t *body);
+/* 200 with an empty body, for operations without output. */
+void request_reply_empty(struct request *request);
 void request_reply_text(struct request *request, int status, const char *content_type,
 			const char *body, size_t len);
-/* {"__type": type, "message": ...} with the modelled status (400). */
+/* {"__type": type, "message": ...}. Modelled errors of the management API have status 400. */
 void request_reply_fault(struct request *request, int status, const char *type, const char *fmt,
 			 ...) PRINTF_LIKE(4, 5);
-/* A file, or a part of it, streamed; fd is taken over. headers: NULL-terminated name, value pairs.
- */
+/* size bytes of a file from offset, streamed; fd is taken over. headers: NULL-terminated name,
+ * value pairs, or NULL. */
 void request_reply_fd(struct request *request, int status, int fd, uint64_t offset, uint64_t size,
 		      const char *const headers[]);
-void request_reply_headers(struct request *request, int status, const char *const headers[]);
+/* No body; content_length is what a GET would carry (HEAD), 0 for none. */
+void request_reply_headers(struct request *request, int status, uint64_t content_length,
+			   const char *const headers[]);
+/* A body with own headers. */
+void request_reply_full(struct request *request, int status, const char *const headers[],
+			const char *body, size_t len);
 
-/* A streamed upload: called for each piece of the body, then once at its end with data NULL. Below
- * 0 stops the upload. */
-typedef int request_piece_fn(struct request *request, const char *data, size_t len, void *arg);
+struct server_options {
+	const char *listen; /* "ADDRESS:PORT", "[ADDRESS]:PORT" or ":PORT" (every address) */
+	const char *ca_pem; /* client certificates must chain to it */
+	const char *cert_pem, *key_pem; /* cert_pem: server certificate, then the CA's */
+	unsigned connections_max;
+	uint64_t idle_timeout_ms; /* a connection without a complete request; slow bodies */
+	/* Is there something to commit before an answer may leave; commit it. */
+	bool (*dirty)(void *arg);
+	int (*commit)(void *arg, struct error *err);
+	/* Is a request with this certificate still welcome? Asked for each request, and for parked
+	 * ones by server_recheck(). 0 or below with the reason. */
+	int (*check_host)(void *arg, const struct caller *caller, struct error *err);
+	void *arg;
+};
+
+int server_start(struct loop *loop, struct control *control, const struct server_options *options,
+		 struct server **ret, struct error *err) MUST_CHECK;
+/* "https://127.0.0.1:8443", with the port that was chosen. */
+const char *server_url(const struct server *server);
+/* New connections get this certificate. */
+int server_set_certificate(struct server *server, const char *cert_pem, const char *key_pem,
+			   struct error *err) MUST_CHECK;
+/* Ask check_host about every parked request again; who is refused has his request ended. */
+void server_recheck(struct server *server);
+/* Accept nothing more, answer what is parked, send what is queued for at most wait_ms, then call
+ * done from the loop. */
+void server_stop(struct server *server, uint64_t wait_ms, void (*done)(void *arg), void *arg);
+void server_free(struct server *server);

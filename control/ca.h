@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The endpoint's certificate authority: its keys and certificates live in DIR/ca/ (0700, keys
+ * 0600): ca.pem ca.key, server.pem server.key, signer.pem signer.key. The server's and the signer's
+ * certificate renew themselves. */
+#pragma once
+
+#include "common/cleanup.h"
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CA_LIFE_S (3650 * 86400LL)       /* of the CA's own certificate */
+#define CA_SERVER_LIFE_S (365 * 86400LL) /* of the server's and the signer's */
+
+struct ca;
+
+/* Open DIR/ca, making what is missing. names: further DNS names and addresses of the server's
+ * certificate (NULL-terminated); localhost, 127.0.0.1, ::1 and the host's name are always there.
+ * Never overwrites a CA. ret_made: a new CA was made; may be NULL. */
+int ca_open(int dirfd, const char *const names[], struct ca **ret, bool *ret_made,
+	    struct error *err) MUST_CHECK;
+void ca_free(struct ca *ca);
+DEFINE_CLEANUP(struct ca *, ca_free)
+#define auto_ca CLEANUP(ca_free_at)
+
+/* Renew the server's and the signer's certificate where less than a third of their life is left, or
+ * the names are others. ret_renewed: the server's is new. */
+int ca_renew(struct ca *ca, int64_t now_s, bool *ret_renewed, struct error *err) MUST_CHECK;
+
+const char *ca_pem(const struct ca *ca);
+const char *ca_fingerprint(const struct ca *ca); /* SHA-256 of the DER, 64 hex digits */
+const char *ca_server_pem(const struct ca *ca);  /* the server's certificate, then the CA's */
+const char *ca_server_key(const struct ca *ca);
+
+/* Sign a deployment specification: CMS by the signer's certificate, PEM ("PKCS7"). Caller frees. */
+int ca_sign(struct ca *ca, const void *content, size_t len, char **ret_pem,
+	    struct error *err) MUST_CHECK;
+
+/* A host's certificate for the key of this CSR. Caller frees the strings. ERR_INPUT or ERR_FORMAT
+ * when the CSR is not acceptable. */
+int ca_issue_host(struct ca *ca, const char *csr_pem, const char *name, int64_t now_s,
+		  int64_t life_s, char **ret_pem, char **ret_serial, int64_t *ret_not_after_s,
+		  struct error *err) MUST_CHECK;

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/route.h"
+
+#include "common/json.h"
+#include "common/str.h"
+#include "common/wire.h"
+#include "control/api.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* clang-format off */
+#define OPERATION(name, who, fn) \
+	{ .operation = name, .api = fn, .roles = who, .body_max = ROUTE_JSON_MAX }
+
+/* All 47 operations of CodeDeploy_20141006. NULL: known, not offered by this release. */
+static const struct route management[] = {
+	OPERATION("AddTagsToOnPremisesInstances", ROLE_ADMIN, NULL),
+	OPERATION("BatchGetApplicationRevisions", ROLE_ADMIN, NULL),
+	OPERATION("BatchGetApplications", ROLE_ADMIN, NULL),
+	OPERATION("BatchGetDeploymentGroups", ROLE_ADMIN, NULL),
+	OPERATION("BatchGetDeploymentInstances", ROLE_ADMIN, NULL),
+	OPERATION("BatchGetDeploymentTargets", ROLE_ADMIN, NULL),
+	OPERATION("BatchGetDeployments", ROLE_ADMIN, NULL),
+	OPERATION("BatchGetOnPremisesInstances", ROLE_ADMIN, NULL),
+	OPERATION("ContinueDeployment", ROLE_ADMIN, NULL),
+	OPERATION("CreateApplication", ROLE_ADMIN, NULL),
+	OPERATION("CreateDeployment", ROLE_ADMIN, NULL),
+	OPERATION("CreateDeploymentConfig", ROLE_ADMIN, NULL),
+	OPERATION("CreateDeploymentGroup", ROLE_ADMIN, NULL),
+	OPERATION("DeleteApplication", ROLE_ADMIN, NULL),
+	OPERATION("DeleteDeploymentConfig", ROLE_ADMIN, NULL),
+	OPERATION("DeleteDeploymentGroup", ROLE_ADMIN, NULL),
+	OPERATION("DeleteGitHubAccountToken", ROLE_ADMIN, NULL),
+	OPERATION("DeleteResourcesByExternalId", ROLE_ADMIN, NULL),
+	OPERATION("DeregisterOnPremisesInstance", ROLE_ADMIN, NULL),
+	OPERATION("GetApplication", ROLE_ADMIN, NULL),
+	OPERATION("GetApplicationRevision", ROLE_ADMIN, NULL),
+	OPERATION("GetDeployment", ROLE_ADMIN, NULL),
+	OPERATION("GetDeploymentConfig", ROLE_ADMIN, NULL),
+	OPERATION("GetDeploymentGroup", ROLE_ADMIN, NULL),
+	OPERATION("GetDeploymentInstance", ROLE_ADMIN, NULL),
+	OPERATION("GetDeploymentTarget", ROLE_ADMIN, NULL),
+	OPERATION("GetOnPremisesInstance", ROLE_ADMIN, NULL),
+	OPERATION("ListApplicationRevisions", ROLE_ADMIN, NULL),
+	OPERATION("ListApplications", ROLE_ADMIN, NULL),
+	OPERATION("ListDeploymentConfigs", ROLE_ADMIN, NULL),
+	OPERATION("ListDeploymentGroups", ROLE_ADMIN, NULL),
+	OPERATION("ListDeploymentInstances", ROLE_ADMIN, NULL),
+	OPERATION("ListDeploymentTargets", ROLE_ADMIN, NULL),
+	OPERATION("ListDeployments", ROLE_ADMIN, NULL),
+	OPERATION("ListGitHubAccountTokenNames", ROLE_ADMIN, NULL),
+	OPERATION("ListOnPremisesInstances", ROLE_ADMIN, NULL),
+	OPERATION("ListTagsForResource", ROLE_ADMIN, NULL),
+	OPERATION("PutLifecycleEventHookExecutionStatus", ROLE_ADMIN, NULL),
+	OPERATION("RegisterApplicationRevision", ROLE_ADMIN, NULL),
+	OPERATION("RegisterOnPremisesInstance", ROLE_ADMIN, NULL),
+	OPERATION("RemoveTagsFromOnPremisesInstances", ROLE_ADMIN, NULL),
+	OPERATION("SkipWaitTimeForInstanceTermination", ROLE_ADMIN, NULL),
+	OPERATION("StopDeployment", ROLE_ADMIN, NULL),
+	OPERATION("TagResource", ROLE_ADMIN, NULL),
+	OPERATION("UntagResource", ROLE_ADMIN, NULL),
+	OPERATION("UpdateApplication", ROLE_ADMIN, NULL),
+	OPERATION("UpdateDeploymentGroup", ROLE_ADMIN, NULL),
+};
+
+/* CodeDeployCommandService_v20141006, and the same with "-secure". */
+static const struct route commands[] = {
+	OPERATION("PollHostCommand", ROLE_HOST, NULL),
+	OPERATION("GetDeploymentSpecification", ROLE_HOST, NULL),
+	OPERATION("PutHostCommandAcknowledgement", ROLE_HOST, NULL),
+	OPERATION("PostHostCommandUpdate", ROLE_HOST, NULL),
+	OPERATION("PutHostCommandComplete", ROLE_HOST, NULL),
+};
+#undef OPERATION
+
+static const struct {
+	const char *prefix;
+	const struct route *routes;
+	size_t count;
+} services[] = {
+	{ WIRE_TARGET_MANAGEMENT, management, ARRAY_LEN(management) },
+	{ WIRE_TARGET_COMMANDS, commands, ARRAY_LEN(commands) },
+	{ WIRE_TARGET_COMMANDS "-secure", commands, ARRAY_LEN(commands) },
+};
+
+/* The first whose path matches and whose method is the request's. */
+static const struct route paths[] = {
+	{ .method = "POST", .path = "/slipway/v1/enroll", .api = api_enroll,
+	  .roles = ROLE_NOBODY, .body_max = 64 * 1024 },
+	{ .method = "POST", .path = "/slipway/v1/renew", .api = api_renew,
+	  .roles = ROLE_HOST, .body_max = 64 * 1024 },
+	{ .method = "", .path = "/slipway/*" },
+	{ .method = "GET", .path = "/*", .handler = api_s3_get,
+	  .roles = ROLE_HOST | ROLE_ADMIN, .s3 = true },
+	{ .method = "HEAD", .path = "/*", .handler = api_s3_head,
+	  .roles = ROLE_HOST | ROLE_ADMIN, .s3 = true },
+	{ .method = "PUT", .path = "/*", .handler = api_s3_put,
+	  .roles = ROLE_ADMIN, .s3 = true, .streamed = true },
+};
+/* clang-format on */
+
+static enum route_miss find_operation(const char *target, const struct route **ret)
+{
+	const char *dot = strrchr(target, '.');
+	if (!dot)
+		return ROUTE_UNKNOWN_OPERATION;
+	for (size_t s = 0; s < ARRAY_LEN(services); s++) {
+		if (strlen(services[s].prefix) != (size_t)(dot - target) ||
+		    strncmp(services[s].prefix, target, (size_t)(dot - target)) != 0)
+			continue;
+		for (size_t i = 0; i < services[s].count; i++)
+			if (strcmp(services[s].routes[i].operation, dot + 1) == 0) {
+				*ret = &services[s].routes[i];
+				return ROUTE_FOUND;
+			}
+	}
+	return ROUTE_UNKNOWN_OPERATION;
+}
+
+static bool path_matches(const char *pattern, const char *path)
+{
+	size_t len = strlen(pattern);
+	if (pattern[len - 1] == '*')
+		return strncmp(pattern, path, len - 1) == 0;
+	return strcmp(pattern, path) == 0;
+}
+
+enum route_miss route_find(const char *method, const char *path, const char *target,
+			   const struct route **ret)
+{
+	bool post = strcmp(method, "POST") == 0;
+	if (strcmp(path, "/") == 0 && post)
+		return target ? find_operation(target, ret) : ROUTE_NO_TARGET;
+
+	bool known = false;
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		if (!path_matches(paths[i].path, path))
+			continue;
+		if (strcmp(paths[i].method, method) == 0) {
+			*ret = &paths[i];
+			return ROUTE_FOUND;
+		}
+		if (paths[i].method[0] == '\0')
+			return known ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
+		known = true;
+	}
+	return known ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
+}
+
+void route_reply_miss(struct request *request, enum route_miss miss, const char *target)
+{
+	switch (miss) {
+	case ROUTE_NO_TARGET:
+		request_reply_fault(request, 400, "UnknownOperationException",
+				    "the request has no X-Amz-Target header");
+		break;
+	case ROUTE_UNKNOWN_OPERATION:
+		request_reply_fault(request, 400, "UnknownOperationException",
+				    "unknown operation '%s'", target);
+		break;
+	case ROUTE_NO_METHOD:
+		request_reply_fault(request, 405, "MethodNotAllowed",
+				    "%s is not possible on this path", request->method);
+		break;
+	default:
+		request_reply_fault(request, 404, "NotFound", "nothing is served on this path");
+	}
+}
+
+static void call_api(const struct route *route, struct request *request)
+{
+	struct error err = {0};
+	auto_json json_t *input = NULL;
+	if (request->body.len == 0)
+		input = json_object();
+	else if (json_parse(request->body.data, request->body.len, route->body_max, &input, &err) <
+		 0) {
+		request_reply_fault(request, 400, "SerializationException", "%s", err.text);
+		return;
+	}
+	buf_clear(&request->body);
+	if (!json_is_object(input)) {
+		request_reply_fault(request, 400, "SerializationException",
+				    "the body must be a JSON object");
+		return;
+	}
+	route->api(request, input);
+}
+
+void route_call(const struct route *route, struct request *request)
+{
+	if (route->handler)
+		route->handler(request);
+	else if (route->api)
+		call_api(route, request);
+	else
+		request_reply_fault(request, 400, "OperationNotSupportedException",
+				    "%s is not offered by this endpoint", route->operation);
+}
