@@ -65,6 +65,12 @@ int sigv4_verify(const struct sigv4_request *request, const struct sigv4_auth *a
 int sigv4_check_time(const struct sigv4_auth *auth, const char *amz_date, int64_t now_s,
 		     int64_t skew_s, struct error *err) MUST_CHECK;
 
-/* The steps, for the test vectors. Caller frees. */
+#define SIGV4_DATE_LEN 17
+/* The time that request claims, "20260102T030405Z": x-amz-date, or else date (that form or RFC
+ * 1123). ERR_FORMAT when there is none. */
+int sigv4_date(const struct sigv4_request *request, char out[SIGV4_DATE_LEN],
+	       struct error *err) MUST_CHECK;
+
+/* The steps, for the test vectors; NULL when the request is larger than 256 KiB. Caller frees. */
 char *sigv4_canonical_request(const struct sigv4_request *request, const char *signed_headers);
 char *sigv4_string_to_sign(const char *canonical_request, const char *amz_date, const char *scope);
