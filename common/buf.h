@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Growable bytes with a ceiling: everything that input sizes goes through here. A buffer that would
  * pass its ceiling, or for which there is no memory, turns "failed": later appends do nothing, and
- * buf_finish() tells. Always NUL-terminated. */
+ * buf_check() tells. Always NUL-terminated. */
 #pragma once
 
 #include "common/cleanup.h"
@@ -40,7 +40,7 @@ const char *buf_str(const struct buf *b);
 /* The sticky state: 0, or the code with err filled; what names the content in the message. */
 int buf_check(const struct buf *b, const char *what, struct error *err) MUST_CHECK;
 
-/* Hand the bytes on: caller frees. Never NULL on an unfailed buffer. */
+/* Hand the bytes on: caller frees. Never NULL on an unfailed buffer; NULL on a failed one. */
 char *buf_take(struct buf *b);
 
 /* Drop the first n bytes. */
