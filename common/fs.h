@@ -10,8 +10,9 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-/* Write beside, fsync, rename over name, fsync the directory. name has no '/'. After a crash the
- * file is the whole old or the whole new one. Returns 0 or negative errno. */
+/* Write beside (".NAME.new"), fsync, rename over name, fsync the directory. name has no '/'. After a
+ * crash the file is the whole old or the whole new one; what was written beside may be left, and the
+ * next write of the same name uses it up. Returns 0 or negative errno. */
 int fs_write_atomic(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
 		    struct error *err) MUST_CHECK;
 
@@ -72,7 +73,7 @@ enum { FS_WALK_POST = 1, FS_WALK_SORTED = 2 };
 typedef int fs_walk_fn(const struct fs_entry *entry, void *arg, struct error *err);
 int fs_walk(int dirfd, int flags, fs_walk_fn *fn, void *arg, struct error *err) MUST_CHECK;
 
-/* Join with exactly one '/'. Caller frees. */
+/* Join with exactly one '/'; an empty part adds nothing. Caller frees. */
 char *fs_join(const char *a, const char *b);
 /* Absolute path without ".", "..", "//" and trailing "/" (text only, symlinks are not looked at).
  * -EINVAL when path is not absolute or climbs above "/". Caller frees. */
