@@ -59,7 +59,7 @@ int pki_csr_key(const char *pem, EVP_PKEY **ret, struct error *err) MUST_CHECK;
  * are accepted in comparisons. */
 int pki_cert_fingerprint(X509 *cert, char out[65], struct error *err) MUST_CHECK;
 bool pki_fingerprint_equal(const char *a, const char *b);
-/* Serial number in lower-case hex; CN; times. Caller frees strings. */
+/* Serial number in lower-case hex; CN (NULL when there is none); times. Caller frees strings. */
 char *pki_cert_serial(X509 *cert);
 char *pki_cert_cn(X509 *cert);
 int64_t pki_cert_not_before(X509 *cert);

@@ -9,7 +9,8 @@
 
 #include <string.h>
 
-#define NAME_MAX_CHARS 100
+#define NAME_MAX_CHARS 64 /* it becomes the CN of a certificate */
+#define GROUP_MAX 201     /* APP/GROUP */
 #define TOKEN_MAX 256
 #define CSR_MAX (16 * 1024)
 #define PEM_MAX (64 * 1024)
@@ -104,7 +105,7 @@ static int take_enroll(const json_t *obj, struct wire_enroll *e, struct error *e
 	r = wire_need_text(obj, "Csr", CSR_MAX, &e->csr, err);
 	if (r < 0)
 		return r;
-	r = wire_opt_text(obj, "Group", 2 * NAME_MAX_CHARS + 1, &e->group, err);
+	r = wire_opt_text(obj, "Group", GROUP_MAX, &e->group, err);
 	if (r < 0)
 		return r;
 	return take_tags(obj, e, err);

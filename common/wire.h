@@ -140,12 +140,12 @@ bool wire_fault_is_transient(int status, const struct wire_fault *f);
  * token (mutual TLS). */
 struct wire_enroll {
 	char *token;                   /* NULL on renewal */
-	char *name;                    /* wanted host name: [A-Za-z0-9+=,.@_-]{1,100} */
+	char *name;                    /* wanted host name: [A-Za-z0-9+=,.@_-]{1,64} */
 	char *csr;                     /* PEM */
 	char **tag_keys, **tag_values; /* NULL-terminated, same length; may be NULL */
 	char *group; /* "APP/GROUP" whose tag filters the host wants to match, or NULL */
 };
-/* May a host be called this? ([A-Za-z0-9+=,.@_-]{1,100}) */
+/* May a host be called this? ([A-Za-z0-9+=,.@_-]{1,64}) */
 bool wire_is_host_name(const char *name);
 void wire_enroll_clear(struct wire_enroll *e);
 #define auto_wire_enroll CLEANUP(wire_enroll_clear)
