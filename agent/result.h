@@ -25,6 +25,8 @@ DEFINE_CLEANUP(struct result *, result_free)
 
 /* File name of a command's result: 32 hex digits of SHA-256 over its identifier, ".json". */
 void result_name(const char *command_id, char out[40]);
+/* Has it the form of such a name? (Others in the directory are files being written.) */
+bool result_is_name(const char *name);
 /* Durable before it returns. -EEXIST when a result of this command is there already (the first one
  * stands). */
 int result_write(int results_dirfd, const struct result *r, struct error *err) MUST_CHECK;

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/state.h"
+
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/str.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define STATE_FILE "state.json"
+
+struct state *state_new(const char *group_id)
+{
+	struct state *state = xcalloc(1, sizeof(*state));
+	state->group_id = xstrdup(group_id);
+	return state;
+}
+
+static void revision_clear(struct state_revision *r)
+{
+	free(r->deployment_id);
+	free(r->archive);
+	free(r->appspec);
+	wire_spec_free(r->spec);
+}
+
+void state_free(struct state *state)
+{
+	if (!state)
+		return;
+	free(state->group_id);
+	free(state->installed);
+	free(state->last_successful);
+	free(state->most_recent);
+	for (size_t i = 0; i < state->n_revisions; i++)
+		revision_clear(&state->revisions[i]);
+	free(state->revisions);
+	state_deployment_free(state->open);
+	state_deployment_free(state->last);
+	for (size_t i = 0; state->finished[i]; i++)
+		free(state->finished[i]);
+	free(state);
+}
+
+void state_failure_free(struct state_failure *f)
+{
+	if (!f)
+		return;
+	free(f->event);
+	free(f->script_name);
+	free(f->message);
+	free(f->log);
+	free(f->error);
+	free(f);
+}
+
+struct state_deployment *state_deployment_new(struct job *job)
+{
+	struct state_deployment *d = xcalloc(1, sizeof(*d));
+	d->job = job;
+	d->started = clock_wall();
+	return d;
+}
+
+void state_deployment_free(struct state_deployment *d)
+{
+	if (!d)
+		return;
+	job_free(d->job);
+	char *const owned[] = {d->archive, d->appspec,       d->previous,   d->unprepared,
+			       d->command, d->command_event, d->rolled_back};
+	for (size_t i = 0; i < ARRAY_LEN(owned); i++)
+		free(owned[i]);
+	for (size_t i = 0; i < d->n_steps; i++) {
+		free(d->steps[i].event);
+		free(d->steps[i].message);
+	}
+	free(d->steps);
+	state_failure_free(d->failure);
+	str_list_free(d->left);
+	free(d);
+}
+
+const char *state_deployment_id(const struct state_deployment *d)
+{
+	return d->job->spec->deployment_id;
+}
+
+int state_load(int group_dirfd, struct state **ret, struct error *err)
+{
+	auto_json json_t *doc = NULL;
+	int r = json_read_file(group_dirfd, STATE_FILE, STATE_MAX_BYTES, &doc, err);
+	if (r < 0)
+		return error_prefix(err, r, STATE_FILE);
+	r = state_from_json(doc, ret, err);
+	return r < 0 ? error_prefix(err, r, STATE_FILE) : 0;
+}
+
+int state_save(int group_dirfd, const struct state *state, struct error *err)
+{
+	auto_json json_t *doc = state_to_json(state);
+	int r = json_write_file(group_dirfd, STATE_FILE, doc, 0640, err);
+	return r < 0 ? error_prefix(err, r, STATE_FILE) : 0;
+}
+
+static int by_group(const void *a, const void *b)
+{
+	const struct state *const *x = a, *const *y = b;
+	return strcmp((*x)->group_id, (*y)->group_id);
+}
+
+static void load_one(int groups_fd, const char *name, struct state ***list, size_t *count)
+{
+	auto_close int fd =
+		openat(groups_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return;
+	struct error err = {0};
+	struct state *state = NULL;
+	int r = state_load(fd, &state, &err);
+	if (r < 0) {
+		if (r != -ENOENT)
+			log_warning("group '%s' is left out: %s", name, err.text);
+		return;
+	}
+	*list = xrealloc_array(*list, *count + 1, sizeof(**list));
+	(*list)[(*count)++] = state;
+}
+
+int state_load_all(const struct paths *paths, struct state ***ret, size_t *ret_count,
+		   struct error *err)
+{
+	struct state **list = NULL;
+	size_t count = 0;
+	auto_free char *path = fs_join(paths->host, "groups");
+	auto_closedir DIR *dir = opendir(path);
+	if (!dir && errno != ENOENT)
+		return error_errno(err, "open '%s'", path);
+	struct dirent *entry;
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			load_one(dirfd(dir), entry->d_name, &list, &count);
+	if (count)
+		qsort(list, count, sizeof(*list), by_group);
+	*ret = list;
+	*ret_count = count;
+	return 0;
+}
+
+void state_list_free(struct state **list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		state_free(list[i]);
+	free(list);
+}
+
+struct state_step *state_step_start(struct state_deployment *d, const char *event)
+{
+	d->steps = xrealloc_array(d->steps, d->n_steps + 1, sizeof(*d->steps));
+	struct state_step *step = &d->steps[d->n_steps++];
+	*step = (struct state_step){.event = xstrdup(event), .started = clock_wall()};
+	return step;
+}
+
+void state_step_end(struct state_step *step, enum state_step_status status, const char *message)
+{
+	step->status = status;
+	step->ended = clock_wall();
+	free(step->message);
+	step->message = xstrdup_null(message);
+}
+
+struct state_step *state_step_find(const struct state_deployment *d, const char *event)
+{
+	for (size_t i = d->n_steps; i-- > 0;)
+		if (strcmp(d->steps[i].event, event) == 0)
+			return &d->steps[i];
+	return NULL;
+}
+
+bool state_step_ran(const struct state_deployment *d, const char *event)
+{
+	const struct state_step *step = state_step_find(d, event);
+	return step && step->status != STATE_SKIPPED;
+}
+
+bool state_step_succeeded(const struct state_deployment *d, const char *event)
+{
+	const struct state_step *step = state_step_find(d, event);
+	return step && (step->status == STATE_SUCCEEDED || step->status == STATE_SKIPPED);
+}
+
+struct state_revision *state_revision_find(const struct state *state, const char *deployment_id)
+{
+	for (size_t i = 0; deployment_id && i < state->n_revisions; i++)
+		if (strcmp(state->revisions[i].deployment_id, deployment_id) == 0)
+			return &state->revisions[i];
+	return NULL;
+}
+
+void state_revision_remove(struct state *state, const char *deployment_id)
+{
+	struct state_revision *r = state_revision_find(state, deployment_id);
+	if (!r)
+		return;
+	revision_clear(r);
+	size_t after = state->n_revisions - (size_t)(r - state->revisions) - 1;
+	memmove(r, r + 1, after * sizeof(*r));
+	state->n_revisions--;
+}
+
+static struct wire_spec *copy_spec(const struct wire_spec *spec)
+{
+	auto_json json_t *doc = wire_spec_to_json(spec);
+	struct wire_spec *copy = NULL;
+	struct error err = {0};
+	if (wire_spec_from_json(doc, &copy, &err) < 0)
+		log_error("a specification does not survive a copy: %s", err.text);
+	return copy;
+}
+
+void state_revision_add(struct state *state, const struct state_deployment *d, bool succeeded)
+{
+	const char *id = state_deployment_id(d);
+	struct wire_spec *spec = d->archive ? copy_spec(d->job->spec) : NULL;
+	if (!spec)
+		return;
+	state_revision_remove(state, id);
+	state->revisions = xrealloc_array(state->revisions, state->n_revisions + 1,
+					  sizeof(*state->revisions));
+	state->revisions[state->n_revisions++] = (struct state_revision){
+		.deployment_id = xstrdup(id),
+		.archive = xstrdup(d->archive),
+		.appspec = xstrdup_null(d->appspec),
+		.spec = spec,
+		.succeeded = succeeded,
+		.installed = clock_wall(),
+	};
+}
+
+bool state_has_finished(const struct state *state, const char *deployment_id)
+{
+	for (size_t i = 0; state->finished[i]; i++)
+		if (strcmp(state->finished[i], deployment_id) == 0)
+			return true;
+	return false;
+}
+
+static void remember_finished(struct state *state, const char *deployment_id)
+{
+	if (state_has_finished(state, deployment_id))
+		return;
+	size_t n = 0;
+	while (state->finished[n])
+		n++;
+	if (n == STATE_FINISHED_MAX) {
+		free(state->finished[0]);
+		memmove(state->finished, state->finished + 1, n * sizeof(state->finished[0]));
+		n--;
+	}
+	state->finished[n] = xstrdup(deployment_id);
+}
+
+void state_close(struct state *state, bool succeeded)
+{
+	struct state_deployment *d = TAKE(state->open);
+	d->phase = STATE_CLOSED;
+	d->succeeded = succeeded;
+	d->ended = clock_wall();
+	remember_finished(state, state_deployment_id(d));
+	state_deployment_free(state->last);
+	state->last = d;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a host remembers of one deployment group: what is installed, which revisions are kept, the
+ * deployment that is going on and the last one that ended. Written by the worker under the group's
+ * lock, read by anyone. Format: docs/formats/state.md. */
+#pragma once
+
+#include "agent/job.h"
+#include "agent/paths.h"
+#include "common/cleanup.h"
+#include "common/error.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define STATE_MAX_BYTES (1024 * 1024)
+#define STATE_FINISHED_MAX 64 /* ids of ended deployments that are remembered */
+
+enum state_step_status {
+	STATE_STARTED,
+	STATE_SUCCEEDED,
+	STATE_FAILED,
+	STATE_SKIPPED, /* there was nothing to run */
+};
+const char *state_step_status_to_string(enum state_step_status status);
+
+struct state_step {
+	char *event; /* a lifecycle event, or "Rollback: EVENT" */
+	enum state_step_status status;
+	double started, ended; /* Unix time; ended is 0 while it runs */
+	char *message;         /* NULL: nothing to say */
+};
+
+/* Why a deployment failed: the diagnostics of the event, and more for people. */
+struct state_failure {
+	char *event;
+	int code; /* enum wire_error_code */
+	char *script_name, *message, *log;
+	int exit_code, signal; /* of the script; -1 and 0 when there was none */
+	char *error;           /* stable name of our own error, NULL for scripts */
+};
+
+enum state_phase {
+	STATE_RUNNING,      /* events are walked */
+	STATE_COMPLETING,   /* it has succeeded: settle and close, nothing can fail it any more */
+	STATE_ROLLING_BACK, /* it has failed: the previous revision is being put back */
+	STATE_LEAVING,      /* it has failed: it is being closed as it is */
+	STATE_CLOSED,
+};
+
+/* One deployment, from its first act to its end. */
+struct state_deployment {
+	struct job *job;
+	enum state_phase phase;
+	double started, ended;
+	double last_command; /* Unix time at which the last command of the endpoint ended */
+	char *archive;  /* deployment whose directory holds the revision, NULL: none unpacked */
+	char *appspec;  /* name under which its AppSpec was found */
+	char *previous; /* deployment whose files were in place at its start, NULL: none */
+	char *unprepared; /* why the new revision cannot be installed, NULL: it can */
+	int unprepared_code;
+	char *command, *command_event; /* running command of the endpoint, NULL: none */
+	unsigned scripts;              /* that were started: names of output files */
+	struct state_step *steps;
+	size_t n_steps;
+	struct state_failure *failure; /* NULL: none */
+	char *rolled_back; /* previous deployment whose files are back, "" for the empty host */
+	bool undo_failed;  /* a person is needed */
+	char **left;       /* NULL-terminated: paths that scripts made and that stay; may be NULL */
+	bool succeeded;    /* meaning only when closed */
+};
+
+/* A revision whose archive is kept. */
+struct state_revision {
+	char *deployment_id;
+	char *archive; /* deployment whose directory holds the archive, often its own */
+	char *appspec;
+	struct wire_spec *spec;
+	bool succeeded;
+	double installed; /* Unix time */
+};
+
+struct state {
+	char *group_id;
+	char *installed;       /* deployment whose files are in place, NULL: none */
+	char *last_successful; /* the same unless a failed one was left in place */
+	char *most_recent;     /* the last that was downloaded */
+	struct state_revision *revisions; /* oldest first */
+	size_t n_revisions;
+	struct state_deployment *open; /* NULL: none */
+	struct state_deployment *last; /* that ended; NULL: none yet */
+	char *finished[STATE_FINISHED_MAX + 1]; /* NULL-terminated, oldest first */
+};
+
+/* An empty one. */
+struct state *state_new(const char *group_id);
+void state_free(struct state *state);
+DEFINE_CLEANUP(struct state *, state_free)
+#define auto_state CLEANUP(state_free_at)
+
+/**
+ * Read state.json of a group directory (host/groups/ID).
+ *
+ * Returns 0, -ENOENT when nothing was ever deployed in this group, ERR_FORMAT when the file is not
+ * what state_save() writes, or another negative errno.
+ */
+int state_load(int group_dirfd, struct state **ret, struct error *err) MUST_CHECK;
+/* Durable before it returns. */
+int state_save(int group_dirfd, const struct state *state, struct error *err) MUST_CHECK;
+
+/* For the CLI: the state of every group below paths->host, sorted by id, groups without state.json
+ * left out. An unreadable one is logged and left out. *ret is the caller's, see state_list_free().
+ */
+int state_load_all(const struct paths *paths, struct state ***ret, size_t *ret_count,
+		   struct error *err) MUST_CHECK;
+void state_list_free(struct state **list, size_t count);
+
+json_t *state_to_json(const struct state *state);
+int state_from_json(const json_t *doc, struct state **ret, struct error *err) MUST_CHECK;
+json_t *state_deployment_to_json(const struct state_deployment *d);
+int state_deployment_from_json(const json_t *obj, struct state_deployment **ret,
+			       struct error *err) MUST_CHECK;
+
+/* Takes the job over. */
+struct state_deployment *state_deployment_new(struct job *job);
+void state_deployment_free(struct state_deployment *d);
+DEFINE_CLEANUP(struct state_deployment *, state_deployment_free)
+#define auto_state_deployment CLEANUP(state_deployment_free_at)
+const char *state_deployment_id(const struct state_deployment *d);
+
+/* A new step that has started now; borrowed, valid until the next one is added. */
+struct state_step *state_step_start(struct state_deployment *d, const char *event);
+/* message (may be NULL) is copied. */
+void state_step_end(struct state_step *step, enum state_step_status status, const char *message);
+/* The last step of that event, NULL when it was never started. */
+struct state_step *state_step_find(const struct state_deployment *d, const char *event);
+/* Did scripts of the event start? (Not when it was skipped.) */
+bool state_step_ran(const struct state_deployment *d, const char *event);
+bool state_step_succeeded(const struct state_deployment *d, const char *event);
+
+void state_failure_free(struct state_failure *f);
+
+/* NULL when it is not kept (any more). */
+struct state_revision *state_revision_find(const struct state *state, const char *deployment_id);
+/* Add it as the newest (one of the same deployment is replaced); spec is copied. */
+void state_revision_add(struct state *state, const struct state_deployment *d, bool succeeded);
+void state_revision_remove(struct state *state, const char *deployment_id);
+
+bool state_has_finished(const struct state *state, const char *deployment_id);
+/* Move the open deployment to last: its phase is CLOSED, its end is now. */
+void state_close(struct state *state, bool succeeded);
