@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/settings.h"
+
+#include "common/attr.h"
+
+#include <stddef.h>
+
+#define AT(member) .offset = offsetof(struct settings, member)
+
+/* A key of the official agent that has no meaning here. */
+#define RETIRED(key)                                       \
+	{                                                  \
+		.name = (key), .type = CONF_RETIRED,       \
+		.help = "Accepted, but without an effect." \
+	}
+
+static const struct conf_option table[] = {
+	{.name = "destination_root", .type = CONF_PATH, AT(destination_root),
+	 .help = "Prefix of every destination and permission object; scripts see it as "
+		 "SLIPWAY_DESTINATION_ROOT."},
+	{.name = "hook_environment", .type = CONF_MAP, AT(hook_environment),
+	 .help = "Variables that every lifecycle script gets beside the documented ones."},
+	{.name = "max_revisions", .type = CONF_INT, AT(max_revisions), .def = "5", .min = 1,
+	 .max = 10000, .help = "How many deployments are kept for each group."},
+	{.name = "local_rollback", .type = CONF_BOOL, AT(local_rollback), .def = "true",
+	 .help = "Whether a failed deployment is undone on the host; false is the official "
+		 "agent's behaviour."},
+	{.name = "orphan_timeout", .type = CONF_DURATION, AT(orphan_timeout), .def = "10m",
+	 .min = 1000, .max = 604800000,
+	 .help = "How long the endpoint may be silent in the middle of a deployment before the "
+		 "host rolls it back."},
+	{.name = "max_parallel", .type = CONF_INT, AT(max_parallel), .def = "16", .min = 1,
+	 .max = 256, .help = "How many deployment groups may be deployed at the same time."},
+	{.name = "http_read_timeout", .type = CONF_DURATION, AT(http_read_timeout), .def = "80s",
+	 .min = 1000, .max = 3600000, .help = "How long an answer of the endpoint may take."},
+	{.name = "proxy_uri", .type = CONF_STRING, AT(proxy_uri),
+	 .help = "HTTP proxy for the endpoint and for downloads: http://[user:password@]host:port."},
+	{.name = "deploy_control_endpoint", .type = CONF_STRING, AT(endpoint),
+	 .help = "URL of the endpoint, instead of the one this host was enrolled at."},
+	{.name = "ca_file", .type = CONF_PATH, AT(ca_file),
+	 .help = "Certificates (PEM) to trust instead of the system's."},
+	{.name = "verbose", .type = CONF_BOOL, AT(verbose), .def = "false",
+	 .help = "Whether debug messages are logged too."},
+	{.name = "bundle_max_bytes", .type = CONF_SIZE, AT(bundle_max_bytes), .def = "0",
+	 .unit = "0: no ceiling", .help = "The largest bundle that is downloaded."},
+	{.name = "archive_max_bytes", .type = CONF_SIZE, AT(archive_max_bytes), .def = "0",
+	 .unit = "0: no ceiling", .help = "The most that one bundle may unpack to."},
+	{.name = "archive_max_entries", .type = CONF_INT, AT(archive_max_entries),
+	 .def = "1000000", .min = 1, .max = 100000000,
+	 .help = "The most files and directories that one bundle may hold."},
+	{.name = "allow_setid", .type = CONF_BOOL, AT(allow_setid), .def = "false",
+	 .help = "Whether a bundle may bring set-id bits and device nodes."},
+	{.name = "log_dir", .type = CONF_PATH, AT(log_dir),
+	 .help = "Where log files go; the journal gets everything anyway."},
+	{.name = "root_dir", .type = CONF_PATH, AT(root_dir),
+	 .help = "Where revisions are kept."},
+
+	RETIRED("pid_dir"),
+	RETIRED("program_name"),
+	RETIRED("log_aws_wire"),
+	RETIRED("wait_between_runs"),
+	RETIRED("wait_after_error"),
+	RETIRED("on_premises_config_file"),
+	RETIRED("enable_deployments_log"),
+	RETIRED("use_fips_mode"),
+	RETIRED("enable_auth_policy"),
+	RETIRED("s3_endpoint_override"),
+	RETIRED("disable_imds_v1"),
+	RETIRED("kill_agent_max_wait_time_seconds"),
+	RETIRED("ongoing_deployment_tracking"),
+	RETIRED("children"),
+	RETIRED("wait_between_spawning_children"),
+	RETIRED("wait_after_throttle_error"),
+	RETIRED("wait_after_connection_problem"),
+	RETIRED("max_runs_per_worker"),
+	RETIRED("user"),
+	RETIRED("group"),
+	RETIRED("plugins"),
+	RETIRED("codedeploy_test_profile"),
+	RETIRED("use_mock_command_service"),
+	RETIRED("shared_dir"),
+	RETIRED("instance_service_region"),
+	RETIRED("instance_service_endpoint"),
+	RETIRED("instance_service_port"),
+};
+
+int settings_load(struct settings *settings, const struct paths *paths, struct error *err)
+{
+	*settings = (struct settings){0};
+	conf_defaults(table, ARRAY_LEN(table), settings);
+	struct error why;
+	int r = conf_load_file(table, ARRAY_LEN(table), paths->agent_yml, settings, &why);
+	if (r == 0 || r == -ENOENT)
+		return 0;
+	settings_clear(settings);
+	return error_set(err, r, "%s", why.text);
+}
+
+void settings_clear(struct settings *settings)
+{
+	conf_clear(table, ARRAY_LEN(table), settings);
+}
+
+const struct conf_option *settings_table(size_t *ret_count)
+{
+	*ret_count = ARRAY_LEN(table);
+	return table;
+}
