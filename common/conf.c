@@ -14,6 +14,7 @@
 
 #define CONF_FILE_MAX ((size_t)256 * 1024)
 #define CONF_MAP_MAX 1000
+#define CONF_LIST_MAX 4096 /* of mistakes in one message, which is cut again where it is shown */
 
 static void *member_of(const struct conf_option *option, void *settings)
 {
@@ -236,7 +237,7 @@ static void load_key(struct loading *l, const struct yaml *doc, size_t i)
 	else
 		set_node(option, l->settings, doc->items[i], &why);
 	if (why.code) {
-		buf_addf(&l->mistakes, "%s%s:%u: '%s' %s", l->n_mistakes++ ? "; " : "", l->file,
+		buf_addf(&l->mistakes, "%s%s:%u: '%.100s' %s", l->n_mistakes++ ? "; " : "", l->file,
 			 doc->key_lines[i], name, why.text);
 		return;
 	}
@@ -253,8 +254,8 @@ int conf_load(const struct conf_option *table, size_t count, const char *file,
 		return error_set(err, ERR_INPUT, "%s:%u: options must be NAME: VALUE lines", file,
 				 doc->line);
 	struct loading l = {.table = table, .count = count, .file = file, .settings = settings};
-	l.mistakes = BUF_INIT(sizeof(err->text));
-	l.retired = BUF_INIT(sizeof(err->text));
+	l.mistakes = BUF_INIT(CONF_LIST_MAX);
+	l.retired = BUF_INIT(CONF_LIST_MAX);
 	for (size_t i = 0; i < doc->count; i++)
 		load_key(&l, doc, i);
 	int r = 0;
