@@ -48,11 +48,11 @@ struct http_request {
 	int body_fd; /* > 0: the body is body_size bytes from its offset 0 (streamed), with
 			Content-Length */
 	uint64_t body_size;
-	uint64_t timeout_ms; /* whole request; 0: 80 s. Downloads: low-speed limit instead when
-				sink_fd is set */
+	uint64_t timeout_ms; /* whole request; 0: 80 s, but for sink_fd and body_fd: none, they end
+				when nothing moves for 60 s */
 	size_t max_body;     /* ceiling of the answer in memory; 0: 1 MiB */
-	int sink_fd; /* > 0: a 2xx body is written there instead of memory (other bodies stay in
-			memory) */
+	int sink_fd; /* > 0: a 2xx body is written to this regular file instead of memory (other
+			bodies stay in memory); it ends where the body ends */
 	uint64_t sink_max;    /* ceiling of it in bytes; 0: none. Above: ERR_LIMIT */
 	uint64_t sink_offset; /* resume: Range is sent, 206 is appended at this offset, 200 starts
 				 again at 0 */
@@ -82,8 +82,8 @@ int http_perform(struct http_client *client, const struct http_request *request,
 		 struct http_response *response, struct error *err) MUST_CHECK;
 
 /* On the loop. done is called once, from the loop, with a response that it may take fields from; it
- * may free the call or start others. Everything in request is copied but body_fd and sink_fd, which
- * must stay open. */
+ * may cancel this or other calls, start others, or free the client. The call is gone when done
+ * returns. Everything in request is copied but body_fd and sink_fd, which must stay open. */
 struct http_call;
 typedef void http_done_fn(struct http_call *call, struct http_response *response, void *arg);
 int http_start(struct http_client *client, const struct http_request *request, http_done_fn *done,

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The client and its blocking form. One request is in http-transfer.c, the form on the loop in
+ * http-loop.c. */
+#include "common/http.h"
+
+#include "common/alloc.h"
+#include "common/http-loop.h"
+#include "common/http-transfer.h"
+
+struct http_pool *http_pool_new(struct http_client *client, struct error *err)
+{
+	struct http_pool *pool = xcalloc(1, sizeof(*pool));
+	pool->client = client;
+	pool->share = curl_share_init();
+	if (!pool->share) {
+		free(pool);
+		error_set(err, -ENOMEM, "no memory for HTTP");
+		return NULL;
+	}
+	curl_share_setopt(pool->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+	curl_share_setopt(pool->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
+	return pool;
+}
+
+void http_pool_free(struct http_pool *pool)
+{
+	if (!pool)
+		return;
+	if (pool->easy)
+		curl_easy_cleanup(pool->easy);
+	if (pool->multi)
+		curl_multi_cleanup(pool->multi); /* calls the socket callback for each connection */
+	loop_source_unref_at(&pool->timer);
+	curl_share_cleanup(pool->share);
+	free(pool);
+}
+
+int http_client_new(struct loop *loop, const struct http_options *options, struct http_client **ret,
+		    struct error *err)
+{
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return error_set(err, -ENOMEM, "libcurl does not start");
+	struct http_client *client = xcalloc(1, sizeof(*client));
+	client->loop = loop;
+	client->options = (struct http_options){
+		.ca_file = xstrdup_null(options->ca_file),
+		.cert_file = xstrdup_null(options->cert_file),
+		.key_file = xstrdup_null(options->key_file),
+		.proxy = xstrdup_null(options->proxy),
+		.user_agent = xstrdup_null(options->user_agent),
+		.allow_http = options->allow_http,
+		.connect_timeout_ms = options->connect_timeout_ms,
+	};
+	client->pool = http_pool_new(client, err);
+	if (!client->pool) {
+		http_client_free(client);
+		return -ENOMEM;
+	}
+	*ret = client;
+	return 0;
+}
+
+void http_client_free(struct http_client *client)
+{
+	if (!client)
+		return;
+	http_loop_clear(client);
+	http_pool_free(client->pool);
+	free((char *)client->options.ca_file);
+	free((char *)client->options.cert_file);
+	free((char *)client->options.key_file);
+	free((char *)client->options.proxy);
+	free((char *)client->options.user_agent);
+	free(client);
+	curl_global_cleanup();
+}
+
+void http_client_reload(struct http_client *client)
+{
+	struct http_pool *fresh = http_pool_new(client, NULL);
+	if (!fresh)
+		return;
+	struct http_pool *old = client->pool;
+	client->pool = fresh;
+	old->retired = true;
+	if (old->calls == 0)
+		http_pool_free(old);
+}
+
+int http_perform(struct http_client *client, const struct http_request *request,
+		 struct http_response *response, struct error *err)
+{
+	struct http_pool *pool = client->pool;
+	*response = (struct http_response){0};
+	if (!pool->easy)
+		pool->easy = curl_easy_init();
+	if (!pool->easy)
+		return response->code = error_set(err, -ENOMEM, "no memory for HTTP");
+	struct http_transfer t;
+	int r = http_transfer_setup(&t, pool, pool->easy, request, response, err);
+	if (r < 0)
+		return response->code = r;
+	http_transfer_finish(&t, curl_easy_perform(pool->easy));
+	curl_easy_reset(pool->easy); /* keeps its connections, forgets our pointers */
+	http_transfer_clear(&t);
+	if (response->code < 0 && err)
+		*err = response->error;
+	return response->code;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What OpenSSL's TLS knows and libcurl does not tell: which certificate was refused, and why. */
+#pragma once
+
+#include "common/error.h"
+
+#include <stdbool.h>
+
+struct tls_trace {
+	bool seen;         /* the peer presented a certificate */
+	bool failed;       /* the chain was refused, by reason */
+	char reason[128];  /* OpenSSL's words: "certificate has expired" */
+	char culprit[256]; /* subject and dates of the certificate that was refused */
+	char leaf[256];    /* of the peer's own certificate */
+	char names[256];   /* host names and addresses that the peer's certificate is for */
+};
+
+/* Have ctx (an SSL_CTX) record the outcome of its chain verification in trace, which must outlive
+ * every handshake of ctx. The outcome itself is not changed. */
+void tls_trace_attach(void *ctx, struct tls_trace *trace);
+
+/* err = ERR_TRUST with what trace recorded; host is the name that was asked for. */
+int tls_trace_error(const struct tls_trace *trace, const char *host, struct error *err);
