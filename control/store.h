@@ -33,6 +33,9 @@ bool store_dirty(const struct store *store);
  * kept: it was rolled back. */
 int store_commit(struct store *store, struct error *err) MUST_CHECK;
 void store_rollback(struct store *store);
+/* A call failed in the middle of what belongs together: this turn can only be rolled back, the
+ * commit will fail with this error. A failed write does so by itself. */
+void store_fail(struct store *store, const struct error *err);
 /* Another process wrote: drop caches. */
 void store_changed(struct store *store);
 
