@@ -78,12 +78,12 @@ static struct yaml *node_new(enum yaml_type type, const yaml_mark_t *mark)
 	return node;
 }
 
-void yaml_free(struct yaml *node)
+void yaml_node_free(struct yaml *node)
 {
 	if (!node)
 		return;
 	for (size_t i = 0; i < node->count; i++) {
-		yaml_free(node->items[i]);
+		yaml_node_free(node->items[i]);
 		if (node->keys)
 			free(node->keys[i]);
 	}

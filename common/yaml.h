@@ -34,9 +34,10 @@ struct yaml {
  * -EFBIG above max. */
 int yaml_parse(const char *name, const char *text, size_t len, size_t max, struct yaml **ret,
 	       struct error *err) MUST_CHECK;
-void yaml_free(struct yaml *node);
-DEFINE_CLEANUP(struct yaml *, yaml_free)
-#define auto_yaml CLEANUP(yaml_free_at)
+/* Not yaml_free: libyaml has a function of that name, and would call ours for its own memory. */
+void yaml_node_free(struct yaml *node);
+DEFINE_CLEANUP(struct yaml *, yaml_node_free)
+#define auto_yaml CLEANUP(yaml_node_free_at)
 
 /* Value of a key in a map; NULL when absent (or node is no map). */
 const struct yaml *yaml_get(const struct yaml *map, const char *key);
