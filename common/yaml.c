@@ -90,6 +90,7 @@ void yaml_node_free(struct yaml *node)
 	free(node->items);
 	free(node->keys);
 	free(node->key_lines);
+	free(node->key_columns);
 	free(node->text);
 	free(node);
 }
@@ -157,6 +158,7 @@ static void grow(struct yaml *node)
 		return;
 	node->keys = xrealloc_array(node->keys, room, sizeof(*node->keys));
 	node->key_lines = xrealloc_array(node->key_lines, room, sizeof(*node->key_lines));
+	node->key_columns = xrealloc_array(node->key_columns, room, sizeof(*node->key_columns));
 }
 
 static int read_list(struct parser *p, unsigned depth, struct yaml **ret)
@@ -191,6 +193,7 @@ static int read_pair(struct parser *p, unsigned depth, struct yaml *node)
 		return refuse(p, &p->event.start_mark, "a key must be a plain word or a string");
 	auto_free char *key = NULL;
 	unsigned line = (unsigned)p->event.start_mark.line + 1;
+	unsigned column = (unsigned)p->event.start_mark.column + 1;
 	int r = read_tag(p, p->event.data.scalar.tag, YAML_SCALAR);
 	if (r >= 0)
 		r = scalar_text(p, &key);
@@ -204,13 +207,14 @@ static int read_pair(struct parser *p, unsigned depth, struct yaml *node)
 	grow(node);
 	node->items[node->count] = value;
 	node->key_lines[node->count] = line;
+	node->key_columns[node->count] = column;
 	node->keys[node->count++] = TAKE(key);
 	return 0;
 }
 
 struct key_at {
 	const char *key;
-	unsigned line;
+	unsigned line, column;
 };
 
 static int by_key(const void *a, const void *b)
@@ -225,14 +229,14 @@ static int refuse_duplicates(struct parser *p, const struct yaml *node)
 {
 	auto_free struct key_at *keys = xcalloc(node->count, sizeof(*keys));
 	for (size_t i = 0; i < node->count; i++)
-		keys[i] = (struct key_at){node->keys[i], node->key_lines[i]};
+		keys[i] = (struct key_at){node->keys[i], node->key_lines[i], node->key_columns[i]};
 	qsort(keys, node->count, sizeof(*keys), by_key);
 	for (size_t i = 1; i < node->count; i++) {
 		if (strcmp(keys[i].key, keys[i - 1].key) != 0)
 			continue;
 		return error_set(p->err, ERR_FORMAT,
 				 "%s:%u:%u: the key '%s' is here twice, first in line %u", p->name,
-				 keys[i].line, node->column, keys[i].key, keys[i - 1].line);
+				 keys[i].line, keys[i].column, keys[i].key, keys[i - 1].line);
 	}
 	return 0;
 }

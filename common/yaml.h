@@ -25,7 +25,7 @@ struct yaml {
 	/* list: items; map: keys[i] -> items[i], in file order */
 	size_t count;
 	char **keys;
-	unsigned *key_lines;
+	unsigned *key_lines, *key_columns;
 	struct yaml **items;
 };
 
