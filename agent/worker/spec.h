@@ -13,6 +13,8 @@
 #include <sys/types.h>
 
 #define SPEC_MAX_BYTES (1024 * 1024)
+#define SPEC_TIMEOUT_DEFAULT_S 3600
+#define SPEC_TIMEOUT_MAX_S (366 * 24 * 3600) /* longer ones are cut to it, with a warning */
 
 enum spec_file_exists { SPEC_EXISTS_UNSET, SPEC_DISALLOW, SPEC_OVERWRITE, SPEC_RETAIN };
 const char *spec_file_exists_to_string(enum spec_file_exists b);
@@ -22,8 +24,8 @@ int spec_file_exists_from_string(const char *name,
 struct spec_file {
 	char *source; /* relative to the archive, normalised: no leading '/', no ".", never climbs;
 			 "" is the whole revision */
-	char *destination; /* absolute, normalised; a directory */
-	unsigned line;
+	char *destination;     /* absolute, normalised; a directory */
+	unsigned line, column; /* of the entry, for messages */
 };
 
 struct spec_permission {
@@ -33,8 +35,9 @@ struct spec_permission {
 	bool files, directories; /* type; both by default */
 	char *owner, *group;     /* NULL: unchanged */
 	bool has_mode;
-	mode_t mode;
-	unsigned line;
+	mode_t mode; /* a plain 0644 is the text 0644, as its author meant it; the official agent
+			1.8 reads it as YAML's octal number 420 and sets 0420. A warning says so */
+	unsigned line, column;
 };
 
 struct spec_hook {
@@ -43,14 +46,14 @@ struct spec_hook {
 	int64_t timeout_s;   /* 3600 by default */
 	char *runas;         /* NULL */
 	bool sudo;           /* accepted with a warning: hooks run as root already, or as runas */
-	unsigned line;
+	unsigned line, column;
 };
 
 struct spec_event {
 	char *name; /* free text: custom events are allowed */
 	struct spec_hook *hooks;
 	size_t n_hooks;
-	unsigned line;
+	unsigned line, column;
 };
 
 struct spec {
