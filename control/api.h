@@ -8,7 +8,7 @@
 api_fn api_enroll, api_renew;
 
 /* api-s3.c */
-route_fn api_s3_get, api_s3_head, api_s3_put;
+route_fn api_s3_get, api_s3_head, api_s3_put, api_s3_other;
 
 /* The management API: api-apps.c ... */
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/route.h"
 
+#include "common/alloc.h"
 #include "common/json.h"
 #include "common/str.h"
 #include "common/wire.h"
 #include "control/api.h"
+#include "control/s3.h"
 
 #include <string.h>
 #include <strings.h>
@@ -97,6 +99,10 @@ static const struct route paths[] = {
 	  .roles = ROLE_HOST | ROLE_ADMIN, .s3 = true },
 	{ .method = "PUT", .path = "/*", .handler = api_s3_put,
 	  .roles = ROLE_ADMIN, .s3 = true, .streamed = true },
+	{ .method = "POST", .path = "/*", .handler = api_s3_other,
+	  .roles = ROLE_ADMIN, .s3 = true, .body_max = ROUTE_JSON_MAX },
+	{ .method = "DELETE", .path = "/*", .handler = api_s3_other,
+	  .roles = ROLE_ADMIN, .s3 = true, .body_max = ROUTE_JSON_MAX },
 };
 /* clang-format on */
 
@@ -146,6 +152,19 @@ enum route_miss route_find(const char *method, const char *path, const char *tar
 		known = true;
 	}
 	return known ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
+}
+
+void route_reply_fault(const struct route *route, struct request *request, int status,
+		       const char *type, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	auto_free char *message = xvasprintf(fmt, ap);
+	va_end(ap);
+	if (route && route->s3)
+		s3_reply_fault(request, status, type, message);
+	else
+		request_reply_fault(request, status, type, "%s", message);
 }
 
 void route_reply_miss(struct request *request, enum route_miss miss, const char *target)

@@ -48,6 +48,10 @@ enum route_miss {
 /* target: the X-Amz-Target header or NULL. On ROUTE_FOUND *ret is set. */
 enum route_miss route_find(const char *method, const char *path, const char *target,
 			   const struct route **ret);
+/* A fault in the form that the route's clients read: JSON, or S3's XML (where the types have other
+ * names). route may be NULL. */
+void route_reply_fault(const struct route *route, struct request *request, int status,
+		       const char *type, const char *fmt, ...) PRINTF_LIKE(5, 6);
 /* Answer a miss. */
 void route_reply_miss(struct request *request, enum route_miss miss, const char *target);
 /* Call the handler of a request that was admitted. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTPS on the loop: libmicrohttpd in epoll mode, TLS by GnuTLS inside server.c only. Who asks is
- * found out in one place, before routing (auth.h): a peer may have no certificate (people with
- * SigV4, enrolment), but a certificate that is presented must be good.
+/* HTTPS on the loop: libmicrohttpd in epoll mode, TLS by GnuTLS. Who asks is found out in one
+ * place, before routing (auth.h): a peer may have no certificate (people with SigV4, enrolment),
+ * but a certificate that is presented must be good, whatever is asked.
  *
  * One turn of the loop is one transaction: a handler that wrote leaves the store dirty, and every
  * answer given since then is kept until the turn's end, when the store is committed once. */
@@ -35,8 +35,7 @@ struct request;
 typedef void request_close_fn(struct request *request, void *arg);
 
 /* A streamed upload: called for each piece of the body, then once at its end with data NULL. Below
- * 0 stops the upload: the rest of the body is read and dropped, so an answer must have been given.
- */
+ * 0 stops the upload: an answer was given, or 500 is; the rest of the body is dropped. */
 typedef int request_piece_fn(struct request *request, const char *data, size_t len, void *arg);
 
 /* One request. Lives until its answer was sent or on_close was called. */
@@ -49,18 +48,17 @@ struct request {
 	char id[37];        /* x-amzn-RequestId */
 	struct caller caller;
 	struct buf body; /* whole body, at most the route's ceiling; empty for streamed routes, and
-			    after the handler has returned */
+			    once a JSON handler runs */
 	request_piece_fn *on_piece; /* set by the handler of a streamed route */
-	request_close_fn *on_close;
-	void *arg;      /* for both */
-	void *internal; /* server.c's */
+	request_close_fn *on_close; /* may be NULL */
+	void *arg;                  /* for both */
 };
 
 /* Header by case-insensitive name, NULL when absent; borrowed until the request ends. */
 const char *request_header(const struct request *request, const char *name);
 /* Call fn for every header. */
-void request_headers(const struct request *request,
-		     void (*fn)(const char *name, const char *value, void *arg), void *arg);
+void request_each_header(const struct request *request,
+			 void (*fn)(const char *name, const char *value, void *arg), void *arg);
 /* Percent-decoded query parameter, NULL when absent; "" when without value. Borrowed until the
  * request ends. */
 const char *request_query(const struct request *request, const char *name);
@@ -84,36 +82,28 @@ void request_reply_fault(struct request *request, int status, const char *type, 
  * value pairs, or NULL. */
 void request_reply_fd(struct request *request, int status, int fd, uint64_t offset, uint64_t size,
 		      const char *const headers[]);
-/* No body; content_length is what a GET would carry (HEAD), 0 for none. */
+/* No body. content_length: what a GET would carry, as the answer to a HEAD says. */
 void request_reply_headers(struct request *request, int status, uint64_t content_length,
 			   const char *const headers[]);
-/* A body with own headers. */
-void request_reply_full(struct request *request, int status, const char *const headers[],
-			const char *body, size_t len);
 
 struct server_options {
 	const char *listen; /* "ADDRESS:PORT", "[ADDRESS]:PORT" or ":PORT" (every address) */
 	const char *ca_pem; /* client certificates must chain to it */
 	const char *cert_pem, *key_pem; /* cert_pem: server certificate, then the CA's */
 	unsigned connections_max;
-	uint64_t idle_timeout_ms; /* a connection without a complete request; slow bodies */
-	/* Is there something to commit before an answer may leave; commit it. */
-	bool (*dirty)(void *arg);
-	int (*commit)(void *arg, struct error *err);
-	/* Is a request with this certificate still welcome? Asked for each request, and for parked
-	 * ones by server_recheck(). 0 or below with the reason. */
-	int (*check_host)(void *arg, const struct caller *caller, struct error *err);
-	void *arg;
+	uint64_t idle_ms; /* a connection without a complete request; a body that stands still */
 };
 
-int server_start(struct loop *loop, struct control *control, const struct server_options *options,
-		 struct server **ret, struct error *err) MUST_CHECK;
-/* "https://127.0.0.1:8443", with the port that was chosen. */
+/* Listens; requests come as soon as the loop runs. */
+int server_start(struct control *control, const struct server_options *options, struct server **ret,
+		 struct error *err) MUST_CHECK;
+/* "https://127.0.0.1:8443", with the port that was chosen; localhost for every address. */
 const char *server_url(const struct server *server);
 /* New connections get this certificate. */
 int server_set_certificate(struct server *server, const char *cert_pem, const char *key_pem,
 			   struct error *err) MUST_CHECK;
-/* Ask check_host about every parked request again; who is refused has his request ended. */
+/* Ask again whether the hosts of parked requests are still welcome; who is not has his request
+ * ended. */
 void server_recheck(struct server *server);
 /* Accept nothing more, answer what is parked, send what is queued for at most wait_ms, then call
  * done from the loop. */
