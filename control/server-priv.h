@@ -8,7 +8,7 @@
 struct MHD_Connection;
 struct MHD_Daemon;
 struct MHD_Response;
-struct tls_identity;
+struct secure_identity;
 
 /* Circular list; a head is a link too. */
 struct link {
@@ -76,7 +76,7 @@ struct server {
 	struct control *control;
 	struct loop *loop;
 	struct MHD_Daemon *mhd;
-	struct tls_identity *identity; /* newest first; older ones may be in use by handshakes */
+	struct secure_identity *identity; /* newest first; older ones may be in use by handshakes */
 	char *url;
 	uint64_t idle_ms;
 	struct link idle, exchanges, ready;

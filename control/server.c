@@ -24,9 +24,9 @@
 #include "common/str.h"
 #include "control/auth.h"
 #include "control/control.h"
+#include "control/secure.h"
 #include "control/server-priv.h"
 #include "control/store.h"
-#include "control/tls.h"
 
 #include <microhttpd.h>
 #include <netdb.h>
@@ -133,7 +133,7 @@ void conn_identify(struct conn *conn, struct MHD_Connection *mhd)
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
 	struct error err = {0};
-	int r = tls_peer(info->tls_session, &conn->caller, &err);
+	int r = secure_peer(info->tls_session, &conn->caller, &err);
 	conn->cert = r < 0 ? CERT_BAD : r > 0 ? CERT_GOOD : CERT_NONE;
 	if (r > 0)
 		conn->caller.kind = CALLER_HOST;
@@ -171,7 +171,7 @@ static int on_handshake(gnutls_session_t session, const gnutls_datum_t *ca_names
 	struct conn *conn = info ? info->socket_context : NULL;
 	if (!conn)
 		return -1;
-	struct tls_identity *identity = conn->server->identity;
+	struct secure_identity *identity = conn->server->identity;
 	*chain = identity->chain;
 	*count = identity->count;
 	*key = identity->key;
@@ -326,7 +326,7 @@ static int open_socket(const struct addrinfo *address)
 static int listen_on(const char *text, struct error *err)
 {
 	char host[256];
-	const char *port;
+	const char *port = NULL;
 	int r = split_listen(text, host, sizeof(host), &port, err);
 	if (r < 0)
 		return r;
@@ -403,7 +403,7 @@ static int start_mhd(struct server *server, const struct server_options *options
 		MHD_OPTION_CONNECTION_LIMIT, connection_limit(options->connections_max),
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((options->idle_ms + 999) / 1000),
 		MHD_OPTION_HTTPS_CERT_CALLBACK, on_handshake, MHD_OPTION_HTTPS_MEM_TRUST,
-		options->ca_pem, MHD_OPTION_HTTPS_PRIORITIES, TLS_PRIORITIES,
+		options->ca_pem, MHD_OPTION_HTTPS_PRIORITIES, SECURE_PRIORITIES,
 		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_END);
 	if (!server->mhd)
 		return error_set(err, ERR_CRYPTO, "libmicrohttpd did not start (TLS?)");
@@ -465,8 +465,8 @@ const char *server_url(const struct server *server)
 int server_set_certificate(struct server *server, const char *cert_pem, const char *key_pem,
 			   struct error *err)
 {
-	struct tls_identity *identity = NULL;
-	int r = tls_identity_new(cert_pem, key_pem, &identity, err);
+	struct secure_identity *identity = NULL;
+	int r = secure_identity_new(cert_pem, key_pem, &identity, err);
 	if (r < 0)
 		return r;
 	identity->older = server->identity;
@@ -544,8 +544,8 @@ void server_free(struct server *server)
 	loop_source_unref_at(&server->turn);
 	loop_source_unref_at(&server->stop_timer);
 	while (server->identity) {
-		struct tls_identity *older = server->identity->older;
-		tls_identity_free(server->identity);
+		struct secure_identity *older = server->identity->older;
+		secure_identity_free(server->identity);
 		server->identity = older;
 	}
 	free(server->url);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/tls.h"
+#include "control/secure.h"
 
 #include "common/alloc.h"
 #include "common/clock.h"
@@ -8,7 +8,7 @@
 #include <gnutls/x509.h>
 #include <string.h>
 
-void tls_identity_free(struct tls_identity *identity)
+void secure_identity_free(struct secure_identity *identity)
 {
 	if (!identity)
 		return;
@@ -17,18 +17,18 @@ void tls_identity_free(struct tls_identity *identity)
 	gnutls_privkey_deinit(identity->key);
 	free(identity);
 }
-DEFINE_CLEANUP(struct tls_identity *, tls_identity_free)
+DEFINE_CLEANUP(struct secure_identity *, secure_identity_free)
 
 static gnutls_datum_t datum(const char *text)
 {
 	return (gnutls_datum_t){(unsigned char *)text, (unsigned)strlen(text)};
 }
 
-int tls_identity_new(const char *cert_pem, const char *key_pem, struct tls_identity **ret,
-		     struct error *err)
+int secure_identity_new(const char *cert_pem, const char *key_pem, struct secure_identity **ret,
+			struct error *err)
 {
-	CLEANUP(tls_identity_free_at)
-	struct tls_identity *id = xcalloc(1, sizeof(*id));
+	CLEANUP(secure_identity_free_at)
+	struct secure_identity *id = xcalloc(1, sizeof(*id));
 	gnutls_datum_t cert = datum(cert_pem), key = datum(key_pem);
 	unsigned count = ARRAY_LEN(id->chain);
 	/* Flags 0: the chain keeps its order and its end, so that a host that joins sees the CA. */
@@ -82,7 +82,7 @@ static int describe_refusal(gnutls_x509_crt_t crt, unsigned status, struct error
 	return ERR_TRUST;
 }
 
-int tls_peer(gnutls_session_t session, struct caller *caller, struct error *err)
+int secure_peer(gnutls_session_t session, struct caller *caller, struct error *err)
 {
 	unsigned count = 0;
 	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
