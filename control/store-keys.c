@@ -106,7 +106,7 @@ int store_key_each(struct store *store, store_key_fn *fn, void *arg, struct erro
 
 /* ---- enrolment tokens ---- */
 
-#define TOKEN_COLUMNS "sha256, created_s, expires_s, uses_left, name_glob, tags"
+#define TOKEN_COLUMNS "sha256, created_s, expires_s, uses_left, name_glob, tags, tags_fixed"
 
 void store_token_clear(struct store_token *token)
 {
@@ -118,9 +118,10 @@ int store_token_add(struct store *store, const struct store_token *token, struct
 {
 	int r = store_write(store, err,
 			    "INSERT INTO tokens (" TOKEN_COLUMNS ") "
-			    "VALUES ($1, $2, $3, $4, $5, $6)",
-			    "siiiss", token->sha256, token->created_s, token->expires_s,
-			    token->uses_left, token->name_glob, token->tags);
+			    "VALUES ($1, $2, $3, $4, $5, $6, $7)",
+			    "siiissi", token->sha256, token->created_s, token->expires_s,
+			    token->uses_left, token->name_glob, token->tags,
+			    (int64_t)token->tags_fixed);
 	if (r == ERR_EXISTS)
 		return error_set(err, r, "this token exists already");
 	return r < 0 ? r : 0;
@@ -131,6 +132,7 @@ static void token_of_row(const struct query *q, struct store_token *token)
 	*token = (struct store_token){.created_s = query_int(q, 1),
 				      .expires_s = query_int(q, 2),
 				      .uses_left = query_int(q, 3),
+				      .tags_fixed = query_int(q, 6) != 0,
 				      .tags = query_dup_null(q, 5)};
 	query_copy(q, 0, token->sha256, sizeof(token->sha256));
 	query_copy(q, 4, token->name_glob, sizeof(token->name_glob));

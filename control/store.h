@@ -79,6 +79,7 @@ struct store_token {
 	int64_t created_s, expires_s; /* expires_s 0: never */
 	int64_t uses_left;            /* -1: any number */
 	char name_glob[129];          /* of the hosts it may enrol; "": any */
+	bool tags_fixed;              /* the host may ask for no further tags */
 	char *tags;                   /* JSON object text K -> V, or NULL */
 };
 void store_token_clear(struct store_token *token);

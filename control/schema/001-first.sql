@@ -20,7 +20,8 @@ CREATE TABLE tokens (
 	expires_s BIGINT NOT NULL,
 	uses_left BIGINT NOT NULL,
 	name_glob TEXT NOT NULL,
-	tags TEXT
+	tags TEXT,
+	tags_fixed BIGINT NOT NULL
 );
 
 -- One inventory. A name is registered while deregistered_s is 0.
