@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/proc.h"
+#include "common/clock.h"
+#include "tests/unit/tempdir.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+
+/* A shell command with its output in the file "out". */
+static struct proc_spec shell(const struct tempdir *dir, const char *const argv[], int *ret_fd)
+{
+	*ret_fd = openat(dir->fd, "out", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	assert_true(*ret_fd >= 0);
+	return (struct proc_spec){
+		.path = "/bin/sh", .argv = argv, .stdin_fd = -1, .stdout_fd = *ret_fd,
+		.stderr_fd = *ret_fd};
+}
+
+static void run(const struct proc_spec *spec, struct proc_end *end)
+{
+	struct error err = {0};
+	pid_t pid = proc_start(spec, &err);
+	if (pid < 0)
+		fail_msg("%s", err.text);
+	if (proc_wait(pid, 20000, false, end, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+static void a_program_runs_with_exactly_its_arguments_and_environment(void **state)
+{
+	struct tempdir *dir = *state;
+	const char *const argv[] = {"sh", "-c", "echo \"$1|$A|$HOME\"; exit 7", "sh", "x y", NULL};
+	const char *const env[] = {"A=b c", NULL};
+	auto_close int out = -1;
+	struct proc_spec spec = shell(dir, argv, &out);
+	spec.env = env;
+	struct proc_end end;
+	run(&spec, &end);
+	assert_int_equal(end.exit_code, 7);
+	assert_int_equal(end.signal, 0);
+	assert_false(end.timed_out);
+	auto_free char *text = tempdir_read(dir, "out");
+	assert_string_equal(text, "x y|b c|\n");
+}
+
+static void given_descriptors_start_at_3_and_no_other_is_left(void **state)
+{
+	struct tempdir *dir = *state;
+	const char *const argv[] = {
+		"sh", "-c", "echo three >&3; echo four >&4; ls /proc/self/fd | tr '\\n' ' '", NULL};
+	auto_close int out = -1;
+	auto_close int leak = open("/dev/null", O_RDONLY); /* inheritable, on purpose */
+	auto_close int one = openat(dir->fd, "one", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	auto_close int two = openat(dir->fd, "two", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	const int fds[] = {two, one};
+	struct proc_spec spec = shell(dir, argv, &out);
+	spec.fds = fds;
+	spec.n_fds = 2;
+	struct proc_end end;
+	run(&spec, &end);
+	assert_true(leak > 0);
+	auto_free char *text = tempdir_read(dir, "out");
+	/* 5 is ls's own view of the directory */
+	assert_string_equal(text, "0 1 2 3 4 5 ");
+	auto_free char *three = tempdir_read(dir, "two");
+	assert_string_equal(three, "three\n");
+	auto_free char *four = tempdir_read(dir, "one");
+	assert_string_equal(four, "four\n");
+}
+
+/* The sources lie exactly where others have to go. */
+static void crossed_descriptors_do_not_overwrite_each_other(void **state)
+{
+	struct tempdir *dir = *state;
+	const char *const argv[] = {"sh", "-c", "echo a >&3; echo b >&4", NULL};
+	auto_close int out = -1;
+	struct proc_spec spec = shell(dir, argv, &out);
+	auto_close int a = openat(dir->fd, "a", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	auto_close int b = openat(dir->fd, "b", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int high_a = fcntl(a, F_DUPFD, 20), high_b = fcntl(b, F_DUPFD, 20);
+		dup2(high_a, 4);
+		dup2(high_b, 3);
+		const int fds[] = {4, 3};
+		spec.fds = fds;
+		spec.n_fds = 2;
+		spec.stdout_fd = spec.stderr_fd = -1;
+		struct proc_end end = {.exit_code = -1};
+		pid_t child = proc_start(&spec, NULL);
+		int r = child > 0 ? proc_wait(child, 20000, false, &end, NULL) : -1;
+		_exit(r == 0 && end.exit_code == 0 ? 0 : 1);
+	}
+	struct proc_end end;
+	assert_int_equal(proc_wait(pid, 20000, false, &end, NULL), 0);
+	assert_int_equal(end.exit_code, 0);
+	auto_free char *text_a = tempdir_read(dir, "a");
+	auto_free char *text_b = tempdir_read(dir, "b");
+	assert_string_equal(text_a, "a\n");
+	assert_string_equal(text_b, "b\n");
+}
+
+static void what_fails_before_exec_comes_back_in_words(void **state)
+{
+	struct tempdir *dir = *state;
+	struct error err = {0};
+	auto_free char *missing = fs_join(dir->path, "missing");
+	struct proc_spec spec = {.path = missing, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
+	assert_int_equal(proc_start(&spec, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "missing': No such file"));
+	tempdir_write(dir, "text", "no program");
+	auto_free char *text = fs_join(dir->path, "text");
+	spec.path = text;
+	assert_int_equal(proc_start(&spec, &err), -EACCES);
+	spec.path = "/bin/sh";
+	spec.cwd = missing;
+	assert_int_equal(proc_start(&spec, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "enter directory"));
+	spec.cwd = NULL;
+	spec.user = "no-such-user-here";
+	assert_int_equal(proc_start(&spec, &err), -ENOENT);
+	assert_string_equal(err.text, "there is no user 'no-such-user-here' on this host");
+}
+
+static void directory_umask_and_session_are_as_asked(void **state)
+{
+	struct tempdir *dir = *state;
+	const char *const argv[] = {
+		"sh", "-c", "pwd; umask; [ \"$(ps -o sid= -p $$ | tr -d ' ')\" = $$ ] && echo own",
+		NULL};
+	auto_close int out = -1;
+	struct proc_spec spec = shell(dir, argv, &out);
+	spec.cwd_fd = dir->fd;
+	spec.umask = 0027;
+	spec.new_session = true;
+	struct proc_end end;
+	run(&spec, &end);
+	auto_free char *text = tempdir_read(dir, "out");
+	auto_free char *expected = xasprintf("%s\n0027\nown\n", dir->path);
+	assert_string_equal(text, expected);
+}
+
+static void signals_are_back_to_their_defaults(void **state)
+{
+	struct tempdir *dir = *state;
+	const char *const argv[] = {"sh", "-c", "grep -E 'Sig(Blk|Ign)' /proc/self/status", NULL};
+	auto_close int out = -1;
+	struct proc_spec spec = shell(dir, argv, &out);
+	sigset_t set, old;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, &old);
+	signal(SIGPIPE, SIG_IGN);
+	struct proc_end end;
+	run(&spec, &end);
+	signal(SIGPIPE, SIG_DFL);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	auto_free char *text = tempdir_read(dir, "out");
+	assert_string_equal(text, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+}
+
+static void a_user_means_uid_gid_and_all_groups(void **state)
+{
+	struct tempdir *dir = *state;
+	if (geteuid() != 0 || !getpwnam("nobody"))
+		skip();
+	const char *const argv[] = {"sh", "-c", "id -un; id -G; id -ru", NULL};
+	auto_close int out = -1;
+	struct proc_spec spec = shell(dir, argv, &out);
+	spec.user = "nobody";
+	struct proc_end end;
+	run(&spec, &end);
+	auto_free char *text = tempdir_read(dir, "out");
+	const struct passwd *nobody = getpwnam("nobody");
+	auto_free char *expected =
+		xasprintf("nobody\n%u\n%u\n", nobody->pw_gid, nobody->pw_uid);
+	assert_string_equal(text, expected);
+}
+
+static void death_by_signal_is_told_from_an_exit(void **state)
+{
+	struct tempdir *dir = *state;
+	const char *const argv[] = {"sh", "-c", "kill -USR1 $$", NULL};
+	auto_close int out = -1;
+	struct proc_spec spec = shell(dir, argv, &out);
+	struct proc_end end;
+	run(&spec, &end);
+	assert_int_equal(end.exit_code, -1);
+	assert_int_equal(end.signal, SIGUSR1);
+}
+
+static void at_the_time_limit_the_whole_group_ends(void **state)
+{
+	struct tempdir *dir = *state;
+	/* the child ignores SIGTERM and holds a lock that nobody else can take while it lives */
+	const char *const argv[] = {
+		"sh", "-c", "(trap '' TERM; flock 9; echo locked; exec sleep 1000) 9>lock & wait",
+		NULL};
+	auto_close int out = -1;
+	struct proc_spec spec = shell(dir, argv, &out);
+	spec.cwd_fd = dir->fd;
+	spec.new_session = true;
+	struct error err = {0};
+	pid_t pid = proc_start(&spec, &err);
+	assert_true(pid > 0);
+	struct proc_end end;
+	assert_int_equal(proc_wait(pid, 1500, true, &end, &err), 0);
+	assert_true(end.timed_out);
+	assert_int_equal(end.signal, SIGTERM);
+	int lock = fs_lock(dir->fd, "lock", 10000, &err);
+	assert_true(lock >= 0);
+	close(lock);
+	auto_free char *text = tempdir_read(dir, "out");
+	assert_string_equal(text, "locked\n");
+}
+
+static void a_process_that_is_not_ours_cannot_be_waited_for(void **state)
+{
+	struct proc_end end;
+	struct error err = {0};
+	assert_true(proc_wait(0x3ffffff, 10, false, &end, &err) < 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		tempdir_test(a_program_runs_with_exactly_its_arguments_and_environment),
+		tempdir_test(given_descriptors_start_at_3_and_no_other_is_left),
+		tempdir_test(crossed_descriptors_do_not_overwrite_each_other),
+		tempdir_test(what_fails_before_exec_comes_back_in_words),
+		tempdir_test(directory_umask_and_session_are_as_asked),
+		tempdir_test(signals_are_back_to_their_defaults),
+		tempdir_test(a_user_means_uid_gid_and_all_groups),
+		tempdir_test(death_by_signal_is_told_from_an_exit),
+		tempdir_test(at_the_time_limit_the_whole_group_ends),
+		cmocka_unit_test(a_process_that_is_not_ours_cannot_be_waited_for),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

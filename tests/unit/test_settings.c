@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/settings.h"
+#include "common/log.h"
+#include "tests/unit/tempdir.h"
+
+/* The file of the official package with everything else that its manual lists. */
+static const char official[] =
+	"---\n"
+	":log_aws_wire: false\n"
+	":log_dir: '/var/log/aws/codedeploy-agent/'\n"
+	":pid_dir: '/opt/codedeploy-agent/state/.pid/'\n"
+	":program_name: codedeploy-agent\n"
+	":root_dir: '/opt/codedeploy-agent/deployment-root'\n"
+	":verbose: true\n"
+	":wait_between_runs: 1\n"
+	":wait_after_error: 30\n"
+	":http_read_timeout: 60\n"
+	":max_revisions: 7\n"
+	":on_premises_config_file: /etc/codedeploy-agent/conf/codedeploy.onpremises.yml\n"
+	":proxy_uri:\n"
+	":enable_deployments_log: true\n"
+	":use_fips_mode: false\n"
+	":enable_auth_policy: false\n"
+	":deploy_control_endpoint: https://control.example:8443\n"
+	":s3_endpoint_override:\n"
+	":disable_imds_v1: false\n"
+	":kill_agent_max_wait_time_seconds: 7200\n"
+	":ongoing_deployment_tracking: ongoing-deployment\n"
+	":children: 1\n"
+	":wait_between_spawning_children: 1\n"
+	":wait_after_throttle_error: 60\n"
+	":wait_after_connection_problem: 5\n"
+	":max_runs_per_worker: 0\n"
+	":user:\n"
+	":group:\n"
+	":plugins: [codedeploy]\n"
+	":codedeploy_test_profile: prod\n"
+	":use_mock_command_service: false\n"
+	":shared_dir:\n"
+	":instance_service_region:\n"
+	":instance_service_endpoint:\n"
+	":instance_service_port:\n";
+
+static void write_settings(const struct tempdir *dir, const char *text, struct paths *paths)
+{
+	struct error err = {0};
+	assert_int_equal(paths_init(paths, dir->path, &err), 0);
+	auto_close int etc = fs_mkdirs(dir->fd, "etc/slipway", 0755, &err);
+	assert_true(etc >= 0);
+	if (text)
+		tempdir_write(dir, "etc/slipway/agent.yml", text);
+}
+
+static void every_official_key_is_taken(void **state)
+{
+	auto_paths struct paths paths = {0};
+	auto_settings struct settings settings = {0};
+	struct error err = {0};
+	write_settings(*state, official, &paths);
+	log_set_level(LOG_ERR);
+	if (settings_load(&settings, &paths, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_string_equal(settings.log_dir, "/var/log/aws/codedeploy-agent/");
+	assert_string_equal(settings.root_dir, "/opt/codedeploy-agent/deployment-root");
+	assert_true(settings.verbose);
+	assert_int_equal(settings.http_read_timeout, 60000);
+	assert_int_equal(settings.max_revisions, 7);
+	assert_null(settings.proxy_uri);
+	assert_string_equal(settings.endpoint, "https://control.example:8443");
+}
+
+static void without_a_file_the_defaults_hold(void **state)
+{
+	auto_paths struct paths paths = {0};
+	auto_settings struct settings settings = {0};
+	struct error err = {0};
+	write_settings(*state, NULL, &paths);
+	assert_int_equal(settings_load(&settings, &paths, &err), 0);
+	assert_int_equal(settings.max_revisions, 5);
+	assert_true(settings.local_rollback);
+	assert_int_equal(settings.orphan_timeout, 600000);
+	assert_int_equal(settings.max_parallel, 16);
+	assert_int_equal(settings.http_read_timeout, 80000);
+	assert_int_equal(settings.archive_max_entries, 1000000);
+	assert_int_equal(settings.bundle_max_bytes, 0);
+	assert_false(settings.allow_setid);
+	assert_null(settings.destination_root);
+}
+
+static void our_own_keys_are_taken(void **state)
+{
+	auto_paths struct paths paths = {0};
+	auto_settings struct settings settings = {0};
+	struct error err = {0};
+	write_settings(*state,
+		       "destination_root: /srv/host-a\nhook_environment: {HOST: a}\n"
+		       "orphan_timeout: 30s\narchive_max_bytes: 2G\n",
+		       &paths);
+	assert_int_equal(settings_load(&settings, &paths, &err), 0);
+	assert_string_equal(settings.destination_root, "/srv/host-a");
+	assert_string_equal(settings.hook_environment.values[0], "a");
+	assert_int_equal(settings.orphan_timeout, 30000);
+	assert_int_equal(settings.archive_max_bytes, 2147483648);
+}
+
+static void a_mistake_is_named_with_file_and_line(void **state)
+{
+	auto_paths struct paths paths = {0};
+	auto_settings struct settings settings = {0};
+	struct error err = {0};
+	write_settings(*state, "verbose: true\n:max_revisions: 0\n", &paths);
+	assert_int_equal(settings_load(&settings, &paths, &err), ERR_INPUT);
+	assert_non_null(strstr(err.text, "/etc/slipway/agent.yml:2: 'max_revisions' must be from "
+					 "1 to 10000, not 0"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		tempdir_test(every_official_key_is_taken),
+		tempdir_test(without_a_file_the_defaults_hold),
+		tempdir_test(our_own_keys_are_taken),
+		tempdir_test(a_mistake_is_named_with_file_and_line),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
