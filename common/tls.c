@@ -63,6 +63,8 @@ static int verify(X509_STORE_CTX *store, void *arg)
 
 void tls_trace_attach(void *ctx, struct tls_trace *trace)
 {
+	/* with TLS 1.2 a server could ask for another handshake long after trace is gone */
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
 	SSL_CTX_set_cert_verify_callback(ctx, verify, trace);
 }
 
