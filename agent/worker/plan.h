@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The plan: AppSpec, archive, manifest of the previous install and the live tree give the full list
  * of operations. Touches nothing. Refusals belong here. The plan is a record stream on disk
- * (group_fd/"plan"), at most 64 bytes per operation in memory. */
+ * (group_fd/"plan"), at most 64 bytes per operation in memory. Format: docs/formats/journal.md.
+ * Each target is held against the plan when it is switched: make the plan right before the install,
+ * after the scripts that ran before it (they may clean up a destination). */
 #pragma once
 
 #include "agent/problem.h"
@@ -33,7 +35,7 @@ struct plan_request {
 	enum spec_file_exists
 		file_exists; /* the deployment's own; the AppSpec's wins; unset is DISALLOW */
 	const char *group_id;
-	int groups_fd; /* host/groups: the manifests of all groups (overlap is refused) */
+	int groups_fd; /* host/groups: the manifests of all groups (overlap is refused); -1: none */
 	int group_fd;  /* host/groups/ID: "manifest" is read, "plan" written */
 	bool allow_setid;
 };
@@ -43,7 +45,8 @@ struct plan_summary {
 	uint64_t bytes; /* that would be staged */
 };
 
-/* Returns 0; ERR_REFUSED with everything that stands in the way in problems (conflicts under
+/* What was changed or removed locally since it was installed is put right again and noted as a
+ * warning in problems. Returns 0; ERR_REFUSED with everything that stands in the way in problems (conflicts under
  * DISALLOW, duplicate targets, type clashes, unknown users and groups, overlap with another group,
  * too few bytes or inodes, missing sources), or another error. */
 int plan_make(const struct plan_request *request, struct plan_summary *ret,

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/worker/plan-file.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+enum { FLAG_MODE_FIXED = 1, FLAG_INSIDE = 2 };
+
+void plan_dir_put(struct record_out *out, const struct plan_dir *d)
+{
+	record_put_u32(out, d->index);
+	record_put_u32(out, d->mount);
+	record_put_u64(out, d->ino);
+	record_put_u32(out, d->mode);
+	record_put_u32(out, d->uid);
+	record_put_u32(out, d->gid);
+	record_put_u8(out, d->inherit);
+	record_put_text(out, d->path);
+}
+
+int plan_dir_get(struct record *rec, struct plan_dir *d, struct error *err)
+{
+	d->index = record_u32(rec);
+	d->mount = record_u32(rec);
+	d->ino = record_u64(rec);
+	d->mode = record_u32(rec);
+	d->uid = record_u32(rec);
+	d->gid = record_u32(rec);
+	d->inherit = record_u8(rec) != 0;
+	d->path = record_text(rec);
+	return record_check(rec, "a directory's record", err);
+}
+
+void plan_entry_put(struct record_out *out, const struct plan_entry *e)
+{
+	record_put_u8(out, (uint8_t)e->op);
+	record_put_u8(out, (uint8_t)e->type);
+	record_put_u8(out, (uint8_t)((e->mode_fixed ? FLAG_MODE_FIXED : 0) |
+				     (e->inside ? FLAG_INSIDE : 0)));
+	record_put_u32(out, e->number);
+	record_put_u32(out, e->dir);
+	record_put_u32(out, e->root);
+	record_put_u16(out, e->root_len);
+	record_put_u32(out, e->mode);
+	record_put_u32(out, e->uid);
+	record_put_u32(out, e->gid);
+	record_put_u64(out, e->size);
+	record_put_u64(out, (uint64_t)e->mtime_s);
+	record_put_u32(out, e->mtime_ns);
+	live_object_put(out, &e->old);
+	record_put_text(out, e->path);
+	record_put_text(out, e->source);
+}
+
+int plan_entry_get(struct record *rec, struct plan_entry *e, struct error *err)
+{
+	e->op = (enum plan_op)record_u8(rec);
+	e->type = (char)record_u8(rec);
+	uint8_t flags = record_u8(rec);
+	e->mode_fixed = flags & FLAG_MODE_FIXED;
+	e->inside = flags & FLAG_INSIDE;
+	e->number = record_u32(rec);
+	e->dir = record_u32(rec);
+	e->root = record_u32(rec);
+	e->root_len = record_u16(rec);
+	e->mode = record_u32(rec);
+	e->uid = record_u32(rec);
+	e->gid = record_u32(rec);
+	e->size = record_u64(rec);
+	e->mtime_s = (int64_t)record_u64(rec);
+	e->mtime_ns = record_u32(rec);
+	live_object_get(rec, &e->old);
+	e->path = record_text(rec);
+	e->source = record_text(rec);
+	int r = record_check(rec, "an operation's record", err);
+	if (r < 0)
+		return r;
+	if (e->op >= PLAN_OP_COUNT || e->path[0] != '/' || e->root_len > strlen(e->path))
+		return error_set(err, ERR_FORMAT, "an operation's record makes no sense");
+	return 0;
+}
+
+void plan_mount_put(struct record_out *out, const struct plan_mount *m)
+{
+	record_put_u32(out, m->index);
+	record_put_u32(out, m->magic);
+	live_ident_put(out, &m->parent);
+	record_put_text(out, m->path);
+}
+
+int plan_mount_get(struct record *rec, struct plan_mount *m, struct error *err)
+{
+	m->index = record_u32(rec);
+	m->magic = record_u32(rec);
+	live_ident_get(rec, &m->parent);
+	m->path = record_text(rec);
+	return record_check(rec, "a mount's record", err);
+}
+
+void plan_end_put(struct record_out *out, const struct plan_end *e)
+{
+	record_put_u32(out, e->dirs);
+	record_put_u32(out, e->ops);
+	record_put_u32(out, e->mounts);
+}
+
+int plan_end_get(struct record *rec, struct plan_end *e, struct error *err)
+{
+	e->dirs = record_u32(rec);
+	e->ops = record_u32(rec);
+	e->mounts = record_u32(rec);
+	return record_check(rec, "the plan's end", err);
+}
+
+int plan_open(int group_fd, struct record_file *f, struct error *err)
+{
+	int fd = openat(group_fd, PLAN, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return error_errno(err, "open the plan");
+	int r = record_open(f, fd, RECORD_PLAN, err);
+	return r < 0 ? error_prefix(err, r == -ENODATA ? ERR_FORMAT : r, "plan") : 0;
+}
+
+int plan_next(struct record_file *f, struct record *rec, struct error *err)
+{
+	int r = record_next(f, rec, err);
+	if (r == 0)
+		return error_set(err, ERR_FORMAT, "plan: it is cut off or damaged");
+	if (r > 0 && (rec->type < PLAN_REC_DIR || rec->type > PLAN_REC_END))
+		return error_set(err, ERR_FORMAT, "plan: unknown record type %u", rec->type);
+	return r;
+}

@@ -1,0 +1,606 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What is there. Each target is held against the live tree and the manifest of the previous
+ * install, which gives its operation; then what the manifest has and nobody wants any more is
+ * deleted, deepest first. */
+#include "agent/worker/plan-build.h"
+
+#include "common/alloc.h"
+#include "common/fs.h"
+#include "common/str.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+
+/* Open the directory of a live node, unless it is the open one. */
+static int open_node(struct plan_build *b, uint32_t node, struct error *err)
+{
+	if (b->dir_fd >= 0 && b->dir_node == node)
+		return 0;
+	fs_close_quiet(b->dir_fd);
+	b->dir_fd = -1;
+	int r = plan_node_path(b, node, b->dir_path, err);
+	if (r < 0)
+		return r;
+	int fd = live_open_dir(b->dir_path);
+	if (fd < 0)
+		return error_set(err, fd, "%s: %s", b->dir_path, strerror(-fd));
+	b->dir_fd = fd;
+	b->dir_node = node;
+	if (fstat(fd, &b->dir_st) < 0)
+		return error_errno(err, "%s", b->dir_path);
+	r = live_mount(fd, &b->dir_mount, err);
+	return r < 0 ? r : inherit_load(fd, &b->dir_inherit, err);
+}
+
+/* The plan's record of the open directory. */
+static int dir_record(struct plan_build *b, uint32_t *ret, struct error *err)
+{
+	struct plan_node *node = &b->nodes[b->dir_node];
+	*ret = node->dir;
+	if (node->dir != PLAN_NONE)
+		return 0;
+	struct plan_dir d = {.index = b->n_dirs,
+			     .ino = b->dir_st.st_ino,
+			     .mode = b->dir_st.st_mode & 07777,
+			     .uid = b->dir_st.st_uid,
+			     .gid = b->dir_st.st_gid,
+			     .inherit = b->dir_inherit.len > 0,
+			     .path = b->dir_path};
+	int r = plan_mount_use(b, b->dir_path, &d.mount, err);
+	if (r < 0)
+		return r;
+	record_start(&b->out, PLAN_REC_DIR);
+	plan_dir_put(&b->out, &d);
+	*ret = node->dir = b->n_dirs++;
+	return record_append(&b->plan, &b->out, NULL, err);
+}
+
+static void account(struct plan_build *b, const struct plan_entry *e, uint32_t mount)
+{
+	struct plan_build_mount *m = &b->mounts[mount];
+	m->objects++;
+	if (e->type == 'f') {
+		m->bytes += (e->size + 4095) & ~UINT64_C(4095);
+		b->summary.bytes += e->size;
+	}
+}
+
+static bool stages(const struct plan_entry *e)
+{
+	switch (e->op) {
+	case PLAN_MKDIR:
+	case PLAN_CREATE:
+	case PLAN_REPLACE:
+	case PLAN_SYMLINK:
+		return true;
+	case PLAN_METADATA:
+		return e->type != 'd';
+	default:
+		return false;
+	}
+}
+
+static int append(struct plan_build *b, struct plan_entry *e, struct error *err)
+{
+	e->number = b->n_ops++;
+	b->summary.ops[e->op]++;
+	record_start(&b->out, PLAN_REC_OP);
+	plan_entry_put(&b->out, e);
+	return record_append(&b->plan, &b->out, NULL, err);
+}
+
+/* An operation in the open directory. */
+static int emit(struct plan_build *b, struct plan_entry *e, struct error *err)
+{
+	e->dir = PLAN_NONE;
+	if (e->op != PLAN_KEEP && e->op != PLAN_RETAIN) {
+		int r = dir_record(b, &e->dir, err);
+		if (r < 0)
+			return r;
+		if (stages(e)) {
+			for (uint32_t i = 0; i < b->n_mounts; i++)
+				if (live_mount_equal(&b->mounts[i].id, &b->dir_mount))
+					account(b, e, i);
+		}
+	}
+	return append(b, e, err);
+}
+
+static struct plan_entry entry_of(const struct target *t, bool mode_fixed)
+{
+	return (struct plan_entry){.type = t->type,
+				   .mode_fixed = mode_fixed,
+				   .root = PLAN_NONE,
+				   .mode = t->mode,
+				   .uid = t->uid,
+				   .gid = t->gid,
+				   .size = t->size,
+				   .mtime_s = t->mtime_s,
+				   .mtime_ns = t->mtime_ns,
+				   .path = t->path,
+				   .source = t->source};
+}
+
+/* Inside a subtree that is wholly new. */
+static int emit_inside(struct plan_build *b, const struct target *t, bool mode_fixed,
+		       struct error *err)
+{
+	const struct plan_node *root = &b->nodes[b->nodes[t->parent].root];
+	if (root->number == PLAN_NONE) /* left out for a problem of its own */
+		return 0;
+	struct plan_entry e = entry_of(t, mode_fixed);
+	e.inside = true;
+	e.dir = PLAN_NONE;
+	e.root = root->number;
+	e.root_len = root->path_len;
+	e.op = t->type == 'd' ? PLAN_MKDIR : t->type == 'l' ? PLAN_SYMLINK : PLAN_CREATE;
+	account(b, &e, root->dir);
+	return append(b, &e, err);
+}
+
+static int link_equal(struct plan_build *b, const char *name, const char *source)
+{
+	char live[PATH_MAX], wanted[PATH_MAX];
+	ssize_t n = readlinkat(b->dir_fd, name, live, sizeof(live));
+	auto_close int fd =
+		fs_open_beneath(b->request->archive_fd, source, O_PATH | O_NOFOLLOW, 0);
+	if (n < 0 || fd < 0)
+		return n < 0 ? -errno : fd;
+	ssize_t m = readlinkat(fd, "", wanted, sizeof(wanted));
+	if (m < 0)
+		return -errno;
+	return n == m && memcmp(live, wanted, (size_t)n) == 0;
+}
+
+static ssize_t read_full(int fd, char *buf, size_t room)
+{
+	size_t done = 0;
+	while (done < room) {
+		ssize_t n = read(fd, buf + done, room - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+/* Same bytes to the end of both? Returns 1, 0 or negative errno. */
+static int bytes_equal(int a, int b)
+{
+	char left[32768], right[32768];
+	for (;;) {
+		ssize_t n = read_full(a, left, sizeof(left));
+		ssize_t m = read_full(b, right, sizeof(right));
+		if (n < 0 || m < 0)
+			return (int)(n < 0 ? n : m);
+		if (n != m || memcmp(left, right, (size_t)n) != 0)
+			return 0;
+		if (n < (ssize_t)sizeof(left))
+			return 1;
+	}
+}
+
+/* Content and ACL of the live file against what would be staged. Returns 2 when both are the same,
+ * 1 when only the content is, 0, or negative errno. */
+static int file_equal(struct plan_build *b, const struct target *t, const char *name,
+		      const struct live_object *live, const struct inherit *acl)
+{
+	if (live->size != t->size)
+		return 0;
+	auto_close int old = openat(b->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (old < 0)
+		return -errno;
+	auto_close int new =
+		fs_open_beneath(b->request->archive_fd, t->source, O_RDONLY | O_NOFOLLOW, 0);
+	if (new < 0)
+		return new;
+	int r = bytes_equal(old, new);
+	return r > 0 && inherit_matches(old, acl) ? 2 : r;
+}
+
+/* The operation that makes the live object (a file or symlink) what is wanted. */
+static int compare(struct plan_build *b, const struct target *t, bool mode_fixed, const char *name,
+		   const struct live_object *live, enum plan_op *ret, struct error *err)
+{
+	*ret = PLAN_REPLACE;
+	if (live->type != t->type)
+		return 0;
+	struct inherit acl;
+	mode_t mode = inherit_apply(&b->dir_inherit, t->mode, mode_fixed, &acl);
+	int r = t->type == 'l' ? link_equal(b, name, t->source) :
+				 file_equal(b, t, name, live, &acl);
+	if (r < 0)
+		return error_set(err, r, "%s: %s", t->path, strerror(-r));
+	if (r == 0)
+		return 0;
+	bool same = live->uid == t->uid && live->gid == t->gid;
+	if (t->type == 'f')
+		same = same && r == 2 && live->mode == mode;
+	*ret = same ? PLAN_KEEP : PLAN_METADATA;
+	return 0;
+}
+
+static void note_drift(struct plan_build *b, const struct manifest_entry *e, const char *path,
+		       const struct live_object *live, const struct stat *st, const char *then)
+{
+	if (live->type == 0)
+		problems_add(b->problems, PROBLEM_WARNING, path,
+			     "it was removed since it was installed; %s", then);
+	else if (live->type != e->type || live->ino != e->ino || live->size != e->size ||
+		 st->st_mtim.tv_sec != e->mtime_s || st->st_mtim.tv_nsec != e->mtime_ns)
+		problems_add(b->problems, PROBLEM_WARNING, path,
+			     "it was changed since it was installed; %s", then);
+}
+
+/* Something in a directory that must give way: is it ours, and will it go? */
+struct giving_way {
+	struct plan_build *b;
+	const char *path;
+	unsigned problems;
+};
+
+static int gives_way(const struct fs_entry *entry, void *arg, struct error *err)
+{
+	struct giving_way *g = arg;
+	struct manifest_entry e;
+	auto_free char *path = fs_join(g->path, entry->path);
+	int r = manifest_find(&g->b->manifest, path, &e, err);
+	if (r < 0)
+		return r;
+	bool dir = S_ISDIR(entry->st.st_mode);
+	if (r > 0 && dir == (e.type == 'd') && live_type(entry->st.st_mode) != 'o')
+		return 0;
+	if (g->problems++ < 5)
+		problems_add(g->b->problems, PROBLEM_ERROR, path,
+			     "a file takes the place of the directory '%s', but this is not ours; "
+			     "move it away", g->path);
+	return dir ? FS_WALK_SKIP : 0;
+}
+
+static int check_giving_way(struct plan_build *b, const char *name, const char *path,
+			    struct error *err)
+{
+	struct live_mount id;
+	int r = live_mount_at(b->dir_fd, name, &id);
+	if (r < 0)
+		return error_set(err, r, "%s: %s", path, strerror(-r));
+	if (!live_mount_equal(&id, &b->dir_mount)) {
+		problems_add(b->problems, PROBLEM_ERROR, path,
+			     "a file takes the place of this directory, but it is a mount point; "
+			     "unmount it");
+		return PLAN_SKIP;
+	}
+	auto_close int fd = fs_open_beneath(b->dir_fd, name, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return error_set(err, fd, "%s: %s", path, strerror(-fd));
+	struct giving_way g = {.b = b, .path = path};
+	r = fs_walk(fd, 0, gives_way, &g, err);
+	return r < 0 ? r : g.problems ? PLAN_SKIP : 0;
+}
+
+static enum spec_file_exists behaviour(const struct plan_build *b)
+{
+	enum spec_file_exists e = b->request->spec->file_exists;
+	if (e == SPEC_EXISTS_UNSET)
+		e = b->request->file_exists;
+	return e == SPEC_EXISTS_UNSET ? SPEC_DISALLOW : e;
+}
+
+/* Something that is not ours stands at the path of a file. */
+static int foreign(struct plan_build *b, const struct target *t, const struct live_object *live,
+		   enum plan_op *ret)
+{
+	*ret = PLAN_REPLACE;
+	if (live->type == 'd') {
+		problems_add(b->problems, PROBLEM_ERROR, t->path,
+			     "a directory stands where a file is to be installed; move it away");
+		return PLAN_SKIP;
+	}
+	switch (behaviour(b)) {
+	case SPEC_RETAIN:
+		*ret = PLAN_RETAIN;
+		return 0;
+	case SPEC_OVERWRITE:
+		if (live->type != 'o')
+			return 0;
+		problems_add(b->problems, PROBLEM_ERROR, t->path,
+			     "it is a device, pipe or socket and is not overwritten; remove it");
+		return PLAN_SKIP;
+	default:
+		problems_add(b->problems, PROBLEM_ERROR, t->path,
+			     "it exists already and file_exists_behavior is DISALLOW; move it away, "
+			     "or choose OVERWRITE or RETAIN");
+		return PLAN_SKIP;
+	}
+}
+
+/* Does another group own this path? */
+static int overlaps(struct plan_build *b, const struct target *t, struct error *err)
+{
+	struct target again;
+	uint64_t *value;
+	auto_free char *path = xstrdup(t->path);
+	int r = plan_target_find(b, path, &again, &value, err);
+	if (r <= 0)
+		return r;
+	uint16_t group = PATHSET_FLAGS(*value);
+	if (group == 0)
+		return 0;
+	problems_add(b->problems, PROBLEM_ERROR, path,
+		     "it belongs to the deployment group '%s'; remove it from one of the two, or "
+		     "let this group adopt it", b->groups[group - 1]);
+	return PLAN_SKIP;
+}
+
+/* What the live object and its history make of a wanted file or symlink. */
+static int decide_file(struct plan_build *b, const struct target *t, bool mode_fixed,
+		       const char *name, struct plan_entry *e, struct error *err)
+{
+	struct stat st;
+	struct live_object *live = &e->old;
+	int r = live_look(b->dir_fd, name, live, &st);
+	if (r < 0)
+		return error_set(err, r, "%s: %s", t->path, strerror(-r));
+	struct manifest_entry before = {0};
+	int ours = manifest_find(&b->manifest, t->path, &before, err);
+	if (ours < 0)
+		return ours;
+
+	e->op = t->type == 'l' ? PLAN_SYMLINK : PLAN_CREATE;
+	bool way = ours && live->type == 'd' && before.type == 'd';
+	if (live->type == 0) {
+		if (ours && before.type != 'd')
+			note_drift(b, &before, t->path, live, &st, "it will be made again");
+		return 0;
+	}
+	if (!way && (!ours || live->type == 'd' || live->type == 'o')) {
+		r = foreign(b, t, live, &e->op);
+		if (r != 0 || e->op == PLAN_RETAIN)
+			return r;
+	}
+	if (way) {
+		e->op = PLAN_REPLACE;
+		return check_giving_way(b, name, t->path, err);
+	}
+	r = compare(b, t, mode_fixed, name, live, &e->op, err);
+	if (r < 0)
+		return r;
+	if (ours && before.type != 'd' && e->op != PLAN_KEEP)
+		note_drift(b, &before, t->path, live, &st, "it will be replaced");
+	if (e->op == PLAN_KEEP) {
+		e->mtime_s = st.st_mtim.tv_sec;
+		e->mtime_ns = (uint32_t)st.st_mtim.tv_nsec;
+	}
+	return 0;
+}
+
+static int live_file(struct plan_build *b, struct target *t, bool mode_fixed, struct error *err)
+{
+	if (!(b->nodes[t->parent].flags & NODE_LIVE))
+		return emit_inside(b, t, mode_fixed, err);
+	/* Opening the directory reads targets: keep the texts. */
+	char path[PATH_MAX], source[PATH_MAX], parent[PATH_MAX];
+	strcpy(path, t->path);
+	strcpy(source, t->source);
+	t->path = path;
+	t->source = source;
+	int r = open_node(b, t->parent, err);
+	if (r < 0)
+		return r;
+
+	struct plan_entry e = entry_of(t, mode_fixed);
+	r = decide_file(b, t, mode_fixed, live_split(path, parent), &e, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = e.op == PLAN_RETAIN ? 0 : overlaps(b, t, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	return emit(b, &e, err);
+}
+
+/* A directory of ours that is there: is its metadata as wanted? */
+static enum plan_op compare_dir(const struct plan_build *b, const struct target *t, bool mode_fixed,
+				const struct live_object *live, uint32_t *ret_mode)
+{
+	struct inherit acl;
+	*ret_mode = inherit_apply(&b->dir_inherit, t->mode, mode_fixed, &acl);
+	bool same = live->mode == *ret_mode && live->uid == t->uid && live->gid == t->gid;
+	return same ? PLAN_KEEP : PLAN_METADATA;
+}
+
+static int live_dir(struct plan_build *b, struct target *t, bool mode_fixed, struct error *err)
+{
+	uint32_t self = t->node;
+	if (!(b->nodes[t->parent].flags & NODE_LIVE))
+		return emit_inside(b, t, mode_fixed, err);
+	char path[PATH_MAX], parent[PATH_MAX];
+	strcpy(path, t->path);
+	t->path = path;
+	t->source = "";
+	int r = open_node(b, t->parent, err);
+	if (r < 0)
+		return r;
+
+	struct plan_entry e = entry_of(t, mode_fixed);
+	const char *name = live_split(path, parent);
+	struct stat st;
+	r = live_look(b->dir_fd, name, &e.old, &st);
+	if (r < 0)
+		return error_set(err, r, "%s: %s", path, strerror(-r));
+	if (b->nodes[self].flags & NODE_LIVE) {
+		if (e.old.type != 'd')
+			return error_set(err, ERR_CONFLICT, "%s: it changed while the plan was made",
+					 path);
+		e.op = compare_dir(b, t, mode_fixed, &e.old, &e.mode);
+		e.mtime_s = st.st_mtim.tv_sec;
+		e.mtime_ns = (uint32_t)st.st_mtim.tv_nsec;
+		return emit(b, &e, err);
+	}
+	e.op = b->nodes[self].flags & NODE_SWAP ? PLAN_REPLACE : PLAN_MKDIR;
+	e.root = b->n_ops;
+	e.root_len = b->nodes[self].path_len;
+	r = emit(b, &e, err);
+	b->nodes[self].number = e.number;
+	b->nodes[self].dir = 0;
+	for (uint32_t i = 0; i < b->n_mounts; i++)
+		if (live_mount_equal(&b->mounts[i].id, &b->dir_mount))
+			b->nodes[self].dir = i; /* of a new directory: its mount */
+	return r;
+}
+
+static int one_target(struct plan_build *b, struct target *t, struct error *err)
+{
+	if (t->type == 'a' || (t->type == 'd' && !(b->nodes[t->node].flags & NODE_OURS)))
+		return 0;
+	bool mode_fixed;
+	if (plan_perms_apply(b, t, &mode_fixed) == PLAN_SKIP)
+		return 0;
+	return t->type == 'd' ? live_dir(b, t, mode_fixed, err) : live_file(b, t, mode_fixed, err);
+}
+
+/* Open the parent of something that goes away. -ENOENT, -ENOTDIR, -ELOOP: it is not there. */
+static int open_parent(struct plan_build *b, const char *path, struct error *err)
+{
+	if (b->dir_fd >= 0 && strcmp(b->dir_path, path) == 0)
+		return 0;
+	uint32_t node;
+	int r = plan_node_parent(b, path, &node, err);
+	return r < 0 ? r : open_node(b, node, err);
+}
+
+/* An entry of the old manifest that nobody wants any more. */
+static int gone(struct plan_build *b, const struct manifest_entry *before, struct error *err)
+{
+	char path[PATH_MAX], parent[PATH_MAX];
+	strcpy(path, before->path);
+	struct manifest_entry was = *before;
+	const char *name = live_split(path, parent);
+	int r = open_parent(b, parent, err);
+	if (r == -ENOENT || r == -ENOTDIR)
+		return 0;
+	if (r == -ELOOP) {
+		problems_add(b->problems, PROBLEM_WARNING, path,
+			     "it is not removed: a symbolic link leads to it now");
+		return 0;
+	}
+	if (r < 0)
+		return r;
+
+	struct plan_entry e = {.path = path, .source = "", .root = PLAN_NONE};
+	struct stat st;
+	r = live_look(b->dir_fd, name, &e.old, &st);
+	if (r < 0)
+		return error_set(err, r, "%s: %s", path, strerror(-r));
+	if (e.old.type == 0)
+		return 0;
+	bool dir = e.old.type == 'd';
+	struct live_mount id = b->dir_mount;
+	if (dir && live_mount_at(b->dir_fd, name, &id) < 0)
+		return error_errno(err, "%s", path);
+	if (dir != (was.type == 'd') || e.old.type == 'o' ||
+	    !live_mount_equal(&id, &b->dir_mount)) {
+		problems_add(b->problems, PROBLEM_WARNING, path,
+			     "it is not removed: something else is there now");
+		return 0;
+	}
+	if (!dir)
+		note_drift(b, &was, path, &e.old, &st, "it will be removed");
+	e.op = dir ? PLAN_RMDIR : PLAN_DELETE;
+	return emit(b, &e, err);
+}
+
+static int deletions(struct plan_build *b, struct error *err)
+{
+	for (size_t i = b->manifest.count; i-- > 0;) {
+		struct manifest_entry e;
+		struct target t;
+		int r = manifest_at(&b->manifest, i, &e, err);
+		if (r < 0)
+			return r;
+		r = plan_target_find(b, e.path, &t, NULL, err);
+		if (r < 0)
+			return r;
+		if (r > 0 && !(t.type == 'd' && (b->nodes[t.node].flags & NODE_PARENT)))
+			continue;
+		r = gone(b, &e, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int plan_live(struct plan_build *b, struct error *err)
+{
+	struct target t;
+	int r;
+	record_rewind(&b->targets);
+	while ((r = plan_target_next(b, &t, err)) > 0) {
+		r = one_target(b, &t, err);
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? r : deletions(b, err);
+}
+
+struct overlap {
+	struct plan_build *b;
+	uint16_t flag;
+};
+
+static int overlap_entry(const struct manifest_entry *e, void *arg, struct error *err)
+{
+	struct overlap *o = arg;
+	struct target t;
+	uint64_t *value;
+	if (e->type == 'd')
+		return 0;
+	int r = plan_target_find(o->b, e->path, &t, &value, err);
+	if (r > 0)
+		*value = PATHSET_VALUE(*value) | (uint64_t)o->flag << PATHSET_VALUE_BITS;
+	return r < 0 ? r : 0;
+}
+
+static int overlap_group(struct plan_build *b, const char *group, struct error *err)
+{
+	auto_close int fd = openat(b->request->groups_fd, group,
+				   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || b->n_groups == UINT16_MAX)
+		return 0;
+	b->groups = xrealloc_array(b->groups, (size_t)b->n_groups + 1, sizeof(*b->groups));
+	b->groups[b->n_groups++] = xstrdup(group);
+	struct overlap o = {.b = b, .flag = b->n_groups};
+	static const char *const names[] = {MANIFEST, MANIFEST_NEXT};
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		/* One that is being written ends nowhere yet: its group is still staging, and the
+		 * lock of the install keeps the two apart. */
+		struct error ignored;
+		int r = manifest_stream(fd, names[i], overlap_entry, &o, i ? &ignored : err);
+		if (r < 0 && r != -ENOENT && !(i && r == ERR_FORMAT))
+			return error_prefix(err, r, "group %s", group);
+	}
+	return 0;
+}
+
+int plan_overlap(struct plan_build *b, struct error *err)
+{
+	if (b->request->groups_fd < 0 || !b->request->spec)
+		return 0;
+	int fd = openat(b->request->groups_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_closedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir)
+		return error_errno(err, "open the folder of groups");
+	const struct dirent *d;
+	while ((d = readdir(dir))) {
+		if (d->d_name[0] == '.' || str_eq(d->d_name, b->request->group_id))
+			continue;
+		int r = overlap_group(b, d->d_name, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
