@@ -8,7 +8,7 @@
 struct auth;
 struct bundles;
 struct ca;
-struct sched;
+struct deploy;
 struct server;
 struct store;
 
@@ -21,7 +21,7 @@ struct control {
 	struct store *store;
 	struct bundles *bundles;
 	struct auth *auth;
-	struct sched *sched; /* sched.h */
+	struct deploy *deploy; /* only while serving */
 	struct server *server;
 };
 

@@ -32,7 +32,7 @@ static const struct conf_option table[] = {
 	  "A command that a host took and has not acknowledged is offered again after this." },
 	{ "poll", CONF_DURATION, AT(poll_ms), "60s", NULL, SECONDS, 75 * SECONDS, NULL,
 	  "A long poll is answered empty after this; agents give up after 80 s." },
-	{ "offline_after", CONF_DURATION, AT(offline_ms), "3m", NULL,
+	{ "offline_after", CONF_DURATION, AT(offline_ms), "2m", NULL,
 	  10 * SECONDS, DAYS, NULL, "A host that has not polled for so long counts as offline." },
 	{ "event_start_timeout", CONF_DURATION, AT(event_start_ms), "5m", NULL,
 	  SECONDS, DAYS, NULL, "A lifecycle event that its host has not picked up by then fails." },

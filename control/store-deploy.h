@@ -166,6 +166,8 @@ int store_target_skip(struct store *store, const char *deployment_id, double now
 /* Running targets whose deadline has passed, at most limit. */
 int store_target_due(struct store *store, double now_s, size_t limit, struct store_targets *ret,
 		     struct error *err) MUST_CHECK;
+/* Running targets whose host is not registered any more. */
+int store_target_gone(struct store *store, struct store_targets *ret, struct error *err) MUST_CHECK;
 /* The earliest deadline of targets and deployments; 0: none. */
 int store_next_deadline(struct store *store, double *ret, struct error *err) MUST_CHECK;
 

@@ -169,6 +169,16 @@ int store_target_due(struct store *store, double now_s, size_t limit, struct sto
 	return r < 0 ? r : targets_of(&q, ret, err);
 }
 
+int store_target_gone(struct store *store, struct store_targets *ret, struct error *err)
+{
+	auto_query struct query q = {0};
+	int r = query_start(&q, store, err,
+			    "SELECT " TARGET_COLUMNS " FROM targets JOIN hosts ON name = host "
+			    "WHERE status = 'InProgress' AND deregistered_s > 0",
+			    "");
+	return r < 0 ? r : targets_of(&q, ret, err);
+}
+
 int store_next_deadline(struct store *store, double *ret, struct error *err)
 {
 	auto_query struct query q = {0};
