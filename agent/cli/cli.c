@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/cli.h"
+
+#include "common/alloc.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/str.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+
+/* How many words of argv the name is; 0: it is another one. */
+static int name_matches(const char *name, int argc, const char *const *argv)
+{
+	int words = 0;
+	while (*name) {
+		size_t len = strcspn(name, " ");
+		if (words == argc || strlen(argv[words]) != len ||
+		    memcmp(argv[words], name, len) != 0)
+			return 0;
+		words++;
+		name += len + (name[len] == ' ');
+	}
+	return words;
+}
+
+const struct cli_command *cli_find(int argc, const char *const *argv, int *ret_words)
+{
+	const struct cli_command *best = NULL;
+	*ret_words = 0;
+	for (const struct cli_command *const *c = cli_commands; *c; c++) {
+		int words = name_matches((*c)->name, argc, argv);
+		if (words <= *ret_words)
+			continue;
+		best = *c;
+		*ret_words = words;
+	}
+	return best;
+}
+
+static bool is_group(const char *word)
+{
+	for (const struct cli_command *const *c = cli_commands; *c; c++) {
+		size_t len = strlen(word);
+		if (strncmp((*c)->name, word, len) == 0 && (*c)->name[len] == ' ')
+			return true;
+	}
+	return false;
+}
+
+void cli_list(const char *group, FILE *out)
+{
+	size_t len = group ? strlen(group) : 0;
+	for (const struct cli_command *const *c = cli_commands; *c; c++) {
+		if (group && (strncmp((*c)->name, group, len) != 0 || (*c)->name[len] != ' '))
+			continue;
+		auto_free char *call = xasprintf("%s%s%s", (*c)->name,
+						 *(*c)->operands ? " " : "", (*c)->operands);
+		fprintf(out, "  %-24s %s\n", call, (*c)->summary);
+	}
+}
+
+int cli_exit_of(int code)
+{
+	switch (code) {
+	case ERR_INPUT:
+	case ERR_FORMAT:
+	case ERR_NOT_FOUND:
+	case ERR_EXISTS:
+		return CLI_USAGE;
+	case ERR_REFUSED:
+		return CLI_REFUSED;
+	case ERR_UNDO:
+		return CLI_UNDO;
+	case ERR_BUSY:
+	case ERR_NETWORK:
+	case ERR_THROTTLED:
+	case ERR_NOT_MOUNTED:
+	case -ETIMEDOUT:
+	case -ECONNREFUSED:
+		return CLI_BUSY;
+	default:
+		return CLI_FAILED;
+	}
+}
+
+char *cli_clean(const char *text)
+{
+	return str_to_utf8(text, strlen(text));
+}
+
+int cli_json(json_t *obj, int exit_code)
+{
+	auto_json json_t *owned = obj;
+	json_set_int(owned, "exit", exit_code);
+	auto_free char *text = json_text(owned);
+	puts(text);
+	return exit_code;
+}
+
+static int say_json(int exit_code, const struct error *err, const char *next)
+{
+	json_t *obj = json_object();
+	json_set_str(obj, "code", error_name(err->code));
+	json_set_str(obj, "text", err->text);
+	json_set_str(obj, "next", next);
+	return cli_json(obj, exit_code);
+}
+
+int cli_fail(const struct cli *cli, int exit_code, const struct error *err, const char *next, ...)
+{
+	auto_free char *hint = NULL;
+	if (next) {
+		va_list ap;
+		va_start(ap, next);
+		hint = xvasprintf(next, ap);
+		va_end(ap);
+	}
+	if (cli->json)
+		return say_json(exit_code, err, hint);
+	auto_free char *text = cli_clean(err->text);
+	fflush(stdout);
+	fprintf(stderr, "slipway%s%s: %s\n", cli->command ? " " : "",
+		cli->command ? cli->command->name : "", text);
+	if (hint)
+		fprintf(stderr, "  %s\n", hint);
+	return exit_code;
+}
+
+int cli_usage(const struct cli *cli, const char *fmt, ...)
+{
+	struct error err = {.code = ERR_INPUT};
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(err.text, sizeof(err.text), fmt, ap);
+	va_end(ap);
+	if (!cli->command)
+		return cli_fail(cli, CLI_USAGE, &err, "'slipway help' lists the commands");
+	return cli_fail(cli, CLI_USAGE, &err, "'slipway %s --help' shows how it is called",
+			cli->command->name);
+}
+
+/* No command of that name: say what there is. */
+static int no_command(struct cli *cli, int argc, const char *const *argv, bool help)
+{
+	if (help && argc == 0)
+		return cmd_help.run(cli, &(struct cli_args){0});
+	if (argc == 0)
+		return cli_usage(cli, "no command was given");
+	if (!is_group(argv[0]))
+		return cli_usage(cli, "there is no command '%s'", argv[0]);
+	if (argc > 1 && argv[1][0] != '-')
+		return cli_usage(cli, "there is no command '%s %s'", argv[0], argv[1]);
+	if (cli->json && !help)
+		return cli_usage(cli, "no command was given after '%s'", argv[0]);
+	cli_list(argv[0], help ? stdout : stderr);
+	return help ? CLI_DONE : CLI_USAGE;
+}
+
+/* Global options may stand in front of the command, too. Returns how many words they are. */
+static int read_leading(struct cli *cli, int argc, const char *const *argv, const char **ret_root,
+			bool *ret_help, struct error *err)
+{
+	int i = 0;
+	while (i < argc && argv[i][0] == '-' && strcmp(argv[i], "--version") != 0) {
+		bool takes_next = strcmp(argv[i], "--root") == 0;
+		int words = takes_next && i + 1 < argc ? 2 : 1;
+		struct cli_args args = {0};
+		int r = cli_args_parse(cli, NULL, words, argv + i, &args, ret_root, ret_help, err);
+		cli_args_clear(&args);
+		if (r < 0)
+			return r;
+		i += words;
+	}
+	return i;
+}
+
+static int run_command(struct cli *cli, const struct cli_args *args, const char *root)
+{
+	struct error err = {0};
+	int r = paths_init(&cli->paths, root, &err);
+	if (r < 0)
+		return cli_fail(cli, CLI_FAILED, &err, NULL);
+	cli->tty = !cli->json && isatty(STDOUT_FILENO);
+	int code = cli->command->run(cli, args);
+	paths_clear(&cli->paths);
+	/* a full disk behind a redirection must not look like success */
+	if (fflush(stdout) == EOF || ferror(stdout)) {
+		error_errno(&err, "write to standard output");
+		cli->json = false;
+		cli_fail(cli, CLI_FAILED, &err, NULL);
+		return code == CLI_DONE ? CLI_FAILED : code;
+	}
+	return code;
+}
+
+int cli_main(int argc, char **argv)
+{
+	log_init("slipway", LOG_WARNING);
+	signal(SIGPIPE, SIG_IGN);
+	struct cli cli = {0};
+	struct cli_args args = {0};
+	struct error err = {0};
+	const char *root = NULL;
+	bool help = false;
+	const char *const *words = (const char *const *)argv + 1;
+	int used = read_leading(&cli, argc - 1, words, &root, &help, &err);
+	if (used < 0)
+		return cli_usage(&cli, "%s", err.text);
+	words += used;
+	int left = argc - 1 - used, name_words;
+	if (left > 0 && strcmp(words[0], "--version") == 0)
+		cli.command = &cmd_version, name_words = 1;
+	else
+		cli.command = cli_find(left, words, &name_words);
+	for (int i = 1; i < left && !cli.command; i++)
+		help = help || strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0;
+	if (!cli.command)
+		return no_command(&cli, left, words, help);
+	int r = cli_args_parse(&cli, cli.command, left - name_words, words + name_words, &args, &root,
+			       &help, &err);
+	int code = CLI_DONE;
+	if (r < 0)
+		code = cli_usage(&cli, "%s", err.text);
+	else if (help)
+		cli_help(cli.command, stdout);
+	else
+		code = run_command(&cli, &args, root);
+	cli_args_clear(&args);
+	return code;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands share: one struct describes a command, one table (commands.c) lists them all,
+ * and the rest is parsing, output and exit codes done once.
+ *
+ * A new command: cmd-X.c with one "const struct cli_command cmd_X", declared below, and a row in
+ * commands.c. A name may have two words ("fleet hosts"). */
+#pragma once
+
+#include "agent/paths.h"
+#include "common/error.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* The contract with scripts: docs say what each means, and no other number is ever used. */
+enum cli_exit {
+	CLI_DONE = 0,
+	CLI_FAILED = 1,  /* the host is as before */
+	CLI_USAGE = 2,   /* bad usage or input, nothing touched */
+	CLI_REFUSED = 3, /* by the plan, nothing touched */
+	CLI_UNDO = 4,    /* failed and could not be undone, a person is needed */
+	CLI_LEFT = 5,    /* failed, new revision left in place as asked */
+	CLI_BUSY = 6,    /* busy or unreachable, try again */
+};
+
+/* The program's settings, from the global options; every command gets it. */
+struct cli {
+	const struct cli_command *command;
+	struct paths paths;
+	bool json; /* --json: exactly one JSON object on stdout and nothing else there */
+	bool tty;  /* stdout is a terminal, and not for JSON: bars and live lines are welcome */
+};
+
+struct cli_option {
+	const char *name; /* "group" for --group; "json", "root" and "help" exist already */
+	char letter;      /* 'f' for -f; 0: none */
+	const char *arg;  /* what stands for the value in the help ("G"); NULL: a flag */
+	const char *help; /* one line */
+};
+
+struct cli_args {
+	const char **operands;
+	size_t n_operands;
+	struct cli_given {
+		const struct cli_option *option;
+		const char *value; /* NULL for a flag */
+	} *given;
+	size_t n_given;
+};
+
+struct cli_command {
+	const char *name;
+	const char *operands; /* for the synopsis: "SOURCE", "[ID]"; "" when there are none */
+	unsigned min_operands, max_operands;
+	const char *summary;              /* one line, for the list */
+	const char *help;                 /* what a person has to know, in paragraphs */
+	const char *example;              /* lines that begin with "slipway " */
+	const struct cli_option *options; /* ends with a row without name; NULL: none */
+	/* Returns an exit code. */
+	int (*run)(struct cli *cli, const struct cli_args *args);
+};
+
+/* The table, ends with NULL. */
+extern const struct cli_command *const cli_commands[];
+
+/* main() of slipway. */
+int cli_main(int argc, char **argv);
+
+/* The option's last value; NULL when it was not given. */
+const char *cli_value(const struct cli_args *args, const char *name);
+bool cli_has(const struct cli_args *args, const char *name);
+/* All values of an option that may be repeated: NULL-terminated, the array is the caller's. */
+const char **cli_values(const struct cli_args *args, const char *name);
+
+/* Parse what follows the command's name into *ret, global options into cli. ERR_INPUT names the
+ * option that is wrong. *ret_help: --help was given. */
+int cli_args_parse(struct cli *cli, const struct cli_command *command, int argc,
+		   const char *const *argv, struct cli_args *ret, const char **ret_root,
+		   bool *ret_help, struct error *err) MUST_CHECK;
+void cli_args_clear(struct cli_args *args);
+
+/* The command that argv begins with, the longest name first; *ret_words: how many words its name
+ * has. NULL: there is none. */
+const struct cli_command *cli_find(int argc, const char *const *argv, int *ret_words);
+/* The commands of a group ("fleet"; NULL: all), one line each. */
+void cli_list(const char *group, FILE *out);
+void cli_help(const struct cli_command *command, FILE *out);
+
+/* The one JSON object of a command: adds "exit", prints, drops the reference. Returns exit. */
+int cli_json(json_t *obj, int exit_code);
+/* The exit code that belongs to an error of our own. */
+int cli_exit_of(int code);
+/* Say an error: on stderr "slipway VERB: TEXT", then next (may be NULL) as what to do now; with --json
+ * one object {"exit","code","text","next"} on stdout. Returns exit_code. */
+int cli_fail(const struct cli *cli, int exit_code, const struct error *err, const char *next, ...)
+	PRINTF_LIKE(4, 5);
+/* Same for a mistake in how the command was called: exit 2 and a pointer to its help. */
+int cli_usage(const struct cli *cli, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Text that is printed to a terminal and came from elsewhere: control characters became '?'. The
+ * caller frees. */
+char *cli_clean(const char *text);
+
+extern const struct cli_command cmd_help, cmd_version;

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/cli.h"
+
+/* In the order of the help: what is used daily first. */
+const struct cli_command *const cli_commands[] = {
+	/* this host */
+
+	/* this host and its endpoint */
+
+	/* making revisions */
+
+	/* the fleet */
+
+	/* about slipway */
+	&cmd_version,
+	&cmd_help,
+	NULL,
+};
