@@ -140,6 +140,12 @@ enum job_kind job_kind(const struct job *job, const char *event)
 	return listed(job->events, event) ? JOB_HOOKS : JOB_FOREIGN;
 }
 
+bool job_is_command(const char *event)
+{
+	enum wire_event e;
+	return wire_event_from_string(event, &e) == 0 && steps[e].kind != JOB_FOREIGN;
+}
+
 enum job_revision job_revision(const struct job *job, const char *event, bool downloaded)
 {
 	enum wire_event e;

@@ -44,6 +44,9 @@ enum job_kind {
  * JOB_FOREIGN for all else. */
 enum job_kind job_kind(const struct job *job, const char *event);
 
+/* Is it an event that the endpoint may ask of a host? */
+bool job_is_command(const char *event);
+
 /* Whose scripts run for an event (reference: appspec 6.2). downloaded: DownloadBundle of this
  * deployment is done; from then on it is always the new revision. */
 enum job_revision { JOB_NEW, JOB_PREVIOUS, JOB_MOST_RECENT };

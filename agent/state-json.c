@@ -181,6 +181,8 @@ static void put_outcome(json_t *obj, const struct state_deployment *d)
 	json_set_str(obj, "rolled_back", d->rolled_back);
 	if (d->undo_failed)
 		json_set_bool(obj, "undo_failed", true);
+	if (d->complete)
+		json_set_bool(obj, "complete", true);
 	if (d->left)
 		json_object_set_new(obj, "left", list_to_json(d->left));
 }
@@ -218,6 +220,7 @@ static int outcome_from_json(const json_t *obj, struct state_deployment *d, stru
 	int r;
 	if ((r = json_opt_str(obj, "result", &result, err)) < 0 ||
 	    (r = json_opt_bool(obj, "undo_failed", &d->undo_failed, err)) < 0 ||
+	    (r = json_opt_bool(obj, "complete", &d->complete, err)) < 0 ||
 	    (r = json_opt_obj(obj, "failure", &failure, err)) < 0 ||
 	    (r = json_opt_array(obj, "left", &left, err)) < 0)
 		return r;

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/str.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
@@ -275,4 +276,19 @@ void state_close(struct state *state, bool succeeded)
 	remember_finished(state, state_deployment_id(d));
 	state_deployment_free(state->last);
 	state->last = d;
+}
+
+void state_reopen(struct state *state)
+{
+	assert(!state->open && state->last);
+	struct state_deployment *d = TAKE(state->last);
+	d->phase = STATE_RUNNING;
+	d->ended = 0;
+	d->succeeded = false;
+	d->undo_failed = false;
+	free(d->rolled_back);
+	d->rolled_back = NULL;
+	state_failure_free(d->failure);
+	d->failure = NULL;
+	state->open = d;
 }

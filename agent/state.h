@@ -64,8 +64,9 @@ struct state_deployment {
 	struct state_step *steps;
 	size_t n_steps;
 	struct state_failure *failure; /* NULL: none */
-	char *rolled_back; /* previous deployment whose files are back, "" for the empty host */
+	char *rolled_back; /* the rollback is done: deployment whose files are back, "" for none */
 	bool undo_failed;  /* a person is needed */
+	bool complete;     /* it was the last successful one; traffic events may follow */
 	char **left;       /* NULL-terminated: paths that scripts made and that stay; may be NULL */
 	bool succeeded;    /* meaning only when closed */
 };
@@ -149,3 +150,5 @@ void state_revision_remove(struct state *state, const char *deployment_id);
 bool state_has_finished(const struct state *state, const char *deployment_id);
 /* Move the open deployment to last: its phase is CLOSED, its end is now. */
 void state_close(struct state *state, bool succeeded);
+/* The other way: the last one goes on (there is no open one). */
+void state_reopen(struct state *state);

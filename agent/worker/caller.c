@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/worker/caller.h"
+
+#include "agent/launch.h"
+#include "common/alloc.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/str.h"
+
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define PATIENCE_S 10
+#define PROGRESS_US 100000
+#define LINE_MAX_BYTES 4096
+
+int caller_init(struct caller *caller, int sock, struct error *err)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return error_errno(err, "ask who the caller is");
+	const struct timeval patience = {.tv_sec = PATIENCE_S};
+	if (setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
+		return error_errno(err, "limit the time to send");
+	*caller = (struct caller){
+		.sock = sock,
+		.trusted = peer.uid == 0 || (geteuid() != 0 && peer.uid == geteuid()),
+	};
+	return 0;
+}
+
+int caller_listen(struct caller *caller, json_t **ret, int *ret_fd, struct error *err)
+{
+	int r = launch_receive(caller->sock, ret, ret_fd, err);
+	if (r == 0)
+		caller->gone = true;
+	return r;
+}
+
+void caller_say(struct caller *caller, json_t *message)
+{
+	auto_json json_t *owned = message;
+	struct error err = {0};
+	if (caller->gone || launch_send(caller->sock, owned, -1, &err) >= 0)
+		return;
+	caller->gone = true;
+	log_debug("nobody listens any more: %s", err.text);
+}
+
+int caller_ask(struct caller *caller, json_t *message, json_t **ret, int *ret_fd, struct error *err)
+{
+	caller_say(caller, message);
+	if (caller->gone)
+		return 0;
+	return caller_listen(caller, ret, ret_fd, err);
+}
+
+json_t *caller_event(const char *name)
+{
+	json_t *obj = json_object();
+	json_set_str(obj, "event", name);
+	return obj;
+}
+
+void caller_step(struct caller *caller, const char *deployment, const char *step, const char *state,
+		 const char *message, double seconds)
+{
+	json_t *obj = caller_event("step");
+	json_set_str(obj, "deployment", deployment);
+	json_set_str(obj, "step", step);
+	json_set_str(obj, "state", state);
+	json_set_str(obj, "message", message);
+	if (seconds > 0)
+		json_object_set_new(obj, "seconds", json_real(seconds));
+	caller_say(caller, obj);
+}
+
+void caller_progress(struct caller *caller, const char *what, uint64_t done, uint64_t total)
+{
+	uint64_t now_us = clock_mono_us();
+	if (done != total && now_us - caller->progress_us < PROGRESS_US)
+		return;
+	caller->progress_us = now_us;
+	json_t *obj = caller_event("progress");
+	json_set_str(obj, "what", what);
+	json_set_int(obj, "done", (int64_t)done);
+	json_set_int(obj, "total", (int64_t)total);
+	caller_say(caller, obj);
+}
+
+void caller_output(struct caller *caller, const char *stream, const char *line, size_t len)
+{
+	if (caller->gone)
+		return;
+	auto_free char *text = str_to_utf8(line, len < LINE_MAX_BYTES ? len : LINE_MAX_BYTES);
+	json_t *obj = caller_event("output");
+	json_set_str(obj, "stream", stream);
+	json_set_str(obj, "line", text);
+	caller_say(caller, obj);
+}
+
+void caller_problem(struct caller *caller, enum problem_level level, const char *where,
+		    const char *text)
+{
+	caller->problems++;
+	json_t *obj = caller_event("problem");
+	json_set_str(obj, "level", level == PROBLEM_ERROR ? "error" : "warning");
+	json_set_str(obj, "where", where);
+	json_set_str(obj, "text", text);
+	caller_say(caller, obj);
+}
+
+void caller_problems(struct caller *caller, const struct problems *problems)
+{
+	for (size_t i = 0; i < problems->count; i++)
+		caller_problem(caller, problems->list[i].level, problems->list[i].where,
+			       problems->list[i].text);
+}

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: Apache-2.0
+/* One command, in the order of docs/formats/worker.md. Until the state is saved for the first time,
+ * inside the first step that acts, nothing has happened: a worker that dies before is as if it had
+ * never been. */
+#include "agent/worker/command.h"
+
+#include "agent/result.h"
+#include "agent/worker/finish.h"
+#include "agent/worker/lifecycle.h"
+#include "agent/worker/prepare.h"
+#include "agent/worker/recover.h"
+#include "agent/worker/report.h"
+#include "common/alloc.h"
+#include "common/fs.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/str.h"
+
+#include <string.h>
+
+/* What is known of the command while it is carried out. */
+struct command {
+	struct run *run;
+	struct wire_command *wire;
+	struct wire_spec *spec; /* NULL until verified, and once the job has it */
+	bool acked;
+	struct group g;
+};
+
+static void command_clear(struct command *c)
+{
+	wire_command_free(c->wire);
+	wire_spec_free(c->spec);
+	group_clear(&c->g);
+}
+
+static void name_result(struct command *c, json_t *result)
+{
+	char name[40];
+	result_name(c->wire->id, name);
+	enum wire_status status = WIRE_FAILED;
+	if (!report_exists(c->run, c->wire->id, &status))
+		return;
+	json_set_str(result, "file", name);
+	json_set_str(result, "status", wire_status_to_string(status));
+}
+
+/* The command has its result already. */
+static bool say_known(struct command *c, json_t *result)
+{
+	if (!report_exists(c->run, c->wire->id, NULL))
+		return false;
+	char name[40];
+	result_name(c->wire->id, name);
+	json_t *event = caller_event("known");
+	json_set_str(event, "result", name);
+	caller_say(&c->run->caller, event);
+	name_result(c, result);
+	return true;
+}
+
+/* Nothing is run; the endpoint hears why. */
+static int refuse(struct command *c, int exit_code, json_t *result, struct error *err)
+{
+	log_warning("command refused: %s", err->text);
+	const struct report report = {
+		.command_id = c->wire->id,
+		.event = c->wire->name,
+		.group_id = c->g.id,
+		.deployment_id = c->spec ? c->spec->deployment_id : NULL,
+		.code = WIRE_UNKNOWN_ERROR,
+		.message = err->text,
+	};
+	struct error quiet = {0};
+	if (report_write(c->run, &report, &quiet) < 0)
+		log_error("%s", quiet.text);
+	name_result(c, result);
+	return exit_code;
+}
+
+static int parse(struct run *run, const json_t *message, struct command *c, struct error *err)
+{
+	json_t *command = NULL;
+	int r;
+	if ((r = json_need_obj(message, "command", &command, err)) < 0 ||
+	    (r = json_opt_bool(message, "acked", &c->acked, err)) < 0)
+		return r;
+	c->run = run;
+	return wire_command_from_json(command, &c->wire, err);
+}
+
+enum belongs { BELONGS_NEW, BELONGS_OPEN, BELONGS_LAST };
+
+/* Which deployment of the group the command is for; below 0 when it may not go on. */
+static int find_deployment(struct command *c, struct error *err)
+{
+	const struct state *state = c->g.state;
+	const char *id = c->spec->deployment_id, *event = c->wire->name;
+	if (state->open && strcmp(state_deployment_id(state->open), id) == 0)
+		return BELONGS_OPEN;
+	const struct state_deployment *last = state->last;
+	if (!last || strcmp(state_deployment_id(last), id) != 0)
+		return state_has_finished(state, id) ?
+			       error_set(err, -EINVAL, "deployment '%s' has ended on this host",
+					 id) :
+			       BELONGS_NEW;
+	bool later = job_position(event) > job_position(
+					   last->failure ? last->failure->event :
+							   wire_event_to_string(
+								   WIRE_VALIDATE_SERVICE));
+	bool goes_on = last->succeeded ? last->complete :
+					 job_failure_is_ignorable(last->failure->event);
+	if (later && goes_on && !state->open)
+		return BELONGS_LAST;
+	if (last->succeeded)
+		return error_set(err, -EINVAL, "deployment '%s' is complete on this host", id);
+	return error_set(err, -EINVAL, "deployment '%s' has failed on this host already: %s", id,
+			 last->failure->message);
+}
+
+static struct state_deployment *new_deployment(struct command *c)
+{
+	struct job *job = xcalloc(1, sizeof(*job));
+	job->verb = JOB_ENDPOINT;
+	job->spec = TAKE(c->spec);
+	job->rollback = c->run->settings.local_rollback;
+	struct state_deployment *d = state_deployment_new(job);
+	d->previous = xstrdup_null(c->g.state->installed);
+	return d;
+}
+
+static int check_same_revision(struct command *c, struct error *err)
+{
+	const struct wire_spec *first = c->g.state->open->job->spec;
+	if (str_eq(first->sha256, c->spec->sha256))
+		return 0;
+	return error_set(err, ERR_SIGNATURE,
+			 "deployment '%s' names another bundle than in its first command",
+			 c->spec->deployment_id);
+}
+
+/* An older deployment that the endpoint has left for this one ends before anything of this one. */
+static int make_open(struct command *c, int belongs, struct error *err)
+{
+	struct state *state = c->g.state;
+	if (belongs == BELONGS_OPEN)
+		return 0;
+	if (state->open) {
+		auto_free char *why = xasprintf("the endpoint went on with deployment '%s'",
+						c->spec->deployment_id);
+		int r = recover_abandon(&c->g, why, err);
+		if (r < 0)
+			return r;
+	}
+	if (belongs == BELONGS_LAST)
+		state_reopen(state);
+	else
+		state->open = new_deployment(c);
+	return 0;
+}
+
+/* Returns 1 to go on, 0 when the caller said no. */
+static int acknowledge(struct command *c, int belongs, struct error *err)
+{
+	struct state *state = c->g.state;
+	bool noop = false;
+	if (belongs == BELONGS_OPEN) {
+		noop = lifecycle_is_noop(&c->g, c->wire->name);
+	} else if (!state->open && belongs == BELONGS_NEW) {
+		state->open = new_deployment(c);
+		noop = lifecycle_is_noop(&c->g, c->wire->name);
+		c->spec = TAKE(state->open->job->spec);
+		state_deployment_free(TAKE(state->open));
+	}
+	if (c->acked)
+		return 1;
+	json_t *ready = caller_event("ready");
+	json_set_bool(ready, "noop", noop);
+	json_set_str(ready, "deployment", c->spec->deployment_id);
+	json_set_str(ready, "group", c->g.id);
+	json_set_str(ready, "event_name", c->wire->name);
+	auto_json json_t *answer = NULL;
+	int r = caller_ask(&c->run->caller, ready, &answer, NULL, err);
+	if (r <= 0)
+		return r;
+	const char *verb = NULL;
+	r = json_need_str(answer, "verb", &verb, err);
+	return r < 0 ? r : strcmp(verb, "go") == 0;
+}
+
+static json_t *describe_fetch(const struct wire_spec *spec)
+{
+	json_t *event = caller_event("fetch");
+	auto_json json_t *doc = wire_spec_to_json(spec);
+	json_object_set(event, "revision", json_object_get(doc, "Revision"));
+	json_set_str(event, "sha256", spec->sha256);
+	if (spec->size_bytes >= 0)
+		json_set_int(event, "size", spec->size_bytes);
+	return event;
+}
+
+static int read_fetched(const json_t *answer, const struct wire_spec *spec,
+			struct bundle_source *source, struct error *err)
+{
+	const char *verb = NULL, *type = spec->bundle_type ? spec->bundle_type : "auto";
+	const char *code = error_name(ERR_NETWORK), *text = "the bundle could not be fetched";
+	int r;
+	if ((r = json_need_str(answer, "verb", &verb, err)) < 0 ||
+	    (r = json_opt_str(answer, "type", &type, err)) < 0 ||
+	    (r = json_opt_str(answer, "code", &code, err)) < 0 ||
+	    (r = json_opt_str(answer, "text", &text, err)) < 0)
+		return r;
+	if (strcmp(verb, "bundle") != 0)
+		return error_set(err, error_from_name(code), "%s", text);
+	if (source->fd < 0)
+		return error_set(err, ERR_FORMAT, "no descriptor came with the bundle");
+	if (bundle_type_from_string(type, &source->type) < 0 || source->type == BUNDLE_DIRECTORY)
+		return error_set(err, ERR_FORMAT, "bundle type '%s' is not known", type);
+	return 0;
+}
+
+/* Returns 1, 0 when the caller went away (nothing has happened then), or below 0. */
+static int fetch(struct command *c, struct error *err)
+{
+	const struct wire_spec *spec = c->g.state->open->job->spec;
+	auto_json json_t *answer = NULL;
+	auto_close int fd = -1;
+	int r = caller_ask(&c->run->caller, describe_fetch(spec), &answer, &fd, err);
+	if (r <= 0)
+		return r;
+	struct bundle_source source = {
+		.fd = fd,
+		.name = spec->key ? spec->key : "bundle",
+		.sha256 = spec->sha256,
+		.etag = spec->etag,
+		.size_bytes = spec->size_bytes,
+	};
+	r = read_fetched(answer, spec, &source, err);
+	if (r >= 0)
+		r = prepare_unpack(&c->g, &source, err);
+	return r < 0 ? r : 1;
+}
+
+/* Returns 1 to go on, 0 when the caller went away, below 0 only when nothing can be recorded. A
+ * revision that cannot be installed is recorded: the events say so. */
+static int prepare(struct command *c, struct error *err)
+{
+	struct state_deployment *d = c->g.state->open;
+	if (d->archive || d->unprepared || !job_needs_bundle(d->job, c->wire->name))
+		return 1;
+	if (job_check_next(d->job, NULL, 0, c->wire->name, err) < 0)
+		return 1; /* the walk refuses it with the same words */
+	struct error why = {0};
+	int r = fetch(c, &why);
+	if (r == 0)
+		return 0;
+	struct plan_summary summary;
+	if (r > 0)
+		r = prepare_check(&c->g, &summary, &why);
+	if (r >= 0)
+		return 1;
+	prepare_discard(&c->g);
+	log_warning("the new revision cannot be installed: %s", why.text);
+	d->unprepared = xstrdup(why.text);
+	d->unprepared_code = why.code;
+	return 1;
+}
+
+/* The step itself, and what follows from it. */
+static int carry_out(struct command *c, struct error *err)
+{
+	struct group *g = &c->g;
+	struct state_deployment *d = g->state->open;
+	d->command = xstrdup(c->wire->id);
+	d->command_event = xstrdup(c->wire->name);
+	const char *message = NULL;
+	if (lifecycle_walk(g, c->wire->name, &message, err) < 0)
+		return finish_failed(g, err);
+	auto_free char *copy = xstrdup(message);
+	if (d->complete || job_completes(d->job, c->wire->name))
+		return finish_succeeded(g, copy, err);
+	return finish_command(g, copy, err);
+}
+
+static int report_outcome(struct command *c, json_t *result, struct error *err)
+{
+	const struct state *state = c->g.state;
+	name_result(c, result);
+	json_set_str(result, "event_name", c->wire->name);
+	if (state->open) {
+		finish_describe(result, &c->g, state->open);
+		return 0;
+	}
+	finish_describe(result, &c->g, state->last);
+	int code = finish_exit_code(state->last);
+	if (code)
+		error_set(err, finish_error_code(state->last), "%s", state->last->failure->message);
+	return code;
+}
+
+static int run_command(struct command *c, int belongs, json_t *result, struct error *err)
+{
+	int r = acknowledge(c, belongs, err);
+	if (r <= 0)
+		return r < 0 ? run_exit_code(r) : 0;
+	r = make_open(c, belongs, err);
+	if (r == ERR_NOT_MOUNTED)
+		return 6;
+	if (r < 0)
+		return refuse(c, run_exit_code(r), result, err);
+	r = prepare(c, err);
+	if (r == 0)
+		return 6;
+	*err = (struct error){0};
+	r = carry_out(c, err);
+	if (r < 0) {
+		name_result(c, result);
+		return run_exit_code(r);
+	}
+	*err = (struct error){0};
+	return report_outcome(c, result, err);
+}
+
+int command_verb(struct run *run, const json_t *message, int fd, json_t *result, struct error *err)
+{
+	CLEANUP(command_clear)
+	struct command c = {.g = {.lock_fd = -1, .fd = -1, .dir_fd = -1}};
+	if (parse(run, message, &c, err) < 0)
+		return 2;
+	log_field("COMMAND", c.wire->name);
+	if (say_known(&c, result))
+		return 0;
+	json_t *specification = NULL;
+	int r = json_need_obj(message, "specification", &specification, err);
+	if (r >= 0)
+		r = command_verify(run, c.wire, specification, &c.spec, err);
+	if (r < 0)
+		return refuse(&c, 2, result, err);
+	log_field("DEPLOYMENT_ID", c.spec->deployment_id);
+	if (!job_is_command(c.wire->name)) {
+		error_set(err, -EINVAL, "'%s' is not a command that this agent carries out",
+			  c.wire->name);
+		return refuse(&c, 1, result, err);
+	}
+	r = group_open(run, c.spec->group_id, c.wire->name, false, &c.g, err);
+	if (r == ERR_BUSY)
+		return 6;
+	if (r < 0)
+		return refuse(&c, run_exit_code(r), result, err);
+	r = recover_group(&c.g, NULL, err);
+	if (r == ERR_NOT_MOUNTED)
+		return 6;
+	if (r < 0)
+		return refuse(&c, run_exit_code(r), result, err);
+	if (say_known(&c, result))
+		return 0;
+	int belongs = find_deployment(&c, err);
+	if (belongs == BELONGS_OPEN)
+		belongs = check_same_revision(&c, err) < 0 ? -EINVAL : belongs;
+	if (belongs < 0)
+		return refuse(&c, 1, result, err);
+	return run_command(&c, belongs, result, err);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A deployment group while a worker has it: its lock, its directories, its state. */
+#pragma once
+
+#include "agent/state.h"
+#include "agent/worker/run.h"
+#include "common/cleanup.h"
+#include "common/error.h"
+
+#include <stdbool.h>
+
+#define GROUP_ARCHIVE "deployment-archive"
+
+struct group {
+	struct run *run;
+	char *id;
+	int lock_fd;
+	int fd;     /* host/groups/ID */
+	int dir_fd; /* deployment-root/ID */
+	struct state *state;
+};
+
+/* Can it name files, and is it none of the names that deployment-root has for itself? ERR_INPUT. */
+int group_check_id(const char *id, struct error *err) MUST_CHECK;
+
+/* Take the lock (ERR_BUSY names who has it), open or make the directories, load the state (an empty
+ * one for a new group). purpose stands in the lock file, for that message. must_exist:
+ * ERR_NOT_FOUND when nothing was ever deployed in that group. */
+int group_open(struct run *run, const char *id, const char *purpose, bool must_exist,
+	       struct group *ret, struct error *err) MUST_CHECK;
+void group_clear(struct group *g);
+#define auto_group CLEANUP(group_clear)
+
+/* The open deployment; NULL: none. */
+static inline struct state_deployment *group_open_deployment(const struct group *g)
+{
+	return g->state->open;
+}
+
+/* Durable. */
+int group_save(struct group *g, struct error *err) MUST_CHECK;
+
+/* deployment-root/ID/DEPLOYMENT, made when missing. Returns the descriptor. */
+int group_deployment_dir(struct group *g, const char *deployment_id, struct error *err) MUST_CHECK;
+/* Its logs directory, made when missing. */
+int group_logs_dir(struct group *g, const char *deployment_id, struct error *err) MUST_CHECK;
+/* The unpacked revision in the directory of that deployment. -ENOENT when it is gone. */
+int group_archive(struct group *g, const char *deployment_id, struct error *err) MUST_CHECK;
+char *group_archive_path(const struct group *g, const char *deployment_id);
+
+/* The pointer files of the official layout, where they are not what state says. Best effort. */
+void group_write_pointers(struct group *g);

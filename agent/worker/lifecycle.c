@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/worker/lifecycle.h"
+
+#include "agent/worker/install.h"
+#include "agent/worker/prepare.h"
+#include "agent/worker/report.h"
+#include "agent/worker/retention.h"
+#include "common/alloc.h"
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/str.h"
+
+#include <string.h>
+
+#define INSTALL_WAIT_MS ((uint64_t)10 * 60 * 1000)
+
+size_t lifecycle_begin(struct group *g, const char *step)
+{
+	struct state_deployment *d = g->state->open;
+	state_step_start(d, step);
+	log_info("'%s' of '%s' begins", step, state_deployment_id(d));
+	caller_step(&g->run->caller, state_deployment_id(d), step, "started", NULL, 0);
+	return d->n_steps - 1;
+}
+
+void lifecycle_end(struct group *g, size_t step, enum state_step_status status,
+		   const char *message)
+{
+	struct state_deployment *d = g->state->open;
+	struct state_step *s = &d->steps[step];
+	state_step_end(s, status, message);
+	const char *word = state_step_status_to_string(status);
+	log_info("'%s' of '%s' %s%s%s", s->event, state_deployment_id(d), word,
+		 message ? ": " : "", message ? message : "");
+	caller_step(&g->run->caller, state_deployment_id(d), s->event, word, message,
+		    s->ended - s->started);
+}
+
+void lifecycle_set_failure(struct group *g, const char *event, int code, const struct error *why)
+{
+	struct state_deployment *d = g->state->open;
+	if (d->failure)
+		return;
+	d->failure = xcalloc(1, sizeof(*d->failure));
+	*d->failure = (struct state_failure){
+		.event = xstrdup(event),
+		.code = code,
+		.message = xstrdup(why->text),
+		.exit_code = -1,
+		.error = xstrdup(error_name(why->code)),
+	};
+}
+
+/* The event's hooks in the revision whose turn it is. A previous revision that is gone or broken
+ * must not keep the new one away: it has nothing to run then, with a warning. */
+static int load_hooks(struct group *g, const char *event, bool warn, struct hooks *ret,
+		      struct error *err)
+{
+	const struct state_deployment *d = g->state->open;
+	bool downloaded =
+		state_step_succeeded(d, wire_event_to_string(WIRE_DOWNLOAD_BUNDLE));
+	enum job_revision whose = job_revision(d->job, event, downloaded);
+	const char *kept = whose == JOB_PREVIOUS ? d->previous : g->state->most_recent;
+	struct hooks_revision revision;
+	bool there = whose == JOB_NEW ? hooks_revision_new(g, &revision) :
+					hooks_revision_kept(g, kept, &revision);
+	if (!there)
+		return 0;
+	int r = hooks_load(g, &revision, event, ret, err);
+	if (r >= 0 || whose == JOB_NEW)
+		return r;
+	if (warn) {
+		log_warning("'%s' runs nothing: %s", event, err->text);
+		caller_problem(&g->run->caller, PROBLEM_WARNING, event, err->text);
+	}
+	return 0;
+}
+
+bool lifecycle_is_noop(struct group *g, const char *event)
+{
+	const struct state_deployment *d = g->state->open;
+	if (job_kind(d->job, event) != JOB_HOOKS)
+		return false;
+	auto_hooks struct hooks hooks = {.archive_fd = -1};
+	struct error err = {0};
+	return load_hooks(g, event, false, &hooks, &err) >= 0 && !hooks.event;
+}
+
+static int walk_hooks(struct group *g, const char *event, enum state_step_status *ret_status,
+		      const char **ret_message, struct error *err)
+{
+	struct state_deployment *d = g->state->open;
+	auto_hooks struct hooks hooks = {.archive_fd = -1};
+	int r = load_hooks(g, event, true, &hooks, err);
+	if (r < 0)
+		return r;
+	if (!hooks.event) {
+		*ret_status = STATE_SKIPPED;
+		*ret_message = REPORT_NOOP;
+		return 0;
+	}
+	const struct hooks_request request = {
+		.hooks = &hooks,
+		.event = event,
+		.identity = d->job->spec,
+	};
+	return hooks_run(g, &request, &d->failure, err);
+}
+
+/* The bundle came with the deployment's first command; what is left is to remember it, and to make
+ * room only now. */
+static int walk_download(struct group *g, const char *event, enum state_step_status *ret_status,
+			 const char **ret_message, struct error *err)
+{
+	struct state_deployment *d = g->state->open;
+	free(g->state->most_recent);
+	g->state->most_recent = xstrdup(state_deployment_id(d));
+	int r = group_save(g, err);
+	if (r < 0)
+		return r;
+	group_write_pointers(g);
+	retention_run(g);
+	return 0;
+}
+
+static void tell_progress(uint64_t done, uint64_t total, void *arg)
+{
+	struct group *g = arg;
+	caller_progress(&g->run->caller, "install", done, total);
+}
+
+/* The live tree may have changed since the plan of the first command: plan again. */
+static int plan_now(struct group *g, int *ret_archive_fd, struct error *err)
+{
+	struct state_deployment *d = g->state->open;
+	struct plan_summary summary;
+	if (d->job->verb == JOB_REMOVE)
+		return prepare_plan(g, -1, NULL, NULL, &summary, err);
+	auto_close int archive_fd = group_archive(g, d->archive, err);
+	if (archive_fd < 0)
+		return archive_fd;
+	auto_spec struct spec *spec = NULL;
+	auto_problems struct problems problems = {0};
+	int r = spec_load(archive_fd, d->appspec, &spec, NULL, &problems, err);
+	if (r < 0)
+		return r;
+	r = prepare_plan(g, archive_fd, spec, d->job->spec->file_exists, &summary, err);
+	if (r < 0)
+		return r;
+	*ret_archive_fd = TAKE_FD(archive_fd);
+	return 0;
+}
+
+static int walk_install(struct group *g, const char *event, enum state_step_status *ret_status,
+			const char **ret_message, struct error *err)
+{
+	struct state_deployment *d = g->state->open;
+	auto_close int lock_fd = fs_lock(g->run->locks_fd, "install", INSTALL_WAIT_MS, err);
+	if (lock_fd < 0)
+		return lock_fd;
+	auto_close int archive_fd = -1;
+	int r = plan_now(g, &archive_fd, err);
+	if (r >= 0)
+		r = group_save(g, err);
+	if (r >= 0)
+		r = install_run(g->fd, archive_fd, state_deployment_id(d), tell_progress, g, err);
+	d->undo_failed = r == ERR_UNDO;
+	return r;
+}
+
+static int (*const walkers[])(struct group *g, const char *event,
+			      enum state_step_status *ret_status, const char **ret_message,
+			      struct error *err) = {
+	[JOB_HOOKS] = walk_hooks,
+	[JOB_DOWNLOAD] = walk_download,
+	[JOB_INSTALL] = walk_install,
+};
+
+static int check_order(const struct state_deployment *d, const char *event, struct error *err)
+{
+	const char **walked = xcalloc(d->n_steps, sizeof(*walked));
+	size_t n = 0;
+	for (size_t i = 0; i < d->n_steps; i++)
+		if (d->steps[i].status == STATE_SUCCEEDED || d->steps[i].status == STATE_SKIPPED)
+			walked[n++] = d->steps[i].event;
+	int r = job_check_next(d->job, walked, n, event, err);
+	free(walked);
+	return r;
+}
+
+/* Nothing before DownloadBundle runs for a revision that cannot be installed: the application goes
+ * on, and DownloadBundle tells why. Returns 1 when the event is to be walked as usual. */
+static int walk_unprepared(struct group *g, const char *event, const char **ret_message,
+			   struct error *err)
+{
+	struct state_deployment *d = g->state->open;
+	if (!d->unprepared)
+		return 1;
+	if (!job_failure_is_ignorable(event))
+		return error_set(err, d->unprepared_code, "%s", d->unprepared);
+	auto_free char *text =
+		xasprintf("%snothing was run, because the new revision cannot be installed: %s",
+			  REPORT_DONE, d->unprepared);
+	size_t step = lifecycle_begin(g, event);
+	lifecycle_end(g, step, STATE_SKIPPED, text);
+	*ret_message = d->steps[step].message;
+	return 0;
+}
+
+int lifecycle_walk(struct group *g, const char *event, const char **ret_message, struct error *err)
+{
+	struct state_deployment *d = g->state->open;
+	int r = check_order(d, event, err);
+	if (r >= 0)
+		r = walk_unprepared(g, event, ret_message, err);
+	if (r <= 0) {
+		if (r < 0)
+			lifecycle_set_failure(g, event, WIRE_UNKNOWN_ERROR, err);
+		return r;
+	}
+	size_t step = lifecycle_begin(g, event);
+	enum state_step_status status = STATE_SUCCEEDED;
+	*ret_message = REPORT_DONE;
+	r = walkers[job_kind(d->job, event)](g, event, &status, ret_message, err);
+	if (r < 0)
+		lifecycle_set_failure(g, event, WIRE_UNKNOWN_ERROR, err);
+	lifecycle_end(g, step, r < 0 ? STATE_FAILED : status, r < 0 ? err->text : NULL);
+	return r < 0 ? r : 0;
+}

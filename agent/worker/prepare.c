@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/worker/prepare.h"
+
+#include "common/alloc.h"
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/str.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+static void tell_progress(uint64_t done, uint64_t total, void *arg)
+{
+	struct group *g = arg;
+	caller_progress(&g->run->caller, "unpack", done, total);
+}
+
+int prepare_unpack(struct group *g, const struct bundle_source *source, struct error *err)
+{
+	struct state_deployment *d = g->state->open;
+	const char *id = state_deployment_id(d);
+	auto_close int dir_fd = group_deployment_dir(g, id, err);
+	if (dir_fd < 0)
+		return dir_fd;
+	const struct settings *settings = &g->run->settings;
+	const struct bundle_limits limits = {
+		.max_bytes = settings->archive_max_bytes,
+		.max_entries = (uint64_t)settings->archive_max_entries,
+		.allow_setid = settings->allow_setid,
+	};
+	struct bundle_stats stats;
+	int r = bundle_unpack(source, dir_fd, GROUP_ARCHIVE, &limits, tell_progress, g, &stats,
+			      err);
+	if (r < 0)
+		return error_prefix(err, r, "%s", source->name);
+	log_debug("unpacked %llu entries", (unsigned long long)stats.entries);
+	free(d->archive);
+	d->archive = xstrdup(id);
+	return 0;
+}
+
+int prepare_reuse(struct group *g, const struct state_revision *revision, struct error *err)
+{
+	struct state_deployment *d = g->state->open;
+	const char *id = state_deployment_id(d);
+	auto_close int dir_fd = group_deployment_dir(g, id, err);
+	if (dir_fd < 0)
+		return dir_fd;
+	auto_close int archive_fd = group_archive(g, revision->archive, err);
+	if (archive_fd < 0)
+		return archive_fd;
+	auto_free char *target = xasprintf("../%s/" GROUP_ARCHIVE, revision->archive);
+	if (symlinkat(target, dir_fd, GROUP_ARCHIVE) < 0 && errno != EEXIST)
+		return error_errno(err, "point '%s' at the kept revision", id);
+	free(d->archive);
+	d->archive = xstrdup(revision->archive);
+	free(d->appspec);
+	d->appspec = xstrdup_null(revision->appspec);
+	return 0;
+}
+
+static bool listed(char *const *list, const char *name)
+{
+	for (size_t i = 0; list[i]; i++)
+		if (strcmp(list[i], name) == 0)
+			return true;
+	return false;
+}
+
+static bool is_standard(const char *name)
+{
+	enum wire_event event;
+	return wire_event_from_string(name, &event) == 0 || strcmp(name, "Start") == 0 ||
+	       strcmp(name, "End") == 0;
+}
+
+int prepare_check_events(const struct spec *spec, const char *name, char *const *all_events,
+			 struct error *err)
+{
+	for (size_t i = 0; all_events && i < spec->n_events; i++)
+		if (!is_standard(spec->events[i].name) && !listed(all_events, spec->events[i].name))
+			return error_set(err, ERR_INPUT,
+					 "%s:%u: '%s' is no lifecycle event of this deployment",
+					 name, spec->events[i].line, spec->events[i].name);
+	for (size_t i = 0; all_events && all_events[i]; i++)
+		if (!is_standard(all_events[i]) && !spec_event(spec, all_events[i]))
+			return error_set(err, ERR_INPUT,
+					 "%s: event '%s' of this deployment has no hooks", name,
+					 all_events[i]);
+	return 0;
+}
+
+static int file_exists_of(const char *name, enum spec_file_exists *ret, struct error *err)
+{
+	*ret = SPEC_EXISTS_UNSET;
+	if (!name || spec_file_exists_from_string(name, ret) == 0)
+		return 0;
+	return error_set(err, ERR_INPUT,
+			 "file-exists behavior '%s': expected DISALLOW, OVERWRITE or RETAIN", name);
+}
+
+int prepare_plan(struct group *g, int archive_fd, const struct spec *spec, const char *file_exists,
+		 struct plan_summary *ret, struct error *err)
+{
+	enum spec_file_exists behaviour;
+	int r = file_exists_of(file_exists, &behaviour, err);
+	if (r < 0)
+		return r;
+	const struct plan_request request = {
+		.archive_fd = archive_fd,
+		.spec = spec,
+		.destination_root = g->run->settings.destination_root,
+		.file_exists = behaviour,
+		.group_id = g->id,
+		.groups_fd = g->run->groups_fd,
+		.group_fd = g->fd,
+		.allow_setid = g->run->settings.allow_setid,
+	};
+	auto_problems struct problems problems = {0};
+	r = plan_make(&request, ret, &problems, err);
+	caller_problems(&g->run->caller, &problems);
+	return r;
+}
+
+/* A kept revision was checked when it came. */
+static char *const *known_events(const struct job *job)
+{
+	switch (job->verb) {
+	case JOB_ENDPOINT:
+		return job->spec->all_events;
+	case JOB_DEPLOY:
+		return job->events;
+	default:
+		return NULL;
+	}
+}
+
+static int read_spec(struct group *g, int archive_fd, struct spec **ret, struct error *err)
+{
+	struct state_deployment *d = g->state->open;
+	auto_problems struct problems problems = {0};
+	auto_free char *name = NULL;
+	auto_spec struct spec *spec = NULL;
+	const char *wanted = d->appspec ? d->appspec : d->job->spec->appspec_name;
+	int r = spec_load(archive_fd, wanted, &spec, &name, &problems, err);
+	if (r >= 0) {
+		spec_check_archive(spec, name, archive_fd, &problems);
+		r = problems_check(&problems, ERR_INPUT, err);
+	}
+	caller_problems(&g->run->caller, &problems);
+	if (r == -ENOENT)
+		r = err->code = ERR_INPUT;
+	if (r < 0)
+		return r;
+	r = prepare_check_events(spec, name, known_events(d->job), err);
+	if (r < 0)
+		return r;
+	free(d->appspec);
+	d->appspec = TAKE(name);
+	*ret = TAKE(spec);
+	return 0;
+}
+
+int prepare_check(struct group *g, struct plan_summary *ret, struct error *err)
+{
+	struct state_deployment *d = g->state->open;
+	auto_close int archive_fd = group_archive(g, d->archive, err);
+	if (archive_fd < 0)
+		return archive_fd;
+	auto_spec struct spec *spec = NULL;
+	int r = read_spec(g, archive_fd, &spec, err);
+	if (r < 0)
+		return r;
+	r = prepare_plan(g, archive_fd, spec, d->job->spec->file_exists, ret, err);
+	if (r < 0)
+		return r;
+	return fs_sync_fs(archive_fd, err);
+}
+
+void prepare_discard(struct group *g)
+{
+	struct state_deployment *d = g->state->open;
+	struct error err = {0};
+	if (fs_remove_tree(g->dir_fd, state_deployment_id(d), &err) < 0)
+		log_warning("the directory of '%s' stays: %s", state_deployment_id(d), err.text);
+	free(d->archive);
+	d->archive = NULL;
+}

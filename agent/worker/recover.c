@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/worker/recover.h"
+
+#include "agent/worker/finish.h"
+#include "agent/worker/history.h"
+#include "agent/worker/hooks.h"
+#include "agent/worker/install.h"
+#include "agent/worker/lifecycle.h"
+#include "agent/worker/preview.h"
+#include "agent/worker/report.h"
+#include "agent/worker/retention.h"
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/json.h"
+#include "common/log.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The step that the worker was killed in, as a failure. */
+static void fail_interrupted(struct group *g, const char *event)
+{
+	struct error why = {.code = -EINTR};
+	snprintf(why.text, sizeof(why.text), "Failed: the worker ended while %s was running",
+		 event);
+	lifecycle_set_failure(g, event, WIRE_FAILED_AFTER_RESTART, &why);
+	struct state_deployment *d = g->state->open;
+	struct state_step *step = state_step_find(d, event);
+	if (step && step->status == STATE_STARTED)
+		state_step_end(step, STATE_FAILED, why.text);
+}
+
+static const char *last_event(const struct state_deployment *d)
+{
+	return d->n_steps ? d->steps[d->n_steps - 1].event : "DownloadBundle";
+}
+
+/* An Install that the journal has rolled forward is an Install that has succeeded. */
+static void note_installed(struct state_deployment *d, enum install_state installed)
+{
+	struct state_step *step = state_step_find(d, "Install");
+	if (installed == INSTALL_INSTALLED && step && step->status == STATE_STARTED)
+		state_step_end(step, STATE_SUCCEEDED, NULL);
+}
+
+static int recover_command(struct group *g, const char **ret_what, struct error *err)
+{
+	struct state_deployment *d = g->state->open;
+	enum wire_status status;
+	if (!report_exists(g->run, d->command, &status) || status != WIRE_SUCCEEDED) {
+		fail_interrupted(g, d->command_event);
+		*ret_what = d->job->rollback ? "rolled back" : "left";
+		return finish_failed(g, err);
+	}
+	struct state_step *step = state_step_find(d, d->command_event);
+	if (step && step->status == STATE_STARTED)
+		state_step_end(step, STATE_SUCCEEDED, NULL);
+	*ret_what = "completed";
+	return finish_command(g, REPORT_DONE, err);
+}
+
+static int recover_running(struct group *g, enum install_state installed, const char **ret_what,
+			   struct error *err)
+{
+	struct state_deployment *d = g->state->open;
+	if (d->command)
+		hooks_kill_leftover(g);
+	if (d->command)
+		return recover_command(g, ret_what, err);
+	if (!job_is_local(d->job))
+		return 0;
+	hooks_kill_leftover(g);
+	if (!d->job->rollback)
+		note_installed(d, installed);
+	fail_interrupted(g, last_event(d));
+	*ret_what = d->job->rollback ? "rolled back" : "left";
+	return finish_failed(g, err);
+}
+
+static const char *what_of(enum state_phase phase)
+{
+	switch (phase) {
+	case STATE_COMPLETING:
+		return "completed";
+	case STATE_LEAVING:
+		return "left";
+	default:
+		return "rolled back";
+	}
+}
+
+int recover_group(struct group *g, const char **ret_what, struct error *err)
+{
+	const char *what = NULL;
+	enum install_state installed;
+	int r = install_recover(g->fd, &installed, err);
+	if (r < 0)
+		return error_prefix(err, r, "group '%s'", g->id);
+	const struct state_deployment *d = g->state->open;
+	if (!d && installed == INSTALL_INSTALLED) {
+		what = "undone";
+		r = install_undo(g->fd, NULL, NULL, err);
+	} else if (d && d->phase == STATE_RUNNING) {
+		r = recover_running(g, installed, &what, err);
+	} else if (d) {
+		what = what_of(d->phase);
+		r = finish_resume(g, err);
+	}
+	if (what)
+		log_notice("group '%s': what a crash left was %s%s%s", g->id,
+			   r < 0 ? "not " : "", what, r < 0 ? " yet" : "");
+	if (ret_what)
+		*ret_what = what;
+	return r < 0 ? r : 0;
+}
+
+static bool began_to_stop(const struct state_deployment *d)
+{
+	for (size_t i = 0; i < d->n_steps; i++)
+		if (job_is_from(d->steps[i].event, WIRE_APPLICATION_STOP))
+			return true;
+	return false;
+}
+
+bool recover_is_orphan(const struct group *g, double now)
+{
+	const struct state_deployment *d = g->state->open;
+	if (!d || job_is_local(d->job) || d->complete || !began_to_stop(d))
+		return false;
+	double since = d->last_command > 0 ? d->last_command : d->started;
+	return (now - since) * 1000 >= (double)g->run->settings.orphan_timeout;
+}
+
+int recover_abandon(struct group *g, const char *why, struct error *err)
+{
+	struct error reason = {.code = ERR_NETWORK};
+	snprintf(reason.text, sizeof(reason.text), "%s", why);
+	lifecycle_set_failure(g, last_event(g->state->open), WIRE_UNKNOWN_ERROR, &reason);
+	return finish_failed(g, err);
+}
+
+int recover_orphan_verb(struct run *run, const json_t *message, int fd, json_t *result,
+			struct error *err)
+{
+	const char *id = NULL;
+	int r = json_need_str(message, "group_id", &id, err);
+	if (r < 0)
+		return 2;
+	auto_group struct group g = {.lock_fd = -1, .fd = -1, .dir_fd = -1};
+	r = group_open(run, id, "orphan", true, &g, err);
+	if (r >= 0)
+		r = recover_group(&g, NULL, err);
+	if (r < 0)
+		return run_exit_code(r);
+	if (!recover_is_orphan(&g, clock_wall())) {
+		json_set_str(result, "group_id", g.id);
+		json_set_bool(result, "orphan", false);
+		return 0;
+	}
+	json_set_bool(result, "orphan", true);
+	r = recover_abandon(&g, "the endpoint has been silent for longer than orphan_timeout", err);
+	if (r < 0)
+		return run_exit_code(r);
+	finish_describe(result, &g, g.state->last);
+	return finish_exit_code(g.state->last) == 4 ? 4 : 0;
+}
+
+static void say_recovered(struct run *run, const struct group *g, const char *what,
+			  const char *text)
+{
+	const struct state_deployment *d = g->state->open ? g->state->open : g->state->last;
+	json_t *event = caller_event("recovered");
+	json_set_str(event, "group_id", g->id);
+	if (d)
+		json_set_str(event, "deployment", state_deployment_id(d));
+	json_set_str(event, "what", what);
+	json_set_str(event, "text", text);
+	caller_say(&run->caller, event);
+}
+
+/* Returns the exit code of this group. A group whose lock is held has a worker: nothing to do. */
+static int recover_one(struct run *run, const char *id, struct error *err)
+{
+	auto_group struct group g = {.lock_fd = -1, .fd = -1, .dir_fd = -1};
+	int r = group_open(run, id, "recover", true, &g, err);
+	if (r == ERR_BUSY)
+		return 0;
+	if (r < 0)
+		return run_exit_code(r);
+	const char *what = NULL;
+	r = recover_group(&g, &what, err);
+	if (r == ERR_NOT_MOUNTED || r == ERR_UNDO)
+		what = r == ERR_UNDO ? "undo failed" : "not mounted";
+	if (what)
+		say_recovered(run, &g, what, r < 0 ? err->text : NULL);
+	if (r < 0) {
+		log_error("recovery of group '%s': %s", id, err->text);
+		return run_exit_code(r);
+	}
+	retention_finish(&g);
+	group_write_pointers(&g);
+	struct error quiet = {0};
+	if (history_ensure(run->host_fd, g.state, &quiet) < 0)
+		log_warning("%s", quiet.text);
+	return 0;
+}
+
+/* A person first, then "later", then any other failure. */
+static int worse(int a, int b)
+{
+	static const int order[] = {0, 1, 2, 6, 4};
+	size_t at_a = 0, at_b = 0;
+	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+		at_a = order[i] == a ? i : at_a;
+		at_b = order[i] == b ? i : at_b;
+	}
+	return at_b > at_a ? b : a;
+}
+
+int recover_verb(struct run *run, const json_t *message, int fd, json_t *result, struct error *err)
+{
+	auto_close int list_fd =
+		openat(run->groups_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_closedir DIR *dir = list_fd >= 0 ? fdopendir(list_fd) : NULL;
+	if (!dir) {
+		error_errno(err, "list the groups");
+		return 1;
+	}
+	TAKE_FD(list_fd);
+	int exit_code = 0;
+	struct dirent *entry;
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		struct error one = {0};
+		int code = recover_one(run, entry->d_name, &one);
+		if (worse(exit_code, code) != exit_code)
+			*err = one;
+		exit_code = worse(exit_code, code);
+	}
+	preview_clear(run);
+	report_expire(run);
+	return exit_code;
+}

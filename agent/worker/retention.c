@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What goes is renamed first: a half deleted revision must never look like one that is kept. */
+#include "agent/worker/retention.h"
+
+#include "common/alloc.h"
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/str.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DOOMED ".old-"
+
+static struct retention_entry *oldest(struct retention_entry *entries, size_t n)
+{
+	struct retention_entry *found = NULL;
+	for (size_t i = 0; i < n; i++) {
+		struct retention_entry *e = &entries[i];
+		if (!e->kept && !e->doomed && (!found || e->age_key < found->age_key))
+			found = e;
+	}
+	return found;
+}
+
+void retention_choose(struct retention_entry *entries, size_t n, size_t max)
+{
+	struct retention_entry *e;
+	for (size_t left = n; left > max && (e = oldest(entries, n)); left--)
+		e->doomed = true;
+}
+
+static bool is_in_use(const struct state *state, const char *name)
+{
+	const struct state_deployment *d = state->open;
+	const char *const ids[] = {
+		state->installed,
+		state->last_successful,
+		d ? state_deployment_id(d) : NULL,
+		d ? d->archive : NULL,
+		d ? d->previous : NULL,
+	};
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		if (!ids[i])
+			continue;
+		const struct state_revision *r = state_revision_find(state, ids[i]);
+		if (strcmp(ids[i], name) == 0 || (r && strcmp(r->archive, name) == 0))
+			return true;
+	}
+	return false;
+}
+
+static int64_t age_key(const struct stat *st)
+{
+	return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+static DIR *open_list(int dirfd)
+{
+	auto_close int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	if (dir)
+		TAKE_FD(fd);
+	return dir;
+}
+
+static struct retention_entry *list_deployments(struct group *g, size_t *ret_n)
+{
+	struct retention_entry *entries = NULL;
+	size_t n = 0;
+	auto_closedir DIR *dir = open_list(g->dir_fd);
+	struct dirent *entry;
+	while (dir && (entry = readdir(dir))) {
+		struct stat st;
+		if (entry->d_name[0] == '.' ||
+		    fstatat(g->dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    !S_ISDIR(st.st_mode))
+			continue;
+		entries = xrealloc_array(entries, n + 1, sizeof(*entries));
+		entries[n++] = (struct retention_entry){
+			.name = xstrdup(entry->d_name),
+			.age_key = age_key(&st),
+			.kept = is_in_use(g->state, entry->d_name),
+		};
+	}
+	*ret_n = n;
+	return entries;
+}
+
+/* An archive that a younger revision which stays still uses stays with it. */
+static void spare_shared(const struct state *state, struct retention_entry *entries, size_t n)
+{
+	for (size_t i = 0; i < state->n_revisions; i++) {
+		const struct state_revision *r = &state->revisions[i];
+		bool stays = false;
+		for (size_t k = 0; k < n; k++)
+			stays |= !entries[k].doomed && strcmp(entries[k].name, r->deployment_id) == 0;
+		for (size_t k = 0; stays && k < n; k++)
+			if (strcmp(entries[k].name, r->archive) == 0)
+				entries[k].doomed = false;
+	}
+}
+
+static void delete(struct group *g, const char *name)
+{
+	struct error err = {0};
+	auto_free char *doomed = xasprintf(DOOMED "%s", name);
+	state_revision_remove(g->state, name);
+	if (renameat(g->dir_fd, name, g->dir_fd, doomed) < 0 ||
+	    fs_remove_tree(g->dir_fd, doomed, &err) < 0)
+		log_warning("old deployment '%s' stays: %s", name,
+			    err.code ? err.text : strerror(errno));
+	else
+		log_info("deployment '%s' is no longer kept", name);
+}
+
+void retention_run(struct group *g)
+{
+	size_t n;
+	struct retention_entry *entries = list_deployments(g, &n);
+	size_t max = g->run->settings.max_revisions > 0 ?
+			     (size_t)g->run->settings.max_revisions :
+			     1;
+	retention_choose(entries, n, max);
+	spare_shared(g->state, entries, n);
+	for (size_t i = 0; i < n; i++) {
+		if (entries[i].doomed)
+			delete(g, entries[i].name);
+		free(entries[i].name);
+	}
+	free(entries);
+}
+
+void retention_finish(struct group *g)
+{
+	auto_closedir DIR *dir = open_list(g->dir_fd);
+	struct dirent *entry;
+	while (dir && (entry = readdir(dir))) {
+		struct error err = {0};
+		if (str_starts(entry->d_name, DOOMED) &&
+		    fs_remove_tree(g->dir_fd, entry->d_name, &err) < 0)
+			log_warning("'%s' stays: %s", entry->d_name, err.text);
+	}
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How many deployments of a group stay on the host. */
+#pragma once
+
+#include "agent/worker/group.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct retention_entry {
+	char *name;
+	int64_t age_key; /* larger is newer */
+	bool kept;       /* must stay, whatever its age */
+	bool doomed;     /* out */
+};
+
+/* Mark what goes: the oldest entries that need not stay, until at most max are left. Pure. */
+void retention_choose(struct retention_entry *entries, size_t n, size_t max);
+
+/* After a bundle is on the host: delete what is too many. Stays: the open deployment, what is
+ * installed, the last successful one, and every archive that one of these uses. Best effort. */
+void retention_run(struct group *g);
+
+/* Delete what an interrupted retention had begun to delete. Best effort. */
+void retention_finish(struct group *g);

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/worker/rollback.h"
+
+#include "agent/worker/hooks.h"
+#include "agent/worker/install.h"
+#include "agent/worker/lifecycle.h"
+#include "agent/worker/prepare.h"
+#include "common/alloc.h"
+#include "common/buf.h"
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/str.h"
+
+#include <string.h>
+
+#define LEFT_MAX 1000
+#define SUMMARY_MAX 4096
+#define INSTALL_WAIT_MS ((uint64_t)10 * 60 * 1000)
+
+static bool ran_from(const struct state_deployment *d, enum wire_event from)
+{
+	for (size_t i = 0; i < d->n_steps; i++)
+		if (d->steps[i].status != STATE_SKIPPED && job_is_from(d->steps[i].event, from))
+			return true;
+	return false;
+}
+
+struct rollback_facts rollback_facts(const struct state_deployment *d)
+{
+	return (struct rollback_facts){
+		.installed = state_step_succeeded(d, "Install"),
+		.previous = d->previous != NULL,
+		.previous_stopped = state_step_ran(d, "ApplicationStop"),
+		.scripts_prepared =
+			state_step_ran(d, "BeforeInstall") || state_step_ran(d, "AfterInstall"),
+		.started = ran_from(d, WIRE_APPLICATION_START),
+	};
+}
+
+struct rollback_plan rollback_plan(const struct rollback_facts *facts)
+{
+	bool restart = facts->previous && (facts->installed || facts->previous_stopped);
+	return (struct rollback_plan){
+		.stop_new = facts->started,
+		.undo = facts->installed,
+		.after_install = facts->previous && facts->installed && facts->scripts_prepared,
+		.application_start = restart,
+		.validate_service = restart,
+	};
+}
+
+struct undo {
+	struct group *g;
+	struct buf did;  /* "ApplicationStart ok, ValidateService ok" */
+	bool failed;     /* a script of the previous revision */
+	size_t n_left;
+};
+
+static void undo_clear(struct undo *u)
+{
+	buf_clear(&u->did);
+}
+
+static void note(struct undo *u, const char *event, const char *outcome, const char *why)
+{
+	if (u->did.len)
+		buf_adds(&u->did, ", ");
+	buf_addf(&u->did, "%s %s", event, outcome);
+	if (why)
+		buf_addf(&u->did, " (%s)", why);
+}
+
+/* One event of a rollback, in the scripts of that revision. Returns 0, also when it has nothing to
+ * run; *ret_ran tells. */
+static int run_event(struct group *g, const struct hooks_revision *revision, const char *event,
+		     bool *ret_ran, struct error *err)
+{
+	auto_hooks struct hooks hooks = {.archive_fd = -1};
+	int r = hooks_load(g, revision, event, &hooks, err);
+	*ret_ran = r < 0 || hooks.event;
+	if (r >= 0 && !hooks.event)
+		return 0;
+	auto_free char *name = xasprintf("Rollback: %s", event);
+	size_t step = lifecycle_begin(g, name);
+	struct state_failure *failure = NULL;
+	if (r >= 0) {
+		const struct hooks_request request = {
+			.hooks = &hooks,
+			.event = event,
+			.identity = revision->spec,
+			.rollback = true,
+		};
+		r = hooks_run(g, &request, &failure, err);
+	}
+	state_failure_free(failure);
+	lifecycle_end(g, step, r < 0 ? STATE_FAILED : STATE_SUCCEEDED, r < 0 ? err->text : NULL);
+	return r;
+}
+
+/* Best effort: what the new revision started must not stand in the way of the old one. */
+static void stop_new(struct undo *u)
+{
+	const struct state_deployment *d = u->g->state->open;
+	struct hooks_revision revision;
+	if (state_step_succeeded(d, "Rollback: ApplicationStop") ||
+	    !hooks_revision_new(u->g, &revision))
+		return;
+	struct error err = {0};
+	bool ran = false;
+	if (run_event(u->g, &revision, "ApplicationStop", &ran, &err) < 0)
+		log_warning("the new revision was not stopped by its own script: %s", err.text);
+}
+
+static void run_previous(struct undo *u, const char *event)
+{
+	struct state_deployment *d = u->g->state->open;
+	struct hooks_revision revision;
+	if (u->failed)
+		return;
+	if (!hooks_revision_kept(u->g, d->previous, &revision)) {
+		note(u, event, "not run", "the revision is not kept any more");
+		u->failed = true;
+		return;
+	}
+	struct error err = {0};
+	bool ran = false;
+	int r = run_event(u->g, &revision, event, &ran, &err);
+	if (!ran)
+		return;
+	note(u, event, r < 0 ? "failed" : "ok", r < 0 ? err.text : NULL);
+	u->failed = r < 0;
+}
+
+static void collect_left(const char *path, void *arg)
+{
+	struct undo *u = arg;
+	struct state_deployment *d = u->g->state->open;
+	if (u->n_left >= LEFT_MAX)
+		return;
+	d->left = xrealloc_array(d->left, u->n_left + 2, sizeof(*d->left));
+	d->left[u->n_left++] = str_to_utf8(path, strlen(path));
+	d->left[u->n_left] = NULL;
+}
+
+static int undo_install(struct undo *u, struct error *err)
+{
+	struct state_deployment *d = u->g->state->open;
+	enum install_state state;
+	int r = install_state(u->g->fd, &state, NULL, err);
+	if (r < 0 || (state != INSTALL_INSTALLED && state != INSTALL_UNDOING))
+		return r;
+	str_list_free(d->left);
+	d->left = NULL;
+	size_t step = lifecycle_begin(u->g, "Rollback: Install");
+	r = install_undo(u->g->fd, collect_left, u, err);
+	lifecycle_end(u->g, step, r < 0 ? STATE_FAILED : STATE_SUCCEEDED,
+		      r < 0 ? err->text : NULL);
+	return r;
+}
+
+static int install_kept(struct group *g, const struct hooks_revision *revision, struct error *err)
+{
+	auto_close int lock_fd = fs_lock(g->run->locks_fd, "install", INSTALL_WAIT_MS, err);
+	if (lock_fd < 0)
+		return lock_fd;
+	auto_close int archive_fd = group_archive(g, revision->archive, err);
+	if (archive_fd < 0)
+		return archive_fd;
+	auto_spec struct spec *spec = NULL;
+	auto_problems struct problems problems = {0};
+	int r = spec_load(archive_fd, revision->appspec, &spec, NULL, &problems, err);
+	struct plan_summary summary;
+	if (r >= 0)
+		r = prepare_plan(g, archive_fd, spec, revision->spec->file_exists, &summary, err);
+	if (r >= 0)
+		r = install_run(g->fd, archive_fd, revision->deployment_id, NULL, NULL, err);
+	return r;
+}
+
+/* The deployment was complete, and so settled: its predecessor is installed again from what is
+ * kept. The transaction may be there already when this is repeated. */
+static int reinstate(struct undo *u, struct error *err)
+{
+	struct group *g = u->g;
+	struct state_deployment *d = g->state->open;
+	struct hooks_revision revision;
+	if (!hooks_revision_kept(g, d->previous, &revision))
+		return error_set(err, ERR_NOT_FOUND, "no earlier revision is kept");
+	enum install_state state;
+	int r = install_state(g->fd, &state, NULL, err);
+	if (r < 0)
+		return r;
+	size_t step = lifecycle_begin(g, "Rollback: Install");
+	if (state != INSTALL_INSTALLED)
+		r = install_kept(g, &revision, err);
+	if (r >= 0)
+		r = install_settle(g->fd, err);
+	lifecycle_end(g, step, r < 0 ? STATE_FAILED : STATE_SUCCEEDED, r < 0 ? err->text : NULL);
+	if (r < 0)
+		return r;
+	free(g->state->installed);
+	g->state->installed = xstrdup(d->previous);
+	free(g->state->last_successful);
+	g->state->last_successful = xstrdup(d->previous);
+	return 0;
+}
+
+/* What the failing event's message says besides. */
+static void extend_message(struct undo *u, const struct rollback_plan *plan)
+{
+	struct state_deployment *d = u->g->state->open;
+	auto_buf struct buf text = BUF_INIT(SUMMARY_MAX);
+	buf_adds(&text, d->failure->message ? d->failure->message : "");
+	bool acted = plan->undo || u->did.len;
+	if (acted && d->previous)
+		buf_addf(&text, "; rolled back to %s", d->previous);
+	else if (acted)
+		buf_adds(&text, "; rolled back: no file of this revision is left");
+	if (u->did.len)
+		buf_addf(&text, ": %s", buf_str(&u->did));
+	if (u->failed)
+		buf_adds(&text, ": a person is needed");
+	if (text.failed)
+		return;
+	free(d->failure->message);
+	d->failure->message = buf_take(&text);
+}
+
+/* A worker that was killed inside Install may have left the new tree in place. */
+static int note_install(struct group *g, struct error *err)
+{
+	struct state_deployment *d = g->state->open;
+	enum install_state state;
+	int r = install_state(g->fd, &state, NULL, err);
+	struct state_step *step = state_step_find(d, "Install");
+	if (r >= 0 && step && step->status != STATE_SUCCEEDED &&
+	    (state == INSTALL_INSTALLED || state == INSTALL_UNDOING))
+		step->status = STATE_SUCCEEDED;
+	return r;
+}
+
+int rollback_run(struct group *g, struct error *err)
+{
+	struct state_deployment *d = g->state->open;
+	hooks_kill_leftover(g);
+	int r = d->complete ? 0 : note_install(g, err);
+	if (r < 0)
+		return r;
+	const struct rollback_facts facts = rollback_facts(d);
+	const struct rollback_plan plan = rollback_plan(&facts);
+	CLEANUP(undo_clear) struct undo u = {.g = g, .did = BUF_INIT(SUMMARY_MAX)};
+	if (plan.stop_new)
+		stop_new(&u);
+	r = d->complete ? reinstate(&u, err) : undo_install(&u, err);
+	if (r >= 0) {
+		if (plan.after_install)
+			run_previous(&u, "AfterInstall");
+		if (plan.application_start)
+			run_previous(&u, "ApplicationStart");
+		if (plan.validate_service)
+			run_previous(&u, "ValidateService");
+		extend_message(&u, &plan);
+		d->undo_failed = u.failed;
+		d->rolled_back = xstrdup(d->previous ? d->previous : "");
+	}
+	return r < 0 ? r : 0;
+}
