@@ -228,19 +228,6 @@ static int renew_signer(struct ca *ca, int64_t now_s, struct error *err)
 	return r < 0 ? error_prefix(err, r, "signer certificate") : r;
 }
 
-int ca_renew(struct ca *ca, int64_t now_s, bool *ret_renewed, struct error *err)
-{
-	int r = renew_signer(ca, now_s, err);
-	if (r < 0)
-		return r;
-	r = renew_server(ca, now_s, err);
-	if (r < 0)
-		return r;
-	if (ret_renewed)
-		*ret_renewed = r > 0;
-	return 0;
-}
-
 static void add_name(struct buf *list, const char *name)
 {
 	if (str_empty(name))
@@ -270,29 +257,35 @@ static char *all_names(const char *const names[])
 	return buf_take(&list);
 }
 
-int ca_open(int dirfd, const char *const names[], struct ca **ret, bool *ret_made,
-	    struct error *err)
+int ca_renew(struct ca *ca, const char *const names[], int64_t now_s, bool *ret_renewed,
+	     struct error *err)
+{
+	if (names) {
+		free(ca->names);
+		ca->names = all_names(names);
+		leaf_clear(&ca->server);
+	}
+	int r = renew_signer(ca, now_s, err);
+	if (r >= 0)
+		r = renew_server(ca, now_s, err);
+	if (r < 0)
+		return r;
+	if (ret_renewed)
+		*ret_renewed = r > 0;
+	return 0;
+}
+
+int ca_open(int dirfd, struct ca **ret, struct error *err)
 {
 	auto_ca struct ca *ca = xcalloc(1, sizeof(*ca));
 	ca->dirfd = fs_mkdirs(dirfd, "ca", 0700, err);
-	if (ca->dirfd < 0)
-		return ca->dirfd;
-	ca->names = all_names(names);
-
-	bool made = false;
-	if (faccessat(ca->dirfd, "ca.pem", F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
-		int r = make_ca(ca->dirfd, err);
-		if (r < 0)
-			return error_prefix(err, r, "certificate authority");
-		made = true;
-	}
-	int r = load_ca(ca, err);
+	int r = ca->dirfd;
+	if (r >= 0 && faccessat(ca->dirfd, "ca.pem", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		r = make_ca(ca->dirfd, err);
 	if (r >= 0)
-		r = ca_renew(ca, clock_wall_s(), NULL, err);
+		r = load_ca(ca, err);
 	if (r < 0)
 		return error_prefix(err, r, "certificate authority");
-	if (ret_made)
-		*ret_made = made;
 	*ret = TAKE(ca);
 	return 0;
 }

@@ -16,18 +16,19 @@
 
 struct ca;
 
-/* Open DIR/ca, making what is missing. names: further DNS names and addresses of the server's
- * certificate (NULL-terminated); localhost, 127.0.0.1, ::1 and the host's name are always there.
- * Never overwrites a CA. ret_made: a new CA was made; may be NULL. */
-int ca_open(int dirfd, const char *const names[], struct ca **ret, bool *ret_made,
-	    struct error *err) MUST_CHECK;
+/* Open DIR/ca, making the CA where there is none; never overwrites one. The server's and the
+ * signer's certificate are not there before ca_renew(). */
+int ca_open(int dirfd, struct ca **ret, struct error *err) MUST_CHECK;
 void ca_free(struct ca *ca);
 DEFINE_CLEANUP(struct ca *, ca_free)
 #define auto_ca CLEANUP(ca_free_at)
 
-/* Renew the server's and the signer's certificate where less than a third of their life is left, or
- * the names are others. ret_renewed: the server's is new. */
-int ca_renew(struct ca *ca, int64_t now_s, bool *ret_renewed, struct error *err) MUST_CHECK;
+/* Load the server's and the signer's certificate, or make them: where there is none, where less
+ * than a third of its life is left, where the server's names are others. names: DNS names and
+ * addresses (NULL-terminated) besides localhost, 127.0.0.1, ::1 and the host's name; NULL: those of
+ * the call before. ret_renewed: the server's is new; may be NULL. */
+int ca_renew(struct ca *ca, const char *const names[], int64_t now_s, bool *ret_renewed,
+	     struct error *err) MUST_CHECK;
 
 const char *ca_pem(const struct ca *ca);
 const char *ca_fingerprint(const struct ca *ca); /* SHA-256 of the DER, 64 hex digits */

@@ -5,34 +5,47 @@
 #include "common/loop.h"
 #include "control/settings.h"
 
-struct auth;
 struct bundles;
 struct ca;
 struct deploy;
+struct guard;
 struct server;
 struct store;
 
+#define CONTROL_DIR LOCALSTATEDIR "/lib/slipway-control"
+#define CONTROL_CREDENTIALS "admin-credentials.json"
+
 struct control {
-	char *dir; /* /var/lib/slipway-control */
+	char *dir; /* /var/lib/slipway-control, absolute */
 	int dirfd;
 	struct settings settings;
-	struct loop loop; /* only while serving */
-	struct ca *ca;
+	bool made;      /* control_open() made the endpoint: it was not there */
+	char *name;     /* the first of its names, or the host's */
+	char *endpoint; /* "https://host:port": how others reach it, as far as is known */
 	struct store *store;
+	struct ca *ca;
+	/* only while serving: */
+	struct loop loop;
 	struct bundles *bundles;
-	struct auth *auth;
-	struct deploy *deploy; /* only while serving */
+	struct guard *guard;   /* of enrolment */
+	struct deploy *deploy; /* deploy.h */
 	struct server *server;
 };
+#define CONTROL_INIT ((struct control){.dirfd = -1})
 
-/* Open what every command needs: directory, store, CA. Makes what is missing. region and account
- * come from the store once they are there. */
-int control_open(struct control *control, const char *dir, struct error *err) MUST_CHECK;
+/* Open what every command needs: directory, store, CA; makes what is missing, with the first admin
+ * access key in DIR/admin-credentials.json. Overwrites nothing. control->settings was loaded;
+ * region and account are those of the store once it has some, and others are refused (ERR_INPUT:
+ * they are in every ARN). names: further ones of the server, remembered
+ * (NULL-terminated); NULL: the certificates of server and signer are not needed. */
+int control_open(struct control *control, const char *dir, const char *const names[],
+		 struct error *err) MUST_CHECK;
 void control_close(struct control *control);
+#define auto_control CLEANUP(control_close)
 
-/* Serve until a signal says otherwise. Returns the exit code, or below 0. */
+/* Commit what a command wrote and tell a running endpoint, which watches DIR/changed. */
+int control_commit(struct control *control, struct error *err) MUST_CHECK;
+
+/* Serve until a signal says otherwise. Says on stdout where it listens. Returns the exit code, or
+ * below 0; ERR_BUSY when another process serves this directory. */
 int control_serve(struct control *control, struct error *err) MUST_CHECK;
-
-/* Tell a running endpoint that this process wrote to the store: DIR/changed is touched, and the
- * endpoint watches it. */
-int control_notify(struct control *control, struct error *err) MUST_CHECK;

@@ -24,6 +24,7 @@
 #include "common/str.h"
 #include "control/auth.h"
 #include "control/control.h"
+#include "control/deploy.h"
 #include "control/secure.h"
 #include "control/server-priv.h"
 #include "control/store.h"
@@ -261,8 +262,10 @@ static int on_turn(sd_event_source *source, void *arg)
 	struct store *store = server->control->store;
 	struct error err = {0};
 	int r = store_dirty(store) ? store_commit(store, &err) : 0;
-	if (r < 0)
+	if (r < 0) {
 		log_error("the changes of this turn are lost: %s", err.text);
+		deploy_changed(server->control->deploy);
+	}
 	if (!link_is_empty(&server->ready))
 		server_wake(server);
 	while (!link_is_empty(&server->ready)) {
@@ -354,16 +357,16 @@ static int listen_on(const char *text, struct error *err)
 	return fd;
 }
 
-static char *url_of(int fd)
+static char *url_of(int fd, const char *name)
 {
 	struct sockaddr_storage address = {0};
 	socklen_t len = sizeof(address);
-	char host[NI_MAXHOST] = "localhost", port[NI_MAXSERV] = "0";
+	char host[NI_MAXHOST] = "::", port[NI_MAXSERV] = "0";
 	getsockname(fd, (struct sockaddr *)&address, &len);
 	getnameinfo((struct sockaddr *)&address, len, host, sizeof(host), port, sizeof(port),
 		    NI_NUMERICHOST | NI_NUMERICSERV);
 	if (strcmp(host, "::") == 0 || strcmp(host, "0.0.0.0") == 0)
-		return xasprintf("https://localhost:%s", port);
+		return xasprintf("https://%s:%s", name, port);
 	return xasprintf(strchr(host, ':') ? "https://[%s]:%s" : "https://%s:%s", host, port);
 }
 
@@ -440,7 +443,7 @@ int server_start(struct control *control, const struct server_options *options, 
 	link_init(&server->idle);
 	link_init(&server->exchanges);
 	link_init(&server->ready);
-	server->url = url_of(fd);
+	server->url = url_of(fd, options->name);
 
 	int r = server_set_certificate(server, options->cert_pem, options->key_pem, err);
 	if (r >= 0)

@@ -88,6 +88,7 @@ void request_reply_headers(struct request *request, int status, uint64_t content
 
 struct server_options {
 	const char *listen; /* "ADDRESS:PORT", "[ADDRESS]:PORT" or ":PORT" (every address) */
+	const char *name;   /* host of server_url() when listening on every address */
 	const char *ca_pem; /* client certificates must chain to it */
 	const char *cert_pem, *key_pem; /* cert_pem: server certificate, then the CA's */
 	unsigned connections_max;
@@ -97,7 +98,7 @@ struct server_options {
 /* Listens; requests come as soon as the loop runs. */
 int server_start(struct control *control, const struct server_options *options, struct server **ret,
 		 struct error *err) MUST_CHECK;
-/* "https://127.0.0.1:8443", with the port that was chosen; localhost for every address. */
+/* "https://127.0.0.1:8443", with the port that was chosen. */
 const char *server_url(const struct server *server);
 /* New connections get this certificate. */
 int server_set_certificate(struct server *server, const char *cert_pem, const char *key_pem,
