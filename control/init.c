@@ -118,6 +118,8 @@ static int make_first_key(struct control *control, struct error *err)
 		r = write_credentials(control, &key, err);
 	explicit_bzero(&key, sizeof(key));
 	if (r >= 0)
+		r = store_meta_set(control->store, "endpoint", control->endpoint, err);
+	if (r >= 0)
 		r = store_meta_set(control->store, "initialised", "1", err);
 	return r;
 }
