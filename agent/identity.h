@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who this host is for its endpoint: written by enrolment, read by the daemon, kept in paths->agent
- * (0700): identity.json, key.pem (0600), cert.pem, ca.pem. The worker reads the CA from
- * paths->host/trust/ca.pem, a copy that root made at enrolment: never from a directory that the
- * daemon owns. */
+ * (0700). The worker reads the CA from paths->host/trust/ca.pem, a copy that root made at
+ * enrolment: never from a directory that the daemon owns. Format: docs/formats/identity.md. */
 #pragma once
 
 #include "agent/paths.h"
@@ -26,7 +25,8 @@ int identity_load(const struct paths *paths, struct identity **ret, struct error
 void identity_free(struct identity *identity);
 DEFINE_CLEANUP(struct identity *, identity_free)
 #define auto_identity CLEANUP(identity_free_at)
-/* Remove key, certificate and identity (not what was deployed). */
+/* Remove key, certificate and identity (not what was deployed). -ENOENT when not enrolled; what a
+ * broken enrolment left is removed all the same. */
 int identity_remove(const struct paths *paths, struct error *err) MUST_CHECK;
 
 struct identity_enroll {
@@ -38,9 +38,13 @@ struct identity_enroll {
 /* Connect, compare the presented CA with the fingerprint BEFORE anything is sent (TLS handshake
  * only), then make a key, send token + CSR over a connection that trusts only that CA, and store
  * everything. ERR_TRUST when the CA is another (both fingerprints and the subject in the text),
- * ERR_DENIED when the token is refused, ERR_EXISTS when already enrolled. Blocking. */
+ * ERR_DENIED when the token is refused, ERR_EXISTS when already enrolled. Blocking.
+ *
+ * A crash at any point leaves the host not enrolled or enrolled; after a crash, or a lost answer,
+ * the next try sends the same key, so that the endpoint can tell it from a stranger. */
 int identity_enroll(const struct paths *paths, const struct identity_enroll *enroll,
 		    struct identity **ret, struct error *err) MUST_CHECK;
-/* New key and certificate over the old ones; keeps the old until the new is on disk. */
+/* New key and certificate over the old ones; keeps the old until the new is on disk. Both change at
+ * once, also under a crash. */
 int identity_renew(const struct paths *paths, const struct identity *identity,
 		   struct error *err) MUST_CHECK;

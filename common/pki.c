@@ -324,6 +324,29 @@ bool pki_fingerprint_equal(const char *a, const char *b)
 	return plain_fingerprint(a, x) && plain_fingerprint(b, y) && strcmp(x, y) == 0;
 }
 
+bool pki_cert_is_of_key(X509 *cert, EVP_PKEY *key)
+{
+	bool good = X509_check_private_key(cert, key) == 1;
+	ERR_clear_error();
+	return good;
+}
+
+bool pki_pem_holds(const char *pem, const char *fingerprint)
+{
+	auto_bio BIO *bio = BIO_new_mem_buf(pem, -1);
+	bool found = false;
+	while (bio && !found) {
+		auto_x509 X509 *cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+		char seen[65];
+		if (!cert)
+			break;
+		found = pki_cert_fingerprint(cert, seen, NULL) == 0 &&
+			pki_fingerprint_equal(seen, fingerprint);
+	}
+	ERR_clear_error();
+	return found;
+}
+
 char *pki_cert_serial(X509 *cert)
 {
 	BIGNUM *number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(cert), NULL);

@@ -67,6 +67,11 @@ int64_t pki_cert_not_after(X509 *cert);
 /* "CN=x, valid 2026-01-01 to 2027-01-01" for messages; caller frees. */
 char *pki_cert_describe(X509 *cert);
 
+/* Is this the certificate of this key? */
+bool pki_cert_is_of_key(X509 *cert, EVP_PKEY *key);
+/* Does the PEM text (of several certificates) hold the one with this fingerprint? */
+bool pki_pem_holds(const char *pem, const char *fingerprint);
+
 /* Sign content as CMS SignedData with embedded content, PEM with "-----BEGIN PKCS7-----" (the
  * official agents read that). Caller frees. */
 int pki_cms_sign(const void *content, size_t len, X509 *signer, EVP_PKEY *key, char **ret_pem,

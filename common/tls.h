@@ -5,6 +5,7 @@
 #include "common/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct tls_trace {
 	bool seen;         /* the peer presented a certificate */
@@ -21,3 +22,12 @@ void tls_trace_attach(void *ctx, struct tls_trace *trace);
 
 /* err = ERR_TRUST with what trace recorded; host is the name that was asked for. */
 int tls_trace_error(const struct tls_trace *trace, const char *host, struct error *err);
+
+/* For a host that joins and knows its endpoint's CA by fingerprint only: a TLS handshake with
+ * host:port (a name, an IPv4 or IPv6 address without brackets) in which nothing is sent. The chain
+ * that the peer presents must hold a CA certificate with this SHA-256 fingerprint, which
+ * (transitively) signed the peer's own certificate, which is for host. Gives that CA as PEM; the
+ * caller frees. ERR_TRUST names both fingerprints and the subject; ERR_NETWORK when there is no
+ * TLS peer. */
+int tls_find_ca(const char *host, const char *port, const char *fingerprint, uint64_t timeout_ms,
+		char **ret_ca_pem, struct error *err) MUST_CHECK;
