@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WRITE_TRIES 16
+#define WRITE_TRIES 10000 /* each lost try means that another writer got on */
 #define COPY_STEP ((size_t)128 * 1024)
 #define COPY_RANGE_MAX ((size_t)1 << 30)
 
