@@ -15,7 +15,7 @@
 static const struct {
 	enum job_kind kind;
 	enum job_revision normal, blue_green_rollback;
-	int needs; /* a wire_event, -1: nothing */
+	int needs;       /* a wire_event, -1: nothing */
 	bool by_default; /* of a local deployment */
 } steps[WIRE_EVENT_COUNT] = {
 	[WIRE_BEFORE_BLOCK_TRAFFIC] = {JOB_HOOKS, JOB_PREVIOUS, JOB_MOST_RECENT, -1, true},

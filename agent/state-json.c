@@ -20,8 +20,10 @@ static const char *const step_names[] = {
 };
 
 static const char *const phase_names[] = {
-	[STATE_RUNNING] = "running", [STATE_COMPLETING] = "completing",
-	[STATE_ROLLING_BACK] = "rolling-back", [STATE_LEAVING] = "leaving",
+	[STATE_RUNNING] = "running",
+	[STATE_COMPLETING] = "completing",
+	[STATE_ROLLING_BACK] = "rolling-back",
+	[STATE_LEAVING] = "leaving",
 	[STATE_CLOSED] = "closed",
 };
 
@@ -247,12 +249,9 @@ static int plain_from_json(const json_t *obj, struct state_deployment *d, struct
 	const char *phase = NULL, *code = NULL;
 	int64_t scripts = 0;
 	const struct text_member texts[] = {
-		{"archive", &d->archive},
-		{"appspec", &d->appspec},
-		{"previous", &d->previous},
-		{"unprepared", &d->unprepared},
-		{"command", &d->command},
-		{"command_event", &d->command_event},
+		{"archive", &d->archive},         {"appspec", &d->appspec},
+		{"previous", &d->previous},       {"unprepared", &d->unprepared},
+		{"command", &d->command},         {"command_event", &d->command_event},
 		{"rolled_back", &d->rolled_back},
 	};
 	int r;

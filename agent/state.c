@@ -232,8 +232,8 @@ void state_revision_add(struct state *state, const struct state_deployment *d, b
 	if (!spec)
 		return;
 	state_revision_remove(state, id);
-	state->revisions = xrealloc_array(state->revisions, state->n_revisions + 1,
-					  sizeof(*state->revisions));
+	state->revisions =
+		xrealloc_array(state->revisions, state->n_revisions + 1, sizeof(*state->revisions));
 	state->revisions[state->n_revisions++] = (struct state_revision){
 		.deployment_id = xstrdup(id),
 		.archive = xstrdup(d->archive),

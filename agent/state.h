@@ -54,9 +54,9 @@ struct state_deployment {
 	enum state_phase phase;
 	double started, ended;
 	double last_command; /* Unix time at which the last command of the endpoint ended */
-	char *archive;  /* deployment whose directory holds the revision, NULL: none unpacked */
-	char *appspec;  /* name under which its AppSpec was found */
-	char *previous; /* deployment whose files were in place at its start, NULL: none */
+	char *archive;    /* deployment whose directory holds the revision, NULL: none unpacked */
+	char *appspec;    /* name under which its AppSpec was found */
+	char *previous;   /* deployment whose files were in place at its start, NULL: none */
 	char *unprepared; /* why the new revision cannot be installed, NULL: it can */
 	int unprepared_code;
 	char *command, *command_event; /* running command of the endpoint, NULL: none */
@@ -83,13 +83,13 @@ struct state_revision {
 
 struct state {
 	char *group_id;
-	char *installed;       /* deployment whose files are in place, NULL: none */
-	char *last_successful; /* the same unless a failed one was left in place */
-	char *most_recent;     /* the last that was downloaded */
+	char *installed;                  /* deployment whose files are in place, NULL: none */
+	char *last_successful;            /* the same unless a failed one was left in place */
+	char *most_recent;                /* the last that was downloaded */
 	struct state_revision *revisions; /* oldest first */
 	size_t n_revisions;
-	struct state_deployment *open; /* NULL: none */
-	struct state_deployment *last; /* that ended; NULL: none yet */
+	struct state_deployment *open;          /* NULL: none */
+	struct state_deployment *last;          /* that ended; NULL: none yet */
 	char *finished[STATE_FINISHED_MAX + 1]; /* NULL-terminated, oldest first */
 };
 

@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 struct caller {
-	int sock;        /* borrowed */
-	bool trusted;    /* may give commands that nobody signed */
+	int sock;     /* borrowed */
+	bool trusted; /* may give commands that nobody signed */
 	bool gone;
 	uint64_t progress_us; /* when the last progress was sent */
 	size_t problems;      /* that were said */

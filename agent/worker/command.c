@@ -100,16 +100,15 @@ static int find_deployment(struct command *c, struct error *err)
 		return BELONGS_OPEN;
 	const struct state_deployment *last = state->last;
 	if (!last || strcmp(state_deployment_id(last), id) != 0)
-		return state_has_finished(state, id) ?
-			       error_set(err, -EINVAL, "deployment '%s' has ended on this host",
-					 id) :
-			       BELONGS_NEW;
-	bool later = job_position(event) > job_position(
-					   last->failure ? last->failure->event :
-							   wire_event_to_string(
-								   WIRE_VALIDATE_SERVICE));
-	bool goes_on = last->succeeded ? last->complete :
-					 job_failure_is_ignorable(last->failure->event);
+		return state_has_finished(state, id)
+			       ? error_set(err, -EINVAL, "deployment '%s' has ended on this host",
+					   id)
+			       : BELONGS_NEW;
+	bool later = job_position(event) >
+		     job_position(last->failure ? last->failure->event
+						: wire_event_to_string(WIRE_VALIDATE_SERVICE));
+	bool goes_on =
+		last->succeeded ? last->complete : job_failure_is_ignorable(last->failure->event);
 	if (later && goes_on && !state->open)
 		return BELONGS_LAST;
 	if (last->succeeded)

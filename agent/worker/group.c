@@ -26,8 +26,7 @@ int group_check_id(const char *id, struct error *err)
 	for (size_t i = 0; good && i < ARRAY_LEN(taken); i++)
 		good = strcmp(id, taken[i]) != 0;
 	if (!good)
-		return error_set(err, ERR_INPUT, "'%s' cannot be the id of a deployment group",
-				 id);
+		return error_set(err, ERR_INPUT, "'%s' cannot be the id of a deployment group", id);
 	return 0;
 }
 
@@ -127,8 +126,8 @@ int group_archive(struct group *g, const char *deployment_id, struct error *err)
 	auto_free char *path = fs_join(deployment_id, GROUP_ARCHIVE);
 	int fd = fs_open_beneath(g->dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (fd < 0)
-		return error_set(err, fd, "revision of '%s': '%s/%s': %s", deployment_id,
-				 g->id, path, strerror(-fd));
+		return error_set(err, fd, "revision of '%s': '%s/%s': %s", deployment_id, g->id,
+				 path, strerror(-fd));
 	return fd;
 }
 
@@ -149,8 +148,8 @@ static bool holds(int dirfd, const char *name, const char *wanted)
 static int write_pointer(int dirfd, const char *name, const char *text)
 {
 	auto_free char *beside = xasprintf(".%s.new", name);
-	auto_close int fd = openat(dirfd, beside,
-				   O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	auto_close int fd =
+		openat(dirfd, beside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -errno;
 	int r = fs_write_all(fd, text, strlen(text));

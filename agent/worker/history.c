@@ -47,9 +47,9 @@ static bool has_line(const struct buf *tail, const char *line)
 static int open_locked(int host_fd, struct error *err)
 {
 	for (;;) {
-		auto_close int fd = openat(host_fd, HISTORY,
-					   O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-					   0640);
+		auto_close int fd =
+			openat(host_fd, HISTORY,
+			       O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
 		if (fd < 0 || flock(fd, LOCK_EX) < 0)
 			return error_errno(err, "open " HISTORY);
 		struct stat held, named;

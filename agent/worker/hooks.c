@@ -115,7 +115,6 @@ static void tell_line(const char *stream, const char *line, size_t len, void *ar
 	caller_output(&g->run->caller, stream, line, len);
 }
 
-
 static struct state_failure *describe_failure(const char *event, const struct spec_hook *hook,
 					      const struct hook_result *result)
 {

@@ -23,15 +23,14 @@ size_t lifecycle_begin(struct group *g, const char *step)
 	return d->n_steps - 1;
 }
 
-void lifecycle_end(struct group *g, size_t step, enum state_step_status status,
-		   const char *message)
+void lifecycle_end(struct group *g, size_t step, enum state_step_status status, const char *message)
 {
 	struct state_deployment *d = g->state->open;
 	struct state_step *s = &d->steps[step];
 	state_step_end(s, status, message);
 	const char *word = state_step_status_to_string(status);
-	log_info("'%s' of '%s' %s%s%s", s->event, state_deployment_id(d), word,
-		 message ? ": " : "", message ? message : "");
+	log_info("'%s' of '%s' %s%s%s", s->event, state_deployment_id(d), word, message ? ": " : "",
+		 message ? message : "");
 	caller_step(&g->run->caller, state_deployment_id(d), s->event, word, message,
 		    s->ended - s->started);
 }
@@ -57,13 +56,12 @@ static int load_hooks(struct group *g, const char *event, bool warn, struct hook
 		      struct error *err)
 {
 	const struct state_deployment *d = g->state->open;
-	bool downloaded =
-		state_step_succeeded(d, wire_event_to_string(WIRE_DOWNLOAD_BUNDLE));
+	bool downloaded = state_step_succeeded(d, wire_event_to_string(WIRE_DOWNLOAD_BUNDLE));
 	enum job_revision whose = job_revision(d->job, event, downloaded);
 	const char *kept = whose == JOB_PREVIOUS ? d->previous : g->state->most_recent;
 	struct hooks_revision revision;
-	bool there = whose == JOB_NEW ? hooks_revision_new(g, &revision) :
-					hooks_revision_kept(g, kept, &revision);
+	bool there = whose == JOB_NEW ? hooks_revision_new(g, &revision)
+				      : hooks_revision_kept(g, kept, &revision);
 	if (!there)
 		return 0;
 	int r = hooks_load(g, &revision, event, ret, err);

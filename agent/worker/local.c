@@ -165,8 +165,8 @@ static int open_group(struct run *run, const char *id, const char *verb, bool mu
 				 "group '%s' is busy: deployment '%s' of the endpoint is going on; "
 				 "stop it there, or wait",
 				 id, state_deployment_id(d));
-	if (d && (r = recover_abandon(&g, "a person on the host went on without the endpoint",
-				      err)) < 0)
+	if (d &&
+	    (r = recover_abandon(&g, "a person on the host went on without the endpoint", err)) < 0)
 		return r;
 	struct error quiet = {0};
 	if (history_ensure(run->host_fd, g.state, &quiet) < 0)
@@ -305,8 +305,8 @@ static const struct state_revision *choose_kept(const struct group *g, enum job_
 			  g->id);
 	else
 		error_set(err, ERR_NOT_FOUND, "group '%s' has no %s", g->id,
-			  verb == JOB_REDEPLOY ? "installed deployment" :
-						 "earlier successful deployment to go back to");
+			  verb == JOB_REDEPLOY ? "installed deployment"
+					       : "earlier successful deployment to go back to");
 	return NULL;
 }
 
@@ -356,8 +356,7 @@ int local_rollback_verb(struct run *run, const json_t *message, int fd, json_t *
 
 static int make_remove_job(const struct group *g, struct job **ret, struct error *err)
 {
-	const struct state_revision *installed =
-		state_revision_find(g->state, g->state->installed);
+	const struct state_revision *installed = state_revision_find(g->state, g->state->installed);
 	if (!installed)
 		return error_set(err, ERR_NOT_FOUND, "nothing is installed in group '%s'", g->id);
 	auto_job struct job *job = NULL;

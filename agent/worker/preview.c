@@ -109,11 +109,9 @@ int preview_verb(struct run *run, const json_t *message, int fd, json_t *result,
 
 static void remove_unused(int tmp_fd, const char *name)
 {
-	auto_close int fd =
-		openat(tmp_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	auto_close int fd = openat(tmp_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct error err = {0};
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-	    fs_remove_tree(tmp_fd, name, &err) < 0)
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fs_remove_tree(tmp_fd, name, &err) < 0)
 		log_warning("'%s' stays: %s", name, err.text);
 }
 

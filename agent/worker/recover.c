@@ -110,8 +110,8 @@ int recover_group(struct group *g, const char **ret_what, struct error *err)
 		r = finish_resume(g, err);
 	}
 	if (what)
-		log_notice("group '%s': what a crash left was %s%s%s", g->id,
-			   r < 0 ? "not " : "", what, r < 0 ? " yet" : "");
+		log_notice("group '%s': what a crash left was %s%s%s", g->id, r < 0 ? "not " : "",
+			   what, r < 0 ? " yet" : "");
 	if (ret_what)
 		*ret_what = what;
 	return r < 0 ? r : 0;
@@ -222,8 +222,7 @@ static int worse(int a, int b)
 
 int recover_verb(struct run *run, const json_t *message, int fd, json_t *result, struct error *err)
 {
-	auto_close int list_fd =
-		openat(run->groups_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int list_fd = openat(run->groups_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	auto_closedir DIR *dir = list_fd >= 0 ? fdopendir(list_fd) : NULL;
 	if (!dir) {
 		error_errno(err, "list the groups");

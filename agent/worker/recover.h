@@ -7,8 +7,8 @@
 #include "agent/worker/run.h"
 #include "common/error.h"
 
-/* Returns 0, ERR_NOT_MOUNTED (try later), ERR_UNDO (a person is needed), or another error. *ret_what
- * (may be NULL): static text, what was done, NULL when there was nothing to do. */
+/* Returns 0, ERR_NOT_MOUNTED (try later), ERR_UNDO (a person is needed), or another error.
+ * *ret_what (may be NULL): static text, what was done, NULL when there was nothing to do. */
 int recover_group(struct group *g, const char **ret_what, struct error *err) MUST_CHECK;
 
 run_verb_fn recover_verb;

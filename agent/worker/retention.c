@@ -38,11 +38,8 @@ static bool is_in_use(const struct state *state, const char *name)
 {
 	const struct state_deployment *d = state->open;
 	const char *const ids[] = {
-		state->installed,
-		state->last_successful,
-		d ? state_deployment_id(d) : NULL,
-		d ? d->archive : NULL,
-		d ? d->previous : NULL,
+		state->installed,      state->last_successful, d ? state_deployment_id(d) : NULL,
+		d ? d->archive : NULL, d ? d->previous : NULL,
 	};
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
 		if (!ids[i])
@@ -98,14 +95,15 @@ static void spare_shared(const struct state *state, struct retention_entry *entr
 		const struct state_revision *r = &state->revisions[i];
 		bool stays = false;
 		for (size_t k = 0; k < n; k++)
-			stays |= !entries[k].doomed && strcmp(entries[k].name, r->deployment_id) == 0;
+			stays |= !entries[k].doomed &&
+				 strcmp(entries[k].name, r->deployment_id) == 0;
 		for (size_t k = 0; stays && k < n; k++)
 			if (strcmp(entries[k].name, r->archive) == 0)
 				entries[k].doomed = false;
 	}
 }
 
-static void delete(struct group *g, const char *name)
+static void delete (struct group *g, const char *name)
 {
 	struct error err = {0};
 	auto_free char *doomed = xasprintf(DOOMED "%s", name);
@@ -122,14 +120,13 @@ void retention_run(struct group *g)
 {
 	size_t n;
 	struct retention_entry *entries = list_deployments(g, &n);
-	size_t max = g->run->settings.max_revisions > 0 ?
-			     (size_t)g->run->settings.max_revisions :
-			     1;
+	size_t max =
+		g->run->settings.max_revisions > 0 ? (size_t)g->run->settings.max_revisions : 1;
 	retention_choose(entries, n, max);
 	spare_shared(g->state, entries, n);
 	for (size_t i = 0; i < n; i++) {
 		if (entries[i].doomed)
-			delete(g, entries[i].name);
+			delete (g, entries[i].name);
 		free(entries[i].name);
 	}
 	free(entries);

@@ -51,8 +51,8 @@ struct rollback_plan rollback_plan(const struct rollback_facts *facts)
 
 struct undo {
 	struct group *g;
-	struct buf did;  /* "ApplicationStart ok, ValidateService ok" */
-	bool failed;     /* a script of the previous revision */
+	struct buf did; /* "ApplicationStart ok, ValidateService ok" */
+	bool failed;    /* a script of the previous revision */
 	size_t n_left;
 };
 
@@ -153,8 +153,7 @@ static int undo_install(struct undo *u, struct error *err)
 	d->left = NULL;
 	size_t step = lifecycle_begin(u->g, "Rollback: Install");
 	r = install_undo(u->g->fd, collect_left, u, err);
-	lifecycle_end(u->g, step, r < 0 ? STATE_FAILED : STATE_SUCCEEDED,
-		      r < 0 ? err->text : NULL);
+	lifecycle_end(u->g, step, r < 0 ? STATE_FAILED : STATE_SUCCEEDED, r < 0 ? err->text : NULL);
 	return r;
 }
 

@@ -100,8 +100,8 @@ static int open_directories(struct run *run, struct error *err)
 		if (*below[i].place < 0)
 			return *below[i].place;
 	}
-	run->root_path = xstrdup(run->settings.root_dir ? run->settings.root_dir :
-							  run->paths.deployment_root);
+	run->root_path = xstrdup(run->settings.root_dir ? run->settings.root_dir
+							: run->paths.deployment_root);
 	run->root_fd = open_path(run->root_path, 0755, err);
 	return run->root_fd < 0 ? run->root_fd : 0;
 }

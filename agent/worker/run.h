@@ -14,7 +14,7 @@ struct run {
 	struct settings settings;
 	struct caller caller;
 	int host_fd, groups_fd, results_fd, locks_fd; /* below paths.host */
-	int root_fd;       /* the deployment root */
+	int root_fd;                                  /* the deployment root */
 	char *root_path;
 };
 

@@ -58,7 +58,8 @@ static int check_host(const struct wire_command *command, const struct wire_spec
 		return error_set(err, ERR_DENIED, "the command is for host '%s', this is '%s'",
 				 command->host, host);
 	if (!str_eq(spec->host, host))
-		return error_set(err, ERR_DENIED, "the specification is for host '%s', this is '%s'",
+		return error_set(err, ERR_DENIED,
+				 "the specification is for host '%s', this is '%s'",
 				 spec->host ? spec->host : "", host);
 	return 0;
 }
@@ -67,8 +68,9 @@ static int check_time(const struct wire_spec *spec, struct error *err)
 {
 	char when[CLOCK_ISO_LEN];
 	if (!spec->not_after_s)
-		return error_set(err, ERR_EXPIRED, "the specification does not say until when it "
-						   "is valid");
+		return error_set(err, ERR_EXPIRED,
+				 "the specification does not say until when it "
+				 "is valid");
 	if (spec->not_after_s <= clock_wall_s())
 		return error_set(err, ERR_EXPIRED,
 				 "the specification was valid until %s (check this host's clock)",
