@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* How a host gets its certificate, and gets it again before it expires. The order in which things
  * become durable is the contract of docs/formats/identity.md. */
+#include "agent/identity-answer.h"
 #include "agent/identity-keys.h"
 #include "agent/identity.h"
 
@@ -213,6 +214,8 @@ static int save_agent_part(int dirfd, const char *endpoint, const char *fingerpr
 		r = write_text(dirfd, "ca.pem", answer->ca, err);
 	if (r >= 0)
 		r = json_write_file(dirfd, "identity.json", doc, 0644, err);
+	if (r >= 0)
+		identity_answer_drop(dirfd);
 	return r;
 }
 
@@ -249,6 +252,29 @@ static int ask(const char *endpoint, const char *ca_pem, const struct identity_e
 	return post(client, url, &message, "enrolment", ret, err);
 }
 
+/* Ask for a certificate, or take up the answer that an earlier try was given. */
+static int get_answer(int dirfd, const char *endpoint, const char *ca_pem,
+		      const struct identity_enroll *enroll, const char *name,
+		      struct wire_enrolled *ret, struct error *err)
+{
+	int r = identity_answer_load(dirfd, endpoint, enroll->ca_fingerprint, name, ret, err);
+	if (r != 0)
+		return r;
+	auto_pkey EVP_PKEY *key = NULL;
+	r = pending_key(dirfd, &key, err);
+	if (r >= 0)
+		r = ask(endpoint, ca_pem, enroll, name, key, ret, err);
+	if (r >= 0)
+		r = check_answer(ret, key, enroll->ca_fingerprint, err);
+	if (r < 0)
+		return r;
+	auto_owner struct identity_owner owner = {0};
+	r = identity_become_owner(dirfd, &owner, err);
+	if (r < 0)
+		return r;
+	return identity_answer_save(dirfd, endpoint, enroll->ca_fingerprint, ret, err);
+}
+
 static int enroll_now(const struct paths *paths, const struct identity_enroll *enroll,
 		      const char *endpoint, const struct place *place, struct error *err)
 {
@@ -263,14 +289,8 @@ static int enroll_now(const struct paths *paths, const struct identity_enroll *e
 	auto_close int dirfd = open_agent_dir(paths, err);
 	if (dirfd < 0)
 		return dirfd;
-	auto_pkey EVP_PKEY *key = NULL;
-	r = pending_key(dirfd, &key, err);
-	if (r < 0)
-		return r;
 	auto_wire_enrolled struct wire_enrolled answer = {0};
-	r = ask(endpoint, ca_pem, enroll, name, key, &answer, err);
-	if (r >= 0)
-		r = check_answer(&answer, key, enroll->ca_fingerprint, err);
+	r = get_answer(dirfd, endpoint, ca_pem, enroll, name, &answer, err);
 	if (r >= 0)
 		r = save_trust(paths, endpoint, &answer, err);
 	if (r >= 0)

@@ -125,10 +125,38 @@ static int finish_pending(int dirfd, const char *cert_pem, struct error *err)
 	return fs_write_atomic(fd, "cert.pem", cert_pem, strlen(cert_pem), 0644, err);
 }
 
+/* dir: "keys.new", or "keys", the symlink. */
+static bool holds_key_of(int dirfd, const char *dir, int flags, X509 *cert)
+{
+	auto_close int fd = openat(dirfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
+	auto_pkey EVP_PKEY *key = NULL;
+	return fd >= 0 && read_pending(fd, &key, NULL) == 0 && pki_cert_is_of_key(cert, key);
+}
+
+int identity_keys_have(int dirfd, const char *cert_pem, struct error *err)
+{
+	auto_x509 X509 *cert = NULL;
+	int r = pki_cert_from_pem(cert_pem, &cert, err);
+	if (r < 0)
+		return r;
+	return holds_key_of(dirfd, PENDING, O_NOFOLLOW, cert) ||
+	       holds_key_of(dirfd, "keys", 0, cert);
+}
+
+static int counts_already(int dirfd, const char *cert_pem, struct error *err)
+{
+	auto_x509 X509 *cert = NULL;
+	int r = pki_cert_from_pem(cert_pem, &cert, err);
+	return r < 0 ? r : holds_key_of(dirfd, "keys", 0, cert);
+}
+
 int identity_keys_switch(int dirfd, const char *cert_pem, struct error *err)
 {
 	struct scan scan = {0};
-	int r = finish_pending(dirfd, cert_pem, err);
+	int r = counts_already(dirfd, cert_pem, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = finish_pending(dirfd, cert_pem, err);
 	if (r >= 0)
 		r = fs_walk(dirfd, 0, scan_entry, &scan, err);
 	if (r < 0)

@@ -2,6 +2,7 @@
 /* What is on disk; how it gets there is in identity-enroll.c. */
 #include "agent/identity.h"
 
+#include "agent/identity-answer.h"
 #include "agent/identity-keys.h"
 #include "common/alloc.h"
 #include "common/fs.h"
@@ -87,6 +88,7 @@ static int remove_agent_part(int dirfd, bool *ret_was_there, struct error *err)
 	r = fs_sync_dir(dirfd, err);
 	if (r < 0)
 		return r;
+	identity_answer_drop(dirfd);
 	fs_unlink_quiet(dirfd, "ca.pem");
 	return identity_keys_remove(dirfd, err);
 }

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The endpoint's answer to an enrolment, kept from the moment it came until the host is enrolled:
+ * the endpoint has registered the host by then, and would not do so twice. dirfd is paths->agent.
+ * Format: docs/formats/identity.md. */
+#pragma once
+
+#include "common/error.h"
+#include "common/wire.h"
+
+int identity_answer_save(int dirfd, const char *endpoint, const char *fingerprint,
+			 const struct wire_enrolled *answer, struct error *err) MUST_CHECK;
+/* Returns 1 with an answer that this endpoint gave to a host of this name, for a key that is still
+ * here; else 0. */
+int identity_answer_load(int dirfd, const char *endpoint, const char *fingerprint, const char *name,
+			 struct wire_enrolled *ret, struct error *err) MUST_CHECK;
+void identity_answer_drop(int dirfd);
