@@ -104,4 +104,6 @@ int cli_usage(const struct cli *cli, const char *fmt, ...) PRINTF_LIKE(2, 3);
  * caller frees. */
 char *cli_clean(const char *text);
 
-extern const struct cli_command cmd_help, cmd_version;
+extern const struct cli_command cmd_deploy, cmd_explain, cmd_help, cmd_history, cmd_lint, cmd_logs,
+	cmd_pack, cmd_plan, cmd_recover, cmd_redeploy, cmd_remove, cmd_rollback, cmd_status,
+	cmd_version;

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+/* deploy and plan: the same request, and the same rules for what a SOURCE is. */
+#include "agent/cli/host.h"
+#include "agent/cli/talk.h"
+#include "common/alloc.h"
+#include "common/json.h"
+#include "common/str.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const struct {
+	const char *suffix, *type;
+} types[] = {
+	{".tar", "tar"},	 {".tgz", "tgz"}, {".tar.gz", "tgz"},
+	{".tar.zst", "tar.zst"}, {".zip", "zip"},
+};
+
+static const struct cli_option options[] = {
+	{.name = "group", .arg = "G", .help = "deployment group, a name of your choice"},
+	{.name = "app", .arg = "A", .help = "application name, for the scripts"},
+	{.name = "appspec", .arg = "FILE", .help = "the AppSpec's name in SOURCE (appspec.yml)"},
+	{.name = "events", .arg = "A,B", .help = "only these lifecycle events, in this order"},
+	{.name = "file-exists-behavior",
+	 .arg = "B",
+	 .help = "files in the way: DISALLOW (default), OVERWRITE or RETAIN"},
+	{.name = "no-rollback", .help = "leave the new revision in place when it fails"},
+	{0},
+};
+
+struct source {
+	int fd;
+	const char *type;
+	char *path; /* absolute */
+};
+
+static void source_clear(struct source *source)
+{
+	if (source->fd >= 0)
+		close(source->fd);
+	free(source->path);
+}
+
+static int refuse_remote(const char *name, struct error *err)
+{
+	static const char *const remote[] = {"s3://", "https://", "http://", "github:"};
+	for (size_t i = 0; i < ARRAY_LEN(remote); i++)
+		if (str_starts(name, remote[i]))
+			return error_set(err, ERR_INPUT,
+					 "this version fetches %s... only for deployments of an "
+					 "endpoint: download it, then give the file",
+					 remote[i]);
+	return 0;
+}
+
+static int find_type(const char *name, mode_t mode, const char **ret, struct error *err)
+{
+	if (S_ISDIR(mode)) {
+		*ret = "directory";
+		return 0;
+	}
+	if (!S_ISREG(mode))
+		return error_set(err, ERR_INPUT, "'%s' is neither a directory nor a file", name);
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (str_ends(name, types[i].suffix)) {
+			*ret = types[i].type;
+			return 0;
+		}
+	return error_set(err, ERR_INPUT,
+			 "'%s': SOURCE is a directory or a .tar, .tgz, .tar.gz, .tar.zst or .zip "
+			 "file",
+			 name);
+}
+
+/* A name that a person can read back later, from any directory. */
+static char *absolute(const char *name)
+{
+	char *path = realpath(name, NULL);
+	return path ? path : xstrdup(name);
+}
+
+static int source_open(const char *name, struct source *ret, struct error *err)
+{
+	int r = refuse_remote(name, err);
+	if (r < 0)
+		return r;
+	auto_close int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0) {
+		error_errno(err, "open '%s'", name);
+		return err->code = ERR_INPUT;
+	}
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return error_errno(err, "look at '%s'", name);
+	r = find_type(name, st.st_mode, &ret->type, err);
+	if (r < 0)
+		return r;
+	ret->path = absolute(name);
+	ret->fd = TAKE_FD(fd);
+	return 0;
+}
+
+/* "A,B" as a list; events may not be empty or repeated. */
+static int add_events(json_t *request, const char *value, struct error *err)
+{
+	json_t *list = json_array();
+	json_object_set_new(request, "events", list);
+	char **events = str_split(value, ',');
+	int r = 0;
+	for (char **event = events; r == 0 && *event; event++) {
+		if (!**event)
+			r = error_set(err, ERR_INPUT, "--events '%s' has an empty name", value);
+		for (char **other = events; r == 0 && other < event; other++)
+			if (strcmp(*other, *event) == 0)
+				r = error_set(err, ERR_INPUT, "--events has '%s' twice", *event);
+		json_array_append_new(list, json_string(*event));
+	}
+	str_list_free(events);
+	return r;
+}
+
+static int add_behavior(json_t *request, const char *value, struct error *err)
+{
+	static const char *const known[] = {"DISALLOW", "OVERWRITE", "RETAIN"};
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (strcasecmp(known[i], value) == 0) {
+			json_set_str(request, "file_exists_behavior", known[i]);
+			return 0;
+		}
+	return error_set(err, ERR_INPUT,
+			 "--file-exists-behavior is DISALLOW, OVERWRITE or RETAIN, not '%s'", value);
+}
+
+static int fill_request(const struct cli *cli, const struct cli_args *args,
+			const struct source *source, json_t *request, struct error *err)
+{
+	json_t *origin = json_object();
+	json_set_str(origin, "type", source->type);
+	json_set_str(origin, "name", source->path);
+	json_object_set_new(request, "source", origin);
+	const char *group = cli_value(args, "group");
+	if (group && !str_is_filename(group))
+		return error_set(err, ERR_INPUT, "--group '%s' cannot be a file name", group);
+	auto_free char *id = host_group_id(cli, group);
+	json_set_str(request, "group", id);
+	json_set_str(request, "group_name", group);
+	json_set_str(request, "application", cli_value(args, "app"));
+	json_set_str(request, "appspec", cli_value(args, "appspec"));
+	json_set_bool(request, "rollback", !cli_has(args, "no-rollback"));
+	const char *events = cli_value(args, "events");
+	const char *behavior = cli_value(args, "file-exists-behavior");
+	int r = events ? add_events(request, events, err) : 0;
+	if (r == 0 && behavior)
+		r = add_behavior(request, behavior, err);
+	return r;
+}
+
+static int run_as(struct cli *cli, const struct cli_args *args, const char *verb)
+{
+	struct error err = {0};
+	CLEANUP(source_clear) struct source source = {.fd = -1};
+	int r = source_open(args->operands[0], &source, &err);
+	if (r < 0)
+		return cli_usage(cli, "%s", err.text);
+	auto_json json_t *request = json_object();
+	json_set_str(request, "verb", verb);
+	r = fill_request(cli, args, &source, request, &err);
+	if (r < 0)
+		return cli_usage(cli, "%s", err.text);
+	return talk_do(cli, json_incref(request), source.fd);
+}
+
+static int run_deploy(struct cli *cli, const struct cli_args *args)
+{
+	return run_as(cli, args, "deploy");
+}
+
+static int run_plan(struct cli *cli, const struct cli_args *args)
+{
+	return run_as(cli, args, "plan");
+}
+
+const struct cli_command cmd_deploy = {
+	.name = "deploy",
+	.operands = "SOURCE",
+	.min_operands = 1,
+	.max_operands = 1,
+	.summary = "put a revision in place of the one that runs",
+	.help = "SOURCE is a directory with an AppSpec file, or a .tar, .tgz, .tar.gz, .tar.zst or\n"
+		".zip file of one. It is unpacked, checked and planned while the old revision still\n"
+		"runs. When a script fails, the old revision comes back and is started again.",
+	.example = "slipway deploy ./shop\n"
+		   "slipway deploy shop-42.tgz --group shop --file-exists-behavior OVERWRITE",
+	.options = options,
+	.run = run_deploy,
+};
+
+const struct cli_command cmd_plan = {
+	.name = "plan",
+	.operands = "SOURCE",
+	.min_operands = 1,
+	.max_operands = 1,
+	.summary = "what deploy would create, replace, delete or refuse",
+	.help = "Nothing is touched and no script runs. Exit code 3: deploy would refuse it.",
+	.example = "slipway plan ./shop --group shop",
+	.options = options,
+	.run = run_plan,
+};

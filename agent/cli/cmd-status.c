@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/host.h"
+#include "agent/cli/report.h"
+#include "agent/cli/view.h"
+#include "agent/ipc.h"
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/str.h"
+
+#include <string.h>
+
+#define DAEMON_TIMEOUT_MS 3000
+
+/* The installed deployment's own record, as far as it is kept. */
+static const struct wire_spec *installed_spec(const struct state *state)
+{
+	const struct state_revision *revision = state_revision_find(state, state->installed);
+	return revision ? revision->spec : NULL;
+}
+
+static void print_installed(const struct state *state)
+{
+	char when[CLOCK_ISO_LEN];
+	if (!state->installed) {
+		puts("  runs     nothing is installed");
+		return;
+	}
+	const struct state_revision *revision = state_revision_find(state, state->installed);
+	const struct wire_spec *spec = installed_spec(state);
+	auto_free char *text = spec ? report_revision(spec) : xstrdup("");
+	printf("  runs     %s%s%s\n", state->installed, *text ? "  " : "", text);
+	if (revision && revision->installed > 0)
+		printf("  since    %s\n", clock_format_local((int64_t)revision->installed, when));
+	if (!str_eq(state->installed, state->last_successful))
+		printf("  caution  this deployment did not succeed%s%s\n",
+		       state->last_successful ? "; the last that did is " : "",
+		       state->last_successful ? state->last_successful : "");
+}
+
+static void print_open(const struct state_deployment *d)
+{
+	char duration[32];
+	double now = clock_wall();
+	const struct state_step *step = d->n_steps ? &d->steps[d->n_steps - 1] : NULL;
+	printf("  now      %s %s for %s\n", state_deployment_id(d), report_outcome(d),
+	       view_duration(now - d->started, duration));
+	if (step && step->status == STATE_STARTED) {
+		auto_free char *event = cli_clean(step->event);
+		printf("           %s for %s; 'slipway logs -f' shows its output\n", event,
+		       view_duration(now - step->started, duration));
+	}
+}
+
+static void print_last(const struct state_deployment *d)
+{
+	char when[CLOCK_ISO_LEN];
+	auto_free char *event = cli_clean(d->failure && d->failure->event ? d->failure->event : "");
+	printf("  last     %s %s%s%s, %s\n", state_deployment_id(d), report_outcome(d),
+	       *event ? " after a failed " : "", event,
+	       clock_format_local((int64_t)d->ended, when));
+	if (!d->succeeded)
+		printf("           'slipway explain %s' says why\n", state_deployment_id(d));
+}
+
+static void print_group(const struct state *state)
+{
+	const struct state_deployment *any = state->open ? state->open : state->last;
+	const char *name = any ? any->job->spec->group_name : NULL;
+	bool other_name = name && strcmp(name, state->group_id) != 0;
+	printf("group %s%s%s%s\n", state->group_id, other_name ? " (" : "", other_name ? name : "",
+	       other_name ? ")" : "");
+	print_installed(state);
+	if (state->open)
+		print_open(state->open);
+	if (state->last)
+		print_last(state->last);
+}
+
+static const char *member(const json_t *obj, const char *name)
+{
+	const char *text = json_string_value(json_object_get(obj, name));
+	return text ? text : "";
+}
+
+static void print_daemon(const json_t *daemon)
+{
+	if (!daemon) {
+		puts("agent      slipwayd does not run: deployments of an endpoint do not arrive");
+		return;
+	}
+	if (!json_is_true(json_object_get(daemon, "enrolled"))) {
+		puts("agent      slipwayd runs; this host has no endpoint ('slipway enroll')");
+		return;
+	}
+	char when[CLOCK_ISO_LEN];
+	auto_free char *endpoint = cli_clean(member(daemon, "endpoint"));
+	double polled = json_number_value(json_object_get(daemon, "last_poll"));
+	printf("endpoint   %s as '%s': %s%s%s\n", endpoint, member(daemon, "name"),
+	       member(daemon, "state"), polled > 0 ? ", last heard " : "",
+	       polled > 0 ? clock_format_local((int64_t)polled, when) : "");
+	const json_t *error = json_object_get(daemon, "last_error");
+	auto_free char *text = cli_clean(member(error, "text"));
+	if (*text && strcmp(member(daemon, "state"), "reachable") != 0)
+		printf("           %s\n", text);
+	json_int_t waiting = json_integer_value(json_object_get(daemon, "results_waiting"));
+	if (waiting > 0)
+		printf("           %" JSON_INTEGER_FORMAT " results wait to be reported\n", waiting);
+}
+
+static json_t *group_to_json(const struct state *state)
+{
+	json_t *obj = json_object();
+	json_set_str(obj, "group_id", state->group_id);
+	json_set_str(obj, "installed", state->installed);
+	json_set_str(obj, "last_successful", state->last_successful);
+	const struct wire_spec *spec = installed_spec(state);
+	auto_free char *revision = spec ? report_revision(spec) : NULL;
+	json_set_str(obj, "revision", revision);
+	if (state->open)
+		json_object_set_new(obj, "open", state_deployment_to_json(state->open));
+	if (state->last)
+		json_object_set_new(obj, "last", state_deployment_to_json(state->last));
+	json_t *kept = json_array();
+	for (size_t i = 0; i < state->n_revisions; i++)
+		json_array_append_new(kept, json_string(state->revisions[i].deployment_id));
+	json_object_set_new(obj, "kept", kept);
+	return obj;
+}
+
+/* NULL: it does not run, or does not answer. */
+static json_t *ask_daemon(const struct cli *cli)
+{
+	auto_json json_t *request = json_pack("{s:s}", "request", "status");
+	json_t *answer = NULL;
+	if (ipc_call(&cli->paths, request, DAEMON_TIMEOUT_MS, &answer, NULL) < 0)
+		return NULL;
+	return answer;
+}
+
+static int as_json(const struct host *host, json_t *daemon)
+{
+	json_t *groups = json_array();
+	for (size_t i = 0; i < host->count; i++)
+		json_array_append_new(groups, group_to_json(host->groups[i]));
+	json_t *obj = json_object();
+	json_object_set_new(obj, "groups", groups);
+	json_object_set(obj, "agent", daemon ? daemon : json_null());
+	return cli_json(obj, CLI_DONE);
+}
+
+static int run(struct cli *cli, const struct cli_args *args)
+{
+	struct error err = {0};
+	auto_host struct host host = {0};
+	int r = host_load(cli, &host, &err);
+	if (r < 0)
+		return cli_fail(cli, cli_exit_of(r), &err, "%s", host_hint(r));
+	auto_json json_t *daemon = ask_daemon(cli);
+	if (cli->json)
+		return as_json(&host, daemon);
+	for (size_t i = 0; i < host.count; i++)
+		print_group(host.groups[i]);
+	if (!host.count)
+		puts("nothing was ever deployed on this host");
+	print_daemon(daemon);
+	return CLI_DONE;
+}
+
+const struct cli_command cmd_status = {
+	.name = "status",
+	.operands = "",
+	.summary = "what runs on this host, and what is going on",
+	.example = "slipway status\nslipway status --json",
+	.run = run,
+};

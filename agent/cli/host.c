@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/host.h"
+
+#include "agent/settings.h"
+#include "common/alloc.h"
+#include "common/buf.h"
+#include "common/fs.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/str.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#define LINE_MAX_BYTES STATE_MAX_BYTES
+
+int host_load(const struct cli *cli, struct host *ret, struct error *err)
+{
+	*ret = (struct host){0};
+	return state_load_all(&cli->paths, &ret->groups, &ret->count, err);
+}
+
+void host_clear(struct host *host)
+{
+	state_list_free(host->groups, host->count);
+	*host = (struct host){0};
+}
+
+static const char *name_in(const struct state_deployment *d)
+{
+	return d ? d->job->spec->group_name : NULL;
+}
+
+const struct state *host_group(const struct host *host, const char *name)
+{
+	for (size_t i = 0; i < host->count; i++)
+		if (strcmp(host->groups[i]->group_id, name) == 0)
+			return host->groups[i];
+	for (size_t i = 0; i < host->count; i++) {
+		const struct state *state = host->groups[i];
+		if (str_eq(name_in(state->open), name) || str_eq(name_in(state->last), name))
+			return state;
+	}
+	return NULL;
+}
+
+int host_need_group(const struct host *host, const char *name, const struct state **ret,
+		    struct error *err)
+{
+	const struct state *found = name		 ? host_group(host, name)
+				    : host->count == 1 ? host->groups[0]
+						       : NULL;
+	if (found) {
+		*ret = found;
+		return 0;
+	}
+	if (host->count == 0)
+		return error_set(err, ERR_NOT_FOUND, "nothing was ever deployed on this host");
+	auto_buf struct buf known = BUF_INIT(sizeof(err->text));
+	for (size_t i = 0; i < host->count; i++)
+		buf_addf(&known, "%s%s", i ? ", " : "", host->groups[i]->group_id);
+	if (name)
+		return error_set(err, ERR_INPUT, "this host has no group '%s', but %s", name,
+				 buf_str(&known));
+	return error_set(err, ERR_INPUT, "this host has several groups, choose with --group: %s",
+			 buf_str(&known));
+}
+
+char *host_group_id(const struct cli *cli, const char *name)
+{
+	auto_host struct host host = {0};
+	if (!name)
+		return NULL;
+	/* who may not look will be told by the worker */
+	const struct state *state =
+		host_load(cli, &host, NULL) == 0 ? host_group(&host, name) : NULL;
+	return xstrdup(state ? state->group_id : name);
+}
+
+static int read_line(const struct cli *cli, const char *line, size_t len, host_history_fn *fn,
+		     void *arg)
+{
+	auto_json json_t *obj = NULL;
+	if (len > LINE_MAX_BYTES || json_parse(line, len, LINE_MAX_BYTES, &obj, NULL) < 0)
+		return 0;
+	auto_state_deployment struct state_deployment *d = NULL;
+	if (state_deployment_from_json(obj, &d, NULL) < 0)
+		return 0;
+	const char *group = json_string_value(json_object_get(obj, "group_id"));
+	return fn(d, group ? group : "", arg);
+}
+
+int host_history(const struct cli *cli, host_history_fn *fn, void *arg, struct error *err)
+{
+	auto_free char *path = fs_join(cli->paths.host, "history.jsonl");
+	auto_fclose FILE *file = fopen(path, "re");
+	if (!file)
+		return errno == ENOENT ? 0 : error_errno(err, "open '%s'", path);
+	auto_free char *line = NULL;
+	size_t room = 0;
+	ssize_t len;
+	int r = 0;
+	while (r == 0 && (len = getline(&line, &room, file)) > 0)
+		if (line[len - 1] == '\n')
+			r = read_line(cli, line, (size_t)len, fn, arg);
+	return r;
+}
+
+struct search {
+	const char *id, *wanted_group;
+	json_t *found; /* a copy that outlives the line */
+	char *group;
+};
+
+static int look(const struct state_deployment *d, const char *group, void *arg)
+{
+	struct search *search = arg;
+	if (search->id && strcmp(state_deployment_id(d), search->id) != 0)
+		return 0;
+	if (search->wanted_group && strcmp(search->wanted_group, group) != 0)
+		return 0;
+	/* the later line of the same deployment counts */
+	json_decref(search->found);
+	free(search->group);
+	search->found = state_deployment_to_json(d);
+	search->group = xstrdup(group);
+	return 0;
+}
+
+static double when(const struct state_deployment *d)
+{
+	return d->ended > 0 ? d->ended : d->started;
+}
+
+/* Of the states' own deployments the wanted one, or the newest. */
+static const struct state_deployment *in_states(const struct host *host, const char *id,
+						const char *group, const char **ret_group)
+{
+	const struct state_deployment *best = NULL;
+	for (size_t i = 0; i < host->count; i++) {
+		const struct state *state = host->groups[i];
+		if (group && strcmp(state->group_id, group) != 0)
+			continue;
+		const struct state_deployment *own[] = {state->open, state->last};
+		for (size_t k = 0; k < ARRAY_LEN(own); k++) {
+			if (!own[k] || (id && strcmp(state_deployment_id(own[k]), id) != 0))
+				continue;
+			if (best && when(own[k]) <= when(best))
+				continue;
+			best = own[k];
+			*ret_group = state->group_id;
+		}
+	}
+	return best;
+}
+
+static int nothing_found(const char *id, struct error *err)
+{
+	if (id)
+		return error_set(err, ERR_NOT_FOUND, "this host knows no deployment '%s'", id);
+	return error_set(err, ERR_NOT_FOUND, "nothing was ever deployed here");
+}
+
+int host_deployment(const struct cli *cli, const char *id, const char *group,
+		    struct state_deployment **ret, char **ret_group, struct error *err)
+{
+	auto_host struct host host = {0};
+	int r = host_load(cli, &host, err);
+	if (r < 0)
+		return r;
+	const struct state *state = group ? host_group(&host, group) : NULL;
+	struct search search = {.id = id, .wanted_group = state ? state->group_id : group};
+	const char *found_group = NULL;
+	const struct state_deployment *own =
+		in_states(&host, id, search.wanted_group, &found_group);
+	if (own)
+		look(own, found_group, &search);
+	else
+		r = host_history(cli, look, &search, err);
+	auto_json json_t *found = search.found;
+	auto_free char *name = search.group;
+	if (r < 0)
+		return r;
+	if (!found)
+		return nothing_found(id, err);
+	r = state_deployment_from_json(found, ret, err);
+	if (r == 0)
+		*ret_group = TAKE(name);
+	return r;
+}
+
+char *host_deployment_dir(const struct cli *cli, const char *group, const char *deployment)
+{
+	auto_settings struct settings settings = {0};
+	int level = log_get_level();
+	log_set_level(LOG_ERR); /* keys without effect are the daemon's to complain about */
+	int r = settings_load(&settings, &cli->paths, NULL);
+	log_set_level(level);
+	const char *root = r == 0 && settings.root_dir ? settings.root_dir
+						       : cli->paths.deployment_root;
+	return xasprintf("%s/%s/%s", root, group, deployment);
+}
+
+const char *host_hint(int code)
+{
+	switch (code) {
+	case -EACCES:
+	case -EPERM:
+	case ERR_DENIED:
+		return "this needs root: try it with sudo";
+	case ERR_BUSY:
+		return "wait until it has ended ('slipway status' shows it), then try again";
+	case ERR_NOT_FOUND:
+		return "'slipway history' lists what this host remembers, 'slipway status' what it runs";
+	case ERR_INPUT:
+		return "'slipway status' shows the groups of this host";
+	case -ENOSPC:
+	case -EDQUOT:
+		return "make room on the disk, then try again";
+	default:
+		return "'slipway status' shows what this host runs now";
+	}
+}

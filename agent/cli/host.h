@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands that only look read from the host's own files. */
+#pragma once
+
+#include "agent/cli/cli.h"
+#include "agent/state.h"
+#include "common/cleanup.h"
+
+/* All groups of this host. */
+struct host {
+	struct state **groups;
+	size_t count;
+};
+int host_load(const struct cli *cli, struct host *ret, struct error *err) MUST_CHECK;
+void host_clear(struct host *host);
+#define auto_host CLEANUP(host_clear)
+
+/* The group of that id or, for groups of an endpoint, name. NULL: none. */
+const struct state *host_group(const struct host *host, const char *name);
+/* Same for a command's --group: without it, the only group there is. ERR_INPUT with the choice. */
+int host_need_group(const struct host *host, const char *name, const struct state **ret,
+		    struct error *err) MUST_CHECK;
+/* The id that a worker takes for --group: the name is looked up, an unknown one is a new group's id.
+ * Caller frees; NULL when name is NULL. */
+char *host_group_id(const struct cli *cli, const char *name);
+
+/* The deployment of that id (NULL: the newest) in any group: its own record, read from the states
+ * or else from the history. *ret_group is the caller's. ERR_NOT_FOUND. */
+int host_deployment(const struct cli *cli, const char *id, const char *group,
+		    struct state_deployment **ret, char **ret_group, struct error *err) MUST_CHECK;
+
+/* Call fn for each ended deployment, oldest first; a torn or foreign line is passed over. Stops at
+ * the first that is not 0 and returns it. */
+typedef int host_history_fn(const struct state_deployment *d, const char *group, void *arg);
+int host_history(const struct cli *cli, host_history_fn *fn, void *arg,
+		 struct error *err) MUST_CHECK;
+
+/* Where the deployment's revision and logs are. Caller frees. */
+char *host_deployment_dir(const struct cli *cli, const char *group, const char *deployment);
+
+/* What to do about an error of the host's own files or of the worker. */
+const char *host_hint(int code);

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/report.h"
+
+#include "agent/cli/host.h"
+#include "agent/cli/view.h"
+#include "common/alloc.h"
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/str.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define SUMMARY_MAX 1024
+#define ROLLBACK_PREFIX "Rollback: "
+
+char *report_revision(const struct wire_spec *spec)
+{
+	auto_free char *text = NULL;
+	switch (spec->revision_type) {
+	case WIRE_REVISION_S3:
+		text = xasprintf("s3://%s/%s", spec->bucket, spec->key);
+		break;
+	case WIRE_REVISION_GITHUB:
+		text = xasprintf("github:%s/%s@%s", spec->account, spec->repository, spec->commit);
+		break;
+	case WIRE_REVISION_LOCAL_FILE:
+	case WIRE_REVISION_LOCAL_DIRECTORY:
+		text = xstrdup(spec->location ? spec->location : "");
+		break;
+	}
+	return text ? cli_clean(text) : xstrdup("");
+}
+
+char *report_summary(const json_t *summary, bool as_plan)
+{
+	static const struct {
+		const char *op, *done, *todo;
+	} words[] = {
+		{"create", "created", "to create"},
+		{"replace", "replaced", "to replace"},
+		{"delete", "deleted", "to delete"},
+		{"mkdir", "directories made", "directories to make"},
+		{"rmdir", "directories removed", "directories to remove"},
+		{"symlink", "symlinks made", "symlinks to make"},
+		{"metadata", "with new owner or mode", "to get another owner or mode"},
+		{"keep", "unchanged", "unchanged"},
+		{"retain", "retained as they are", "to retain as they are"},
+	};
+	struct buf text = BUF_INIT(SUMMARY_MAX);
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		json_int_t n = json_integer_value(json_object_get(summary, words[i].op));
+		if (n > 0)
+			buf_addf(&text, "%s%" JSON_INTEGER_FORMAT " %s", text.len ? ", " : "", n,
+				 as_plan ? words[i].todo : words[i].done);
+	}
+	if (!text.len)
+		buf_adds(&text, "no file is concerned");
+	return buf_take(&text);
+}
+
+const char *report_outcome(const struct state_deployment *d)
+{
+	if (d->phase != STATE_CLOSED)
+		return d->phase == STATE_ROLLING_BACK ? "going back" : "running";
+	if (d->succeeded)
+		return "succeeded";
+	if (d->undo_failed)
+		return "needs a person";
+	return d->rolled_back ? "rolled back" : "failed";
+}
+
+static void print_indented(const char *text, const char *prefix, FILE *out)
+{
+	auto_free char *clean = cli_clean(text);
+	for (const char *line = clean; *line;) {
+		const char *end = strchrnul(line, '\n');
+		fprintf(out, "%s%.*s\n", prefix, (int)(end - line), line);
+		line = *end ? end + 1 : end;
+	}
+}
+
+static void print_failure(const struct state_failure *f, FILE *out)
+{
+	auto_free char *message = cli_clean(f->message ? f->message : "");
+	if (!str_empty(f->script_name)) {
+		auto_free char *script = cli_clean(f->script_name);
+		fprintf(out, "  script   %s\n", script);
+		if (f->code == WIRE_SCRIPT_TIMED_OUT)
+			fputs("  ended    it ran into its timeout and was killed\n", out);
+		else if (f->signal)
+			fprintf(out, "  ended    by signal %d (%s)\n", f->signal,
+				strsignal(f->signal));
+		else if (f->exit_code >= 0)
+			fprintf(out, "  ended    with exit code %d\n", f->exit_code);
+	}
+	if (*message)
+		fprintf(out, "  reason   %s\n", message);
+	if (str_empty(f->log))
+		return;
+	fputs("  the end of its output:\n", out);
+	print_indented(f->log, "    | ", out);
+}
+
+static const char *step_word(const struct state_step *step)
+{
+	switch (step->status) {
+	case STATE_SUCCEEDED:
+		return "ok";
+	case STATE_SKIPPED:
+		return "nothing to run";
+	case STATE_FAILED:
+		return "FAILED";
+	case STATE_STARTED:
+		break;
+	}
+	return "running";
+}
+
+/* The scripts of the previous revision that ran on the way back. */
+static void print_way_back(const struct state_deployment *d, FILE *out)
+{
+	for (size_t i = 0; i < d->n_steps; i++) {
+		const struct state_step *step = &d->steps[i];
+		if (!str_starts(step->event, ROLLBACK_PREFIX) || step->status == STATE_SKIPPED)
+			continue;
+		auto_free char *event = cli_clean(step->event + strlen(ROLLBACK_PREFIX));
+		fprintf(out, "           %s %s\n", event, step_word(step));
+		if (step->status == STATE_FAILED && !str_empty(step->message))
+			print_indented(step->message, "           ", out);
+	}
+}
+
+static void print_aftermath(const struct state_deployment *d, FILE *out)
+{
+	if (d->undo_failed)
+		fputs("  now      it could NOT be undone completely: a person is needed\n", out);
+	else if (d->rolled_back && *d->rolled_back)
+		fprintf(out, "  now      %s is back\n", d->rolled_back);
+	else if (d->rolled_back)
+		fputs("  now      no file of it is left: the host is as before\n", out);
+	else if (d->phase == STATE_CLOSED)
+		fputs("  now      what it had installed was left in place\n", out);
+	print_way_back(d, out);
+	if (!d->left || !d->left[0])
+		return;
+	fputs("  left by scripts or the application in its directories:\n", out);
+	for (char **path = d->left; *path; path++) {
+		auto_free char *clean = cli_clean(*path);
+		fprintf(out, "           %s\n", clean);
+	}
+}
+
+static void print_running(const struct state_deployment *d, FILE *out)
+{
+	char duration[32];
+	double now = clock_wall();
+	fprintf(out, "  since    %s\n", view_duration(now - d->started, duration));
+	const struct state_step *step = d->n_steps ? &d->steps[d->n_steps - 1] : NULL;
+	if (step && step->status == STATE_STARTED) {
+		auto_free char *event = cli_clean(step->event);
+		fprintf(out, "  step     %s, for %s\n", event,
+			view_duration(now - step->started, duration));
+	}
+}
+
+void report_explain(const struct state_deployment *d, const char *group, FILE *out)
+{
+	char when[CLOCK_ISO_LEN];
+	auto_free char *revision = report_revision(d->job->spec);
+	const struct state_failure *f = d->failure;
+	auto_free char *event = cli_clean(f && f->event ? f->event : "");
+	fprintf(out, "%s %s%s%s\n", state_deployment_id(d), f ? "failed" : report_outcome(d),
+		*event ? " at " : "", event);
+	fprintf(out, "  group    %s\n", group);
+	if (*revision)
+		fprintf(out, "  revision %s\n", revision);
+	if (d->ended > 0)
+		fprintf(out, "  ended    %s\n", clock_format_local((int64_t)d->ended, when));
+	if (f)
+		print_failure(f, out);
+	if (d->phase != STATE_CLOSED)
+		print_running(d, out);
+	if (f || (d->phase == STATE_CLOSED && !d->succeeded))
+		print_aftermath(d, out);
+}
+
+static const char *member(const json_t *obj, const char *name)
+{
+	const char *text = json_string_value(json_object_get(obj, name));
+	return text ? text : "";
+}
+
+static void end_well(const struct cli *cli, const json_t *result)
+{
+	bool is_plan = str_eq(cli->command->name, "plan");
+	const json_t *counts = json_object_get(result, "summary");
+	auto_free char *summary = report_summary(counts, is_plan);
+	const char *deployment = member(result, "deployment");
+	const char *group = member(result, "group_id");
+	if (is_plan) {
+		printf("plan: %s\nnothing was touched\n", summary);
+		return;
+	}
+	if (counts)
+		printf("  %s\n", summary);
+	if (str_eq(cli->command->name, "remove"))
+		printf("done: nothing of group '%s' is installed any more\n", group);
+	else if (str_eq(cli->command->name, "recover"))
+		puts("done: nothing is left half way");
+	else
+		printf("done: %s runs now in group '%s'\n", deployment, group);
+}
+
+/* Event, script, exit and output, as far as the host's own record has them; else the worker's
+ * text. */
+static void say_why(const struct cli *cli, const json_t *result)
+{
+	const char *id = member(result, "deployment");
+	struct state_deployment *d = NULL;
+	auto_free char *group = NULL;
+	if (*id && host_deployment(cli, id, NULL, &d, &group, NULL) == 0) {
+		auto_state_deployment struct state_deployment *owned = d;
+		if (owned->failure) {
+			fputc('\n', stderr);
+			report_explain(owned, group, stderr);
+			return;
+		}
+	}
+	auto_free char *text = cli_clean(member(result, "text"));
+	fprintf(stderr, "slipway %s: %s\n", cli->command->name,
+		*text ? text : "the worker gave no reason");
+}
+
+/* The last line: the state of the host, and what to do. */
+static const char *const endings[] = {
+	[CLI_USAGE] = "nothing was touched: correct the input; 'slipway lint' checks a revision "
+		      "without a host\n",
+	[CLI_REFUSED] =
+		"refused: nothing was touched. Files that are in the way may be replaced with\n"
+		"  --file-exists-behavior OVERWRITE or kept with RETAIN; 'slipway plan' shows what "
+		"would happen\n",
+	[CLI_UNDO] =
+		"FAILED and not undone: a person is needed. When the cause above is removed,\n"
+		"  'slipway recover' goes on where it stopped\n",
+	[CLI_LEFT] = "failed: the new revision was left in place, as asked\n"
+		     "  'slipway rollback' puts the one before it back\n",
+	[CLI_BUSY] = "nothing was changed by this command: try again in a moment;\n"
+		     "  'slipway status' shows what is going on\n",
+};
+
+static void end_badly(const struct cli *cli, const json_t *result, size_t problems, int exit_code)
+{
+	fflush(stdout);
+	/* each problem had its own line already, and the text is only their sum */
+	if (!problems || (exit_code != CLI_USAGE && exit_code != CLI_REFUSED))
+		say_why(cli, result);
+	if (exit_code > CLI_BUSY)
+		exit_code = CLI_FAILED;
+	const char *id = member(result, "deployment");
+	if (exit_code == CLI_FAILED)
+		fprintf(stderr,
+			"failed: the host is as before\n"
+			"  'slipway logs%s%s' shows all that the scripts printed\n",
+			*id ? " " : "", id);
+	else
+		fputs(endings[exit_code], stderr);
+}
+
+void report_end(const struct cli *cli, const json_t *result, size_t problems, int exit_code)
+{
+	if (exit_code == CLI_DONE)
+		end_well(cli, result);
+	else
+		end_badly(cli, result, problems, exit_code);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sentences about deployments: how one ended, why it failed, what runs now. */
+#pragma once
+
+#include "agent/cli/cli.h"
+#include "agent/state.h"
+
+/* "/home/me/shop.tgz", "s3://bucket/key", "github:owner/repo@commit". Caller frees. */
+char *report_revision(const struct wire_spec *spec);
+
+/* "12 created, 3 replaced, 240 unchanged", of a result's summary; as a plan "12 to create, ...".
+ * Caller frees; "no file is concerned" when all counts are 0. */
+char *report_summary(const json_t *summary, bool as_plan);
+
+/* One word: "succeeded", "failed", "rolled back", "left in place", "needs a person", "running". */
+const char *report_outcome(const struct state_deployment *d);
+
+/* What happened to this deployment, in lines; for a failed one event, script, exit, the end of its
+ * output, what was put back and what was left. */
+void report_explain(const struct state_deployment *d, const char *group, FILE *out);
+
+/* The end of a command that a worker carried out; result: its last message. */
+void report_end(const struct cli *cli, const json_t *result, size_t problems, int exit_code);

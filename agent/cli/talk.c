@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/talk.h"
+
+#include "agent/cli/host.h"
+#include "agent/cli/report.h"
+#include "agent/cli/view.h"
+#include "agent/launch.h"
+#include "common/alloc.h"
+#include "common/json.h"
+#include "common/str.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+#define TICK_MS 1000
+
+void talk_init(struct talk *talk, struct cli *cli)
+{
+	*talk = (struct talk){
+		.cli = cli,
+		.problems = json_array(),
+		.steps = json_array(),
+		.operations = json_array(),
+		.recovered = json_array(),
+	};
+}
+
+void talk_clear(struct talk *talk)
+{
+	json_decref(talk->result);
+	json_decref(talk->problems);
+	json_decref(talk->steps);
+	json_decref(talk->operations);
+	json_decref(talk->recovered);
+	*talk = (struct talk){0};
+}
+
+static int watch_signals(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* The worker goes on; say so, and end as the signal would have ended us. */
+static NORETURN void leave(int signals)
+{
+	struct signalfd_siginfo info = {0};
+	ssize_t n = read(signals, &info, sizeof(info));
+	int sig = n == (ssize_t)sizeof(info) ? (int)info.ssi_signo : SIGTERM;
+	fputs("\nslipway: it goes on without this terminal\n"
+	      "  'slipway status' says how far it is, 'slipway logs -f' shows what it prints\n",
+	      stderr);
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	signal(sig, SIG_DFL);
+	raise(sig);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	_exit(128 + sig);
+}
+
+/* Wait for the worker's next word; the live line is drawn meanwhile. */
+static void await(const struct launch *worker, int signals, struct view *view)
+{
+	struct pollfd fds[] = {{.fd = worker->fd, .events = POLLIN},
+			       {.fd = signals, .events = POLLIN}};
+	for (;;) {
+		int r = poll(fds, ARRAY_LEN(fds), view->tty ? TICK_MS : -1);
+		if (r == 0)
+			view_tick(view);
+		if (r > 0 && fds[1].revents) {
+			view_clear(view);
+			leave(signals);
+		}
+		if (r > 0 && fds[0].revents)
+			return;
+	}
+}
+
+/* Take the members that callers of --json want from an event. */
+static void keep(struct talk *talk, const json_t *event, const char *name)
+{
+	const struct {
+		const char *name;
+		json_t *list;
+	} lists[] = {
+		{"problem", talk->problems},
+		{"step", talk->steps},
+		{"operation", talk->operations},
+		{"recovered", talk->recovered},
+	};
+	if (strcmp(name, "step") == 0 &&
+	    str_eq(json_string_value(json_object_get(event, "state")), "started"))
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		if (strcmp(lists[i].name, name) != 0)
+			continue;
+		json_t *copy = json_copy((json_t *)event);
+		json_object_del(copy, "event");
+		json_array_append_new(lists[i].list, copy);
+	}
+}
+
+/* Returns 1 on the result, 0 when the worker is gone, or below 0. */
+static int follow(struct talk *talk, const struct launch *worker, int signals, struct view *view,
+		  struct error *err)
+{
+	for (;;) {
+		await(worker, signals, view);
+		auto_json json_t *event = NULL;
+		int r = launch_receive(worker->fd, &event, NULL, err);
+		if (r <= 0)
+			return r;
+		const char *name = json_string_value(json_object_get(event, "event"));
+		if (str_eq(name, "result")) {
+			json_object_del(event, "event");
+			talk->result = TAKE(event);
+			return 1;
+		}
+		view_event(view, event);
+		if (name)
+			keep(talk, event, name);
+	}
+}
+
+static int converse(struct talk *talk, const json_t *request, int fd, struct error *err)
+{
+	auto_close int signals = watch_signals();
+	if (signals < 0)
+		return error_errno(err, "watch for signals");
+	struct launch worker = {.fd = -1};
+	int r = launch_start(&talk->cli->paths, &worker, err);
+	if (r < 0)
+		return r;
+	struct view view = {.quiet = talk->cli->json, .tty = talk->cli->tty};
+	r = launch_send(worker.fd, request, fd, err);
+	if (r == 0)
+		r = follow(talk, &worker, signals, &view, err);
+	view_clear(&view);
+	launch_clear(&worker);
+	return r;
+}
+
+/* What recovery did, as the exit code of the command whose worker was killed. */
+static int exit_after_recovery(const struct talk *talk)
+{
+	static const struct {
+		const char *what;
+		int exit;
+	} rows[] = {
+		{"completed", CLI_DONE},	 {"rolled back", CLI_FAILED},
+		{"undone", CLI_FAILED},	 {"left", CLI_LEFT},
+		{"not mounted", CLI_BUSY}, {"undo failed", CLI_UNDO},
+	};
+	json_int_t code = json_integer_value(json_object_get(talk->result, "exit"));
+	if (code)
+		return (int)code;
+	const json_t *last = json_array_get(talk->recovered, json_array_size(talk->recovered) - 1);
+	const char *what = json_string_value(json_object_get(last, "what"));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (str_eq(what, rows[i].what))
+			return rows[i].exit;
+	return CLI_BUSY; /* it had begun nothing */
+}
+
+/* The worker was killed. What it had begun is finished or undone by the next one, which is started
+ * at once: nobody should have to know that. */
+static int recover(struct talk *talk, struct error *err)
+{
+	fputs("slipway: the worker was killed; finishing or undoing what it had begun\n", stderr);
+	auto_json json_t *request = json_pack("{s:s}", "verb", "recover");
+	int r = converse(talk, request, -1, err);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return error_set(err, ERR_BUSY, "the worker was killed again while it recovered");
+	int code = exit_after_recovery(talk);
+	json_object_set_new(talk->result, "exit", json_integer(code));
+	json_set_str(talk->result, "code", "interrupted");
+	json_set_str(talk->result, "text", "the worker was killed");
+	return 0;
+}
+
+int talk_run(struct talk *talk, json_t *request, int fd, struct error *err)
+{
+	auto_json json_t *owned = request;
+	int r = converse(talk, owned, fd, err);
+	if (r < 0)
+		return r;
+	return r == 0 ? recover(talk, err) : 0;
+}
+
+static int exit_of(const struct talk *talk)
+{
+	const json_t *code = json_object_get(talk->result, "exit");
+	return json_is_integer(code) ? (int)json_integer_value(code) : CLI_FAILED;
+}
+
+static int finish_json(struct talk *talk)
+{
+	int code = exit_of(talk);
+	const struct {
+		const char *name;
+		json_t *list;
+	} lists[] = {
+		{"problems", talk->problems},
+		{"steps", talk->steps},
+		{"operations", talk->operations},
+		{"recovered", talk->recovered},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		if (json_array_size(lists[i].list) || i == 0)
+			json_object_set(talk->result, lists[i].name, lists[i].list);
+	return cli_json(json_incref(talk->result), code);
+}
+
+int talk_finish(struct talk *talk)
+{
+	if (talk->cli->json)
+		return finish_json(talk);
+	int code = exit_of(talk);
+	report_end(talk->cli, talk->result, json_array_size(talk->problems), code);
+	return code;
+}
+
+int talk_do(struct cli *cli, json_t *request, int fd)
+{
+	struct error err = {0};
+	auto_talk struct talk talk;
+	talk_init(&talk, cli);
+	int r = talk_run(&talk, request, fd, &err);
+	if (r < 0)
+		return cli_fail(cli, cli_exit_of(r), &err, "%s", host_hint(r));
+	return talk_finish(&talk);
+}

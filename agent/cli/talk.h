@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Have a worker do something and tell the person about it: the CLI's side of
+ * docs/formats/worker.md. */
+#pragma once
+
+#include "agent/cli/cli.h"
+#include "common/cleanup.h"
+
+struct talk {
+	struct cli *cli;
+	json_t *result;     /* the worker's last word */
+	json_t *problems;   /* arrays of what came before it */
+	json_t *steps;
+	json_t *operations;
+	json_t *recovered;
+};
+
+void talk_init(struct talk *talk, struct cli *cli);
+void talk_clear(struct talk *talk);
+#define auto_talk CLEANUP(talk_clear)
+
+/* Send the request (reference is taken over), with fd beside it when fd >= 0, and follow the worker
+ * to its end. What it says is shown, or collected for --json. A worker that dies on the way is
+ * followed by one that recovers. Interrupting ends this program, not the worker. */
+int talk_run(struct talk *talk, json_t *request, int fd, struct error *err) MUST_CHECK;
+
+/* Say how it ended and what runs now. what: "deploy", "remove", ... Returns the exit code. */
+int talk_finish(struct talk *talk);
+
+/* talk_run() and talk_finish() in one, with errors said. */
+int talk_do(struct cli *cli, json_t *request, int fd);

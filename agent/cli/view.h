@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a person sees while a worker works: one line per step when it has ended; on a terminal also a
+ * live line below with the running step, its time, progress and the last line of output. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct view {
+	bool quiet; /* --json: shows nothing */
+	bool tty;
+	char step[64]; /* that runs; "" when none does */
+	uint64_t started_us;
+	char note[160]; /* progress, or the last line of output */
+	bool live;      /* the live line is on the screen */
+	bool rolling_back;
+};
+
+/* "0.2 s", "1 min 05 s", "2 h 03 min"; out has 32 bytes. */
+const char *view_duration(double seconds, char out[32]);
+
+/* An event of the worker (docs/formats/worker.md); those that are not shown are ignored. */
+void view_event(struct view *view, const json_t *event);
+/* Draw the live line again: about once a second. */
+void view_tick(struct view *view);
+/* Take the live line away: before anything else is printed. */
+void view_clear(struct view *view);
