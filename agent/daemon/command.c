@@ -1,0 +1,564 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Every function that ends with command_end() or retry() may free the command or hang up on its
+ * worker: nothing of it is touched afterwards. */
+#include "agent/daemon/command.h"
+
+#include "agent/daemon/claim.h"
+#include "agent/daemon/commands.h"
+#include "agent/daemon/orphans.h"
+#include "agent/daemon/recovery.h"
+#include "agent/daemon/report.h"
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/str.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+	SPECIFICATION_ATTEMPTS_MAX =
+		5,              /* then the command is let go: the endpoint offers it again */
+	START_ATTEMPTS_MAX = 6, /* of a worker that does not start */
+	ACK_ATTEMPTS_MAX = 3,   /* with the worker waiting; then it is hung up on */
+	WORKER_DEATHS_MAX = 3,
+};
+
+static const char *const state_names[] = {
+	[COMMAND_SPECIFICATION] = "specification",
+	[COMMAND_WAITING] = "waiting",
+	[COMMAND_PREPARING] = "preparing",
+	[COMMAND_ACKNOWLEDGING] = "acknowledging",
+	[COMMAND_RUNNING] = "running",
+	[COMMAND_RETRYING] = "retrying",
+};
+
+const char *command_state_to_string(enum command_state state)
+{
+	return state_names[state];
+}
+
+static void set_state(struct command *command, enum command_state state)
+{
+	command->state = state;
+	command->since_s = clock_wall_s();
+}
+
+struct command *command_new(struct daemon *daemon, struct inflight *inflight)
+{
+	struct command *command = xcalloc(1, sizeof(*command));
+	command->daemon = daemon;
+	command->inflight = *inflight;
+	*inflight = (struct inflight){0};
+	result_name(command->inflight.command->id, command->name);
+	set_state(command, COMMAND_SPECIFICATION);
+	return command;
+}
+
+static void hang_up(struct command *command)
+{
+	service_cancel(TAKE(command->call));
+	fetch_cancel(TAKE(command->fetch));
+	dialogue_free(TAKE(command->dialogue));
+	loop_timer_off(command->timer);
+}
+
+void command_free(struct command *command)
+{
+	if (!command)
+		return;
+	hang_up(command);
+	sd_event_source_disable_unref(command->timer);
+	inflight_clear(&command->inflight);
+	free(command->group);
+	free(command->deployment);
+	free(command);
+}
+
+/* "Install of deployment 'd-1'" */
+static const char *subject(const struct command *command, char out[256])
+{
+	snprintf(out, 256, "%.64s of deployment '%.128s'", command->inflight.command->name,
+		 command->deployment ? command->deployment
+				     : command->inflight.command->execution_id);
+	return out;
+}
+
+/* It has its result, or needs none. */
+static void command_end(struct command *command)
+{
+	struct commands *commands = command->daemon->commands;
+	inflight_remove(commands_inflight_dirfd(commands), command->name);
+	commands_remove(commands, command);
+}
+
+static void acknowledge(struct command *command);
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct command *command = arg;
+	if (command->state == COMMAND_ACKNOWLEDGING)
+		acknowledge(command);
+	else
+		command_start(command);
+	return 0;
+}
+
+void command_hurry(struct command *command)
+{
+	struct error err = {0};
+	if (loop_timer(&command->daemon->loop, &command->timer, 0, 1, on_timer, command, &err) < 0)
+		log_debug("%s", err.text);
+}
+
+/* Begin again later. commands_kick() may shorten the wait. */
+static void retry(struct command *command, enum outcome outcome, const struct error *why)
+{
+	hang_up(command);
+	set_state(command, COMMAND_RETRYING);
+	command->ack_attempts = 0;
+	uint64_t ms = backoff_next_ms(&command->backoff, outcome, backoff_random());
+	char text[256];
+	log_info("%s: %s; begins again in %.0f s", subject(command, text), why->text,
+		 (double)ms / 1000);
+	struct error err = {0};
+	if (loop_timer(&command->daemon->loop, &command->timer, ms, ms / 10, on_timer, command,
+		       &err) < 0)
+		log_error("%s: %s; restart slipwayd", subject(command, text), err.text);
+	daemon_work_changed(command->daemon);
+}
+
+void command_service_goes(struct command *command)
+{
+	struct error why = {0};
+	error_set(&why, ERR_NETWORK, "the endpoint was left");
+	if (command->call || command->fetch)
+		retry(command, OUTCOME_UNREACHABLE, &why);
+}
+
+/* A result for a command that no worker ran. The first one of a command stands. */
+static int write_own_result(struct command *command, enum wire_status status, int error_code,
+			    const char *message, struct error *err)
+{
+	const struct wire_diagnostics diagnostics = {.error_code = error_code,
+						     .message = (char *)message};
+	auto_free char *payload = wire_diagnostics_format(&diagnostics);
+	const struct result result = {
+		.command_id = command->inflight.command->id,
+		.deployment_id = command->deployment ? command->deployment : (char *)"",
+		.group_id = command->group ? command->group : (char *)"",
+		.event = command->inflight.command->name,
+		.status = status,
+		.payload = payload,
+		.finished_s = clock_wall_s(),
+	};
+	int r = report_write_own(command->daemon->report, &result, err);
+	return r == -EEXIST ? 0 : r;
+}
+
+/* It can never run: tell the endpoint why. */
+static void give_up(struct command *command, int error_code, const struct error *why)
+{
+	char text[256];
+	log_error("%s failed: %s", subject(command, text), why->text);
+	struct error err = {0};
+	if (write_own_result(command, WIRE_FAILED, error_code, why->text, &err) < 0)
+		retry(command, OUTCOME_UNREACHABLE, &err);
+	else
+		command_end(command);
+}
+
+static void drop(struct command *command, const char *why)
+{
+	char text[256];
+	log_notice("%s is not run: %s", subject(command, text), why);
+	auto_json json_t *message = json_object();
+	json_set_str(message, "verb", "drop");
+	struct error err = {0};
+	/* A closed socket says the same. */
+	if (dialogue_send(command->dialogue, message, -1, &err) < 0)
+		log_debug("drop: %s", err.text);
+	command_end(command);
+}
+
+/* Acknowledgement */
+
+static int save(struct command *command, struct error *err)
+{
+	return inflight_save(commands_inflight_dirfd(command->daemon->commands), command->name,
+			     &command->inflight, err);
+}
+
+static void go(struct command *command)
+{
+	command->inflight.acked = true;
+	auto_json json_t *message = json_object();
+	json_set_str(message, "verb", "go");
+	struct error err = {0};
+	int r = save(command, &err);
+	if (r == 0)
+		r = dialogue_send(command->dialogue, message, -1, &err);
+	if (r < 0) {
+		retry(command, OUTCOME_UNREACHABLE, &err);
+		return;
+	}
+	set_state(command, COMMAND_RUNNING);
+	backoff_reset(&command->backoff);
+	if (command->group)
+		orphans_command(command->daemon->orphans, command->group);
+	daemon_show_status(command->daemon);
+}
+
+static void on_ack_status(struct command *command, enum wire_status status)
+{
+	struct error err = {0};
+	switch (status) {
+	case WIRE_SUCCEEDED:
+		drop(command, "the endpoint has its success already");
+		return;
+	case WIRE_FAILED:
+		/* 7.3 of the protocol: there was nothing to run, so nothing failed. */
+		if (command->noop && write_own_result(command, WIRE_SUCCEEDED, WIRE_SUCCESS,
+						      "Succeeded: CompletedNoopCommand", &err) < 0)
+			log_warning("the completion of a no-op cannot be kept: %s", err.text);
+		drop(command, "the endpoint counts it as failed already");
+		return;
+	default:
+		go(command);
+	}
+}
+
+static void ack_failed(struct command *command, const struct answer *answer)
+{
+	if (answer->outcome == OUTCOME_REFUSED) {
+		drop(command, answer->error.text);
+		return;
+	}
+	struct error err = answer->error;
+	if (++command->ack_attempts < ACK_ATTEMPTS_MAX && answer->outcome != OUTCOME_DENIED) {
+		uint64_t ms = backoff_next_ms(&command->backoff, answer->outcome, backoff_random());
+		if (loop_timer(&command->daemon->loop, &command->timer, ms, ms / 10, on_timer,
+			       command, &err) == 0)
+			return;
+	}
+	retry(command, answer->outcome, &err);
+}
+
+static void on_ack(const struct answer *answer, void *arg)
+{
+	struct command *command = arg;
+	command->call = NULL;
+	struct answer judged = *answer;
+	enum wire_status status = WIRE_PENDING;
+	const char *name = NULL;
+	if (answer->outcome == OUTCOME_OK &&
+	    (json_opt_str(answer->body, "CommandStatus", &name, &judged.error) < 0 ||
+	     (name && wire_status_from_string(name, &status) < 0))) {
+		error_set(&judged.error, ERR_NETWORK,
+			  "the answer to the acknowledgement makes no sense");
+		judged.outcome = OUTCOME_BROKEN;
+	}
+	if (judged.outcome == OUTCOME_OK)
+		on_ack_status(command, status);
+	else
+		ack_failed(command, &judged);
+}
+
+static void acknowledge(struct command *command)
+{
+	set_state(command, COMMAND_ACKNOWLEDGING);
+	auto_json json_t *input =
+		json_pack("{s:s, s:{s:s, s:s}}", "HostCommandIdentifier",
+			  command->inflight.command->id, "Diagnostics", "Format", "JSON", "Payload",
+			  command->noop ? "{\"IsCommandNoop\":true}" : "{\"IsCommandNoop\":false}");
+	struct error err = {0};
+	if (!command->daemon->service)
+		error_set(&err, ERR_NETWORK, "this host is not enrolled");
+	else if (service_start(command->daemon->service, "PutHostCommandAcknowledgement", input, 0,
+			       on_ack, command, &command->call, &err) == 0)
+		return;
+	retry(command, OUTCOME_UNREACHABLE, &err);
+}
+
+static void on_ready(struct command *command, const json_t *message)
+{
+	struct error err = {0};
+	if (json_opt_bool(message, "noop", &command->noop, &err) < 0)
+		log_debug("ready: %s", err.text);
+	/* Else the worker was told that the endpoint knows already. */
+	if (!command->inflight.acked)
+		acknowledge(command);
+}
+
+/* The bundle */
+
+static void send_bundle(struct command *command, int fd, const char *type)
+{
+	auto_json json_t *message = json_object();
+	json_set_str(message, "verb", "bundle");
+	json_set_str(message, "type", type);
+	struct error err = {0};
+	if (dialogue_send(command->dialogue, message, fd, &err) < 0)
+		log_warning("a bundle cannot be handed on: %s", err.text);
+}
+
+static void send_bundle_failed(struct command *command, const struct error *why)
+{
+	auto_json json_t *message = json_object();
+	json_set_str(message, "verb", "bundle-failed");
+	json_set_str(message, "code", error_name(why->code));
+	json_set_str(message, "text", why->text);
+	struct error err = {0};
+	if (dialogue_send(command->dialogue, message, -1, &err) < 0)
+		log_warning("the worker does not hear that its bundle is missing: %s", err.text);
+}
+
+static void on_fetched(int fd, const char *bundle_type, const struct error *error, void *arg)
+{
+	struct command *command = arg;
+	command->fetch = NULL;
+	auto_close int bundle = fd;
+	if (error)
+		send_bundle_failed(command, error);
+	else
+		send_bundle(command, bundle, bundle_type);
+}
+
+static int start_fetch(struct command *command, const json_t *message, struct error *err)
+{
+	struct daemon *daemon = command->daemon;
+	struct fetch_order order = {
+		.size_bytes = -1,
+		.max_bytes = daemon->settings.bundle_max_bytes,
+		.downloads_dirfd = commands_downloads_dirfd(daemon->commands),
+	};
+	json_t *revision = NULL;
+	int r = json_need_obj(message, "revision", &revision, err);
+	if (r == 0)
+		r = json_opt_int(message, "size", &order.size_bytes, err);
+	if (r < 0)
+		return r;
+	if (!daemon->service)
+		return error_set(err, ERR_NETWORK, "this host is not enrolled");
+	order.revision = revision;
+	return fetch_start(&daemon->loop, daemon->service, &order, on_fetched, command,
+			   &command->fetch, err);
+}
+
+static void on_fetch(struct command *command, const json_t *message)
+{
+	struct error err = {0};
+	if (command->fetch)
+		return; /* asked twice: one answer is on its way */
+	if (start_fetch(command, message, &err) < 0)
+		send_bundle_failed(command, &err);
+}
+
+/* The worker */
+
+static void on_known(struct command *command, const json_t *message)
+{
+	char text[256];
+	log_info("%s has its result already; it is sent again", subject(command, text));
+	report_resend(command->daemon->report, command->name);
+	command_end(command);
+}
+
+/* Without a file the worker has refused to begin: then the reason is ours to report. A busy group,
+ * or a result that we cannot see (yet), is none. */
+static void on_result(struct command *command, const json_t *message)
+{
+	struct error err = {0};
+	const char *file = NULL, *code = NULL, *reason = "the worker gave no reason";
+	if (json_opt_str(message, "file", &file, &err) < 0 ||
+	    json_opt_str(message, "code", &code, &err) < 0 ||
+	    json_opt_str(message, "text", &reason, &err) < 0)
+		log_warning("a worker's result: %s", err.text);
+	report_note(command->daemon->report, command->name);
+	if (report_has_result(command->daemon->report, command->name)) {
+		command_end(command);
+		return;
+	}
+	if (file)
+		error_set(&err, ERR_BUSY, "the worker's result '%s' is not there", file);
+	else
+		error_set(&err, code ? error_from_name(code) : -EIO, "%s", reason);
+	if (err.code == ERR_BUSY || err.code == ERR_NOT_MOUNTED)
+		retry(command, OUTCOME_UNREACHABLE, &err);
+	else
+		give_up(command, WIRE_UNKNOWN_ERROR, &err);
+}
+
+static const struct {
+	const char *event;
+	void (*handle)(struct command *command, const json_t *message);
+} handlers[] = {
+	{"fetch", on_fetch},
+	{"ready", on_ready},
+	{"known", on_known},
+	{"result", on_result},
+};
+
+static void on_event(const char *event, const json_t *message, void *arg)
+{
+	dialogue_log(event, message);
+	for (size_t i = 0; i < ARRAY_LEN(handlers); i++) {
+		if (str_eq(handlers[i].event, event)) {
+			handlers[i].handle(arg, message);
+			return;
+		}
+	}
+}
+
+/* The worker was killed: what it had begun is finished or undone by recovery, which writes the
+ * result of a command that had begun to run. */
+static void on_worker_gone(void *arg)
+{
+	struct command *command = arg;
+	struct daemon *daemon = command->daemon;
+	struct error err = {0};
+	error_set(&err, -EPIPE, "the worker ended without a result");
+	report_note(daemon->report, command->name);
+	if (report_has_result(daemon->report, command->name))
+		command_end(command);
+	else if (++command->worker_deaths >= WORKER_DEATHS_MAX)
+		give_up(command, WIRE_FAILED_AFTER_RESTART, &err);
+	else
+		retry(command, OUTCOME_UNREACHABLE, &err);
+	recovery_run(daemon->recovery);
+}
+
+static json_t *order_for_worker(const struct command *command)
+{
+	json_t *first = json_object();
+	json_set_str(first, "verb", "command");
+	json_object_set_new(first, "command", wire_command_to_json(command->inflight.command));
+	json_object_set(first, "specification", command->inflight.specification);
+	if (command->inflight.acked)
+		json_set_bool(first, "acked", true);
+	return first;
+}
+
+void command_run(struct command *command)
+{
+	set_state(command, command->inflight.acked ? COMMAND_RUNNING : COMMAND_PREPARING);
+	auto_json json_t *first = order_for_worker(command);
+	const struct dialogue_handler handler = {on_event, on_worker_gone, command};
+	struct error err = {0};
+	int r = dialogue_start(&command->daemon->loop, &command->daemon->paths, first, &handler,
+			       &command->dialogue, &err);
+	if (r == 0)
+		return;
+	if (command->backoff.failures < START_ATTEMPTS_MAX)
+		retry(command, OUTCOME_UNREACHABLE, &err);
+	else
+		give_up(command, WIRE_UNKNOWN_ERROR, &err);
+}
+
+/* Specification */
+
+static void wait_for_group(struct command *command)
+{
+	set_state(command, COMMAND_WAITING);
+	daemon_work_changed(command->daemon);
+}
+
+static int take_specification(struct command *command, const struct answer *answer,
+			      struct error *err)
+{
+	const char *system = NULL, *text = NULL;
+	json_t *specification = NULL, *envelope = NULL;
+	int r = json_opt_str(answer->body, "DeploymentSystem", &system, err);
+	if (r == 0)
+		r = json_need_obj(answer->body, "DeploymentSpecification", &specification, err);
+	if (r == 0)
+		r = json_need_obj(specification, "GenericEnvelope", &envelope, err);
+	if (r == 0)
+		r = json_need_str(envelope, "Format", &text, err);
+	if (r == 0)
+		r = json_need_str(envelope, "Payload", &text, err);
+	if (r == 0 && system && !str_eq(system, "CodeDeploy"))
+		r = error_set(err, ERR_FORMAT, "deployment system '%.40s' is not 'CodeDeploy'",
+			      system);
+	if (r < 0)
+		return error_prefix(err, r, "deployment specification");
+	json_decref(command->inflight.specification);
+	command->inflight.specification = json_incref(envelope);
+	return 0;
+}
+
+static void read_claim(struct command *command)
+{
+	free(TAKE(command->group));
+	free(TAKE(command->deployment));
+	claim_read(command->inflight.specification, &command->group, &command->deployment);
+}
+
+static void specification_failed(struct command *command, enum outcome outcome,
+				 const struct error *why)
+{
+	/* One that we have on disk may have been acknowledged: it is never let go. */
+	bool kept = command->inflight.specification;
+	if (outcome == OUTCOME_REFUSED) {
+		give_up(command, WIRE_UNKNOWN_ERROR, why);
+	} else if (kept || command->backoff.failures < SPECIFICATION_ATTEMPTS_MAX) {
+		retry(command, outcome, why);
+	} else {
+		char text[256];
+		log_warning("%s is let go, the endpoint may offer it again: %s",
+			    subject(command, text), why->text);
+		command_end(command);
+	}
+}
+
+static void on_specification(const struct answer *answer, void *arg)
+{
+	struct command *command = arg;
+	command->call = NULL;
+	struct error err = answer->error;
+	enum outcome outcome = answer->outcome;
+	if (outcome == OUTCOME_OK && take_specification(command, answer, &err) < 0)
+		outcome = OUTCOME_BROKEN;
+	if (outcome == OUTCOME_OK && save(command, &err) < 0)
+		outcome = OUTCOME_UNREACHABLE;
+	if (outcome != OUTCOME_OK) {
+		specification_failed(command, outcome, &err);
+		return;
+	}
+	read_claim(command);
+	wait_for_group(command);
+}
+
+static void ask_specification(struct command *command)
+{
+	struct daemon *daemon = command->daemon;
+	struct error err = {0};
+	if (daemon->service) {
+		auto_json json_t *input = json_object();
+		json_set_str(input, "DeploymentExecutionId",
+			     command->inflight.command->execution_id);
+		json_set_str(input, "HostIdentifier", daemon->identity->host_identifier);
+		if (service_start(daemon->service, "GetDeploymentSpecification", input, 0,
+				  on_specification, command, &command->call, &err) == 0)
+			return;
+	} else {
+		error_set(&err, ERR_NETWORK, "this host is not enrolled");
+	}
+	specification_failed(command, OUTCOME_UNREACHABLE, &err);
+}
+
+void command_start(struct command *command)
+{
+	if (report_has_result(command->daemon->report, command->name)) {
+		on_known(command, NULL);
+		return;
+	}
+	set_state(command, COMMAND_SPECIFICATION);
+	if (!command->inflight.acked) {
+		ask_specification(command);
+		return;
+	}
+	read_claim(command);
+	wait_for_group(command);
+}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Wiring. Start: settings, lock, local socket, recovery (on the loop); then what was in work goes
+ * on, readiness is told, and polling begins. Not enrolled, all of that but the polling happens. */
+#include "agent/daemon/daemon.h"
+
+#include "agent/daemon/commands.h"
+#include "agent/daemon/ipc-server.h"
+#include "agent/daemon/orphans.h"
+#include "agent/daemon/poll.h"
+#include "agent/daemon/recovery.h"
+#include "agent/daemon/renew.h"
+#include "agent/daemon/report.h"
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/str.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+
+int daemon_open_dir(struct daemon *daemon, const char *name, struct error *err)
+{
+	int fd = fs_mkdirs(daemon->agent_dirfd, name, 0700, err);
+	return fd < 0 ? error_prefix(err, fd, "'%s/%s'", daemon->paths.agent, name) : fd;
+}
+
+/* Status */
+
+static char *describe(const struct daemon *daemon)
+{
+	if (!daemon->running)
+		return xstrdup("recovering what was interrupted");
+	if (!daemon->service)
+		return xstrdup("not enrolled: run 'slipway enroll'");
+	const struct health *health = poll_health(daemon->poll);
+	auto_free char *work = NULL;
+	size_t commands = commands_count(daemon->commands);
+	size_t results = report_waiting(daemon->report);
+	if (commands || results)
+		work = xasprintf("; %zu commands in work, %zu results to report", commands,
+				 results);
+	bool bad = health->state > HEALTH_REACHABLE;
+	return xasprintf("endpoint '%s' is %s%s%s%s%s", service_endpoint(daemon->service),
+			 health_state_to_string(health->state), bad ? " (" : "",
+			 bad ? health->error.text : "", bad ? ")" : "", work ? work : "");
+}
+
+void daemon_show_status(struct daemon *daemon)
+{
+	auto_free char *text = describe(daemon);
+	if (str_eq(text, daemon->status))
+		return;
+	loop_status("%s", text);
+	free(daemon->status);
+	daemon->status = TAKE(text);
+}
+
+/* What the modules tell each other through here */
+
+void daemon_work_changed(struct daemon *daemon)
+{
+	if (!daemon->running)
+		return;
+	commands_schedule(daemon->commands);
+	poll_go_on(daemon->poll);
+	daemon_show_status(daemon);
+}
+
+void daemon_endpoint_answers(struct daemon *daemon, bool again)
+{
+	if (again) {
+		commands_kick(daemon->commands);
+		report_kick(daemon->report);
+	}
+	renew_check(daemon->renew);
+	daemon_show_status(daemon);
+}
+
+static void begin(struct daemon *daemon)
+{
+	daemon->running = true;
+	if (!daemon->service)
+		log_notice("this host is not enrolled: run 'slipway enroll'; waiting for that");
+	commands_resume(daemon->commands);
+	daemon_show_status(daemon);
+	loop_ready();
+}
+
+void daemon_recovered(struct daemon *daemon)
+{
+	if (!daemon->running)
+		begin(daemon);
+	else
+		commands_kick(daemon->commands);
+	report_scan(daemon->report);
+	daemon_work_changed(daemon);
+	malloc_trim(0);
+}
+
+/* Identity and settings */
+
+static bool same_endpoint(const struct daemon *daemon, const struct identity *identity)
+{
+	const struct identity *old = daemon->identity;
+	return old && identity && str_eq(old->endpoint, identity->endpoint) &&
+	       str_eq(old->host_identifier, identity->host_identifier);
+}
+
+static void leave_endpoint(struct daemon *daemon)
+{
+	if (!daemon->service)
+		return;
+	poll_reset(daemon->poll);
+	commands_stop(daemon->commands);
+	report_stop(daemon->report);
+	service_free(TAKE(daemon->service));
+}
+
+static int load_identity(struct daemon *daemon, struct error *err)
+{
+	auto_identity struct identity *identity = NULL;
+	int r = identity_load(&daemon->paths, &identity, err);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	bool same = same_endpoint(daemon, identity);
+	if (!same)
+		leave_endpoint(daemon);
+	identity_free(daemon->identity);
+	daemon->identity = TAKE(identity);
+	renew_load(daemon->renew);
+	if (same && daemon->service) {
+		service_reload(daemon->service);
+		return 0;
+	}
+	if (!daemon->identity)
+		return 0;
+	r = service_new(&daemon->loop, &daemon->settings, daemon->identity, &daemon->service, err);
+	if (r == 0)
+		log_info("this host is '%s' at '%s'", daemon->identity->name,
+			 service_endpoint(daemon->service));
+	return r;
+}
+
+/* What the service was made of: it is not exchanged under requests that run. */
+static void warn_of_restart(const struct daemon *daemon, const struct settings *fresh)
+{
+	const struct settings *old = &daemon->settings;
+	if (!daemon->service ||
+	    (str_eq(fresh->endpoint, old->endpoint) && str_eq(fresh->ca_file, old->ca_file) &&
+	     str_eq(fresh->proxy_uri, old->proxy_uri)))
+		return;
+	log_warning("deploy_control_endpoint, ca_file and proxy_uri take effect when slipwayd "
+		    "starts again");
+}
+
+static int load_settings(struct daemon *daemon, struct error *err)
+{
+	struct settings fresh = {0};
+	int r = settings_load(&fresh, &daemon->paths, err);
+	if (r < 0)
+		return r;
+	warn_of_restart(daemon, &fresh);
+	settings_clear(&daemon->settings);
+	daemon->settings = fresh;
+	log_set_level(fresh.verbose || daemon->verbose ? LOG_DEBUG : LOG_INFO);
+	return 0;
+}
+
+int daemon_reload(struct daemon *daemon, struct error *err)
+{
+	int r = load_settings(daemon, err);
+	if (r == 0)
+		r = load_identity(daemon, err);
+	if (r < 0)
+		return r;
+	log_info("settings and identity were read again");
+	report_kick(daemon->report);
+	daemon_work_changed(daemon);
+	return 0;
+}
+
+static void on_reload(void *arg)
+{
+	struct error err = {0};
+	if (daemon_reload(arg, &err) < 0)
+		log_error("nothing is changed: %s", err.text);
+}
+
+/* Start and end */
+
+/* One thread, few and short-lived large allocations: give memory back, and keep libcurl's resolver
+ * thread from having a heap of its own. */
+static void tune_memory(void)
+{
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_TRIM_THRESHOLD, 64 * 1024);
+	mallopt(M_MMAP_THRESHOLD, 64 * 1024);
+}
+
+static int open_agent_dir(struct daemon *daemon, struct error *err)
+{
+	int r = fs_mkdirs_path(daemon->paths.agent, 0700, err);
+	if (r < 0)
+		return r;
+	daemon->agent_dirfd = open(daemon->paths.agent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (daemon->agent_dirfd < 0)
+		return error_errno(err, "open '%s'", daemon->paths.agent);
+	daemon->lock_fd = fs_lock(daemon->agent_dirfd, "daemon.lock", 0, err);
+	if (daemon->lock_fd == ERR_BUSY)
+		return error_set(err, ERR_BUSY, "another slipwayd runs with '%s'",
+				 daemon->paths.agent);
+	return daemon->lock_fd < 0 ? daemon->lock_fd : 0;
+}
+
+static int start(struct daemon *daemon, const struct daemon_options *options, struct error *err)
+{
+	int r = paths_init(&daemon->paths, options->root, err);
+	if (r == 0)
+		r = settings_load(&daemon->settings, &daemon->paths, err);
+	if (r < 0)
+		return r;
+	log_set_level(options->verbose || daemon->settings.verbose ? LOG_DEBUG : LOG_INFO);
+	r = loop_init(&daemon->loop, err);
+	if (r == 0)
+		r = open_agent_dir(daemon, err);
+	if (r < 0)
+		return r;
+	daemon->loop.on_reload = on_reload;
+	daemon->loop.arg = daemon;
+	daemon->recovery = recovery_new(daemon);
+	daemon->orphans = orphans_new(daemon);
+	daemon->poll = poll_new(daemon);
+	daemon->renew = renew_new(daemon);
+	r = commands_new(daemon, &daemon->commands, err);
+	if (r == 0)
+		r = report_new(daemon, &daemon->report, err);
+	if (r == 0)
+		r = load_identity(daemon, err);
+	if (r == 0)
+		r = ipc_new(daemon, &daemon->ipc, err);
+	if (r == 0)
+		recovery_run(daemon->recovery);
+	return r;
+}
+
+static void clear(struct daemon *daemon)
+{
+	ipc_free(daemon->ipc);
+	renew_free(daemon->renew);
+	poll_free(daemon->poll);
+	commands_free(daemon->commands);
+	report_free(daemon->report);
+	orphans_free(daemon->orphans);
+	recovery_free(daemon->recovery);
+	service_free(daemon->service);
+	identity_free(daemon->identity);
+	loop_clear(&daemon->loop);
+	fs_close_quiet(daemon->lock_fd);
+	fs_close_quiet(daemon->agent_dirfd);
+	settings_clear(&daemon->settings);
+	paths_clear(&daemon->paths);
+	free(daemon->status);
+}
+
+int daemon_main(const struct daemon_options *options, struct error *err)
+{
+	tune_memory();
+	struct daemon daemon = {
+		.agent_dirfd = -1,
+		.lock_fd = -1,
+		.verbose = options->verbose,
+		.started_s = clock_wall_s(),
+	};
+	int r = start(&daemon, options, err);
+	if (r == 0)
+		r = loop_run(&daemon.loop, err);
+	clear(&daemon);
+	return r;
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/daemon/poll.h"
+
+#include "agent/daemon/backoff.h"
+#include "agent/daemon/commands.h"
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/str.h"
+
+#include <string.h>
+
+/* An empty answer that comes sooner is no long poll; nor is the same command again and again. Both
+ * are slowed down like errors, without being one. */
+enum { LONG_POLL_US = 1000000 };
+
+struct poll {
+	struct daemon *daemon;
+	struct service_call *call;
+	sd_event_source *timer;
+	bool waiting; /* the timer runs */
+	uint64_t sent_us;
+	struct backoff backoff, pace;
+	struct health health;
+};
+
+struct poll *poll_new(struct daemon *daemon)
+{
+	struct poll *poll = xcalloc(1, sizeof(*poll));
+	poll->daemon = daemon;
+	poll->health.since_s = clock_wall_s();
+	return poll;
+}
+
+void poll_reset(struct poll *poll)
+{
+	service_cancel(TAKE(poll->call));
+	if (poll->timer)
+		loop_timer_off(poll->timer);
+	poll->waiting = false;
+	backoff_reset(&poll->backoff);
+	backoff_reset(&poll->pace);
+	poll->health = (struct health){.since_s = clock_wall_s()};
+}
+
+void poll_free(struct poll *poll)
+{
+	if (!poll)
+		return;
+	service_cancel(poll->call);
+	sd_event_source_disable_unref(poll->timer);
+	free(poll);
+}
+
+const struct health *poll_health(const struct poll *poll)
+{
+	return &poll->health;
+}
+
+int poll_read_answer(const json_t *body, const char *host, struct wire_command **ret,
+		     struct error *err)
+{
+	json_t *obj = NULL;
+	auto_wire_command struct wire_command *command = NULL;
+	int r = json_opt_obj(body, "HostCommand", &obj, err);
+	if (r == 0 && obj)
+		r = wire_command_from_json(obj, &command, err);
+	if (r < 0)
+		return error_prefix(err, ERR_NETWORK, "the answer to a poll makes no sense");
+	if (command && (str_empty(command->host) || !strstr(host, command->host)))
+		return error_set(err, ERR_NETWORK,
+				 "the answer to a poll is for another host ('%.200s')",
+				 command->host ? command->host : "");
+	if (command && (str_empty(command->id) || str_empty(command->name) ||
+			str_empty(command->execution_id)))
+		return error_set(err, ERR_NETWORK,
+				 "the answer to a poll makes no sense: an empty member");
+	*ret = TAKE(command);
+	return 0;
+}
+
+static void note(struct poll *poll, enum outcome outcome, const struct error *why)
+{
+	struct health_line line;
+	const struct health_now now = {clock_mono_us(), clock_wall_s()};
+	if (health_note(&poll->health, outcome, why, service_endpoint(poll->daemon->service), now,
+			&line))
+		log_line(line.level, "%s", line.text);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct poll *poll = arg;
+	poll->waiting = false;
+	poll_go_on(poll);
+	return 0;
+}
+
+static void wait_a_while(struct poll *poll, struct backoff *backoff, enum outcome outcome)
+{
+	uint64_t ms = backoff_next_ms(backoff, outcome, backoff_random());
+	struct error err = {0};
+	if (loop_timer(&poll->daemon->loop, &poll->timer, ms, ms / 10, on_timer, poll, &err) < 0)
+		log_error("polling has stopped: %s; restart slipwayd", err.text);
+	poll->waiting = true;
+}
+
+static void failed(struct poll *poll, enum outcome outcome, const struct error *why)
+{
+	note(poll, outcome, why);
+	log_debug("poll: %s", why->text);
+	wait_a_while(poll, &poll->backoff, outcome);
+	daemon_show_status(poll->daemon);
+}
+
+/* Takes command over; NULL: there is none. */
+static void succeeded(struct poll *poll, struct wire_command *command)
+{
+	struct daemon *daemon = poll->daemon;
+	bool was_reachable = poll->health.state == HEALTH_REACHABLE;
+	note(poll, OUTCOME_OK, NULL);
+	backoff_reset(&poll->backoff);
+	bool at_once = command ? commands_offer(daemon->commands, command)
+			       : clock_mono_us() - poll->sent_us >= LONG_POLL_US;
+	if (at_once)
+		backoff_reset(&poll->pace);
+	else
+		wait_a_while(poll, &poll->pace, OUTCOME_OK);
+	daemon_endpoint_answers(daemon, !was_reachable);
+	poll_go_on(poll);
+}
+
+static void on_answer(const struct answer *answer, void *arg)
+{
+	struct poll *poll = arg;
+	poll->call = NULL;
+	struct wire_command *command = NULL;
+	struct error err = answer->error;
+	enum outcome outcome = answer->outcome;
+	if (outcome == OUTCOME_OK &&
+	    poll_read_answer(answer->body, poll->daemon->identity->host_identifier, &command,
+			     &err) < 0)
+		outcome = OUTCOME_BROKEN;
+	if (outcome == OUTCOME_OK)
+		succeeded(poll, command);
+	else
+		failed(poll, outcome, &err);
+}
+
+void poll_go_on(struct poll *poll)
+{
+	struct daemon *daemon = poll->daemon;
+	if (!daemon->running || !daemon->service || poll->call || poll->waiting ||
+	    !commands_have_room(daemon->commands))
+		return;
+	auto_json json_t *input = json_object();
+	json_set_str(input, "HostIdentifier", daemon->identity->host_identifier);
+	struct error err = {0};
+	poll->sent_us = clock_mono_us();
+	if (service_start(daemon->service, "PollHostCommand", input,
+			  daemon->settings.http_read_timeout, on_answer, poll, &poll->call,
+			  &err) < 0)
+		failed(poll, OUTCOME_UNREACHABLE, &err);
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/daemon/recovery.h"
+
+#include "agent/daemon/backoff.h"
+#include "agent/daemon/dialogue.h"
+#include "common/alloc.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/str.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct recovery {
+	struct daemon *daemon;
+	struct dialogue *dialogue;
+	sd_event_source *timer;
+	struct backoff backoff;
+	bool again;        /* asked for while one runs */
+	bool has_result;   /* of the running one */
+	char problem[512]; /* "" : none */
+};
+
+struct recovery *recovery_new(struct daemon *daemon)
+{
+	struct recovery *recovery = xcalloc(1, sizeof(*recovery));
+	recovery->daemon = daemon;
+	return recovery;
+}
+
+void recovery_free(struct recovery *recovery)
+{
+	if (!recovery)
+		return;
+	dialogue_free(recovery->dialogue);
+	sd_event_source_disable_unref(recovery->timer);
+	free(recovery);
+}
+
+bool recovery_is_running(const struct recovery *recovery)
+{
+	return recovery->dialogue;
+}
+
+const char *recovery_problem(const struct recovery *recovery)
+{
+	return recovery->problem;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
+{
+	recovery_run(arg);
+	return 0;
+}
+
+/* Say it when it is new, try again later. */
+static void failed(struct recovery *recovery, const char *text)
+{
+	if (!str_eq(recovery->problem, text))
+		log_warning("recovery is not complete: %s; trying again", text);
+	snprintf(recovery->problem, sizeof(recovery->problem), "%s", text);
+	uint64_t ms = backoff_next_ms(&recovery->backoff, OUTCOME_UNREACHABLE, backoff_random());
+	struct error err = {0};
+	if (loop_timer(&recovery->daemon->loop, &recovery->timer, ms, ms / 10, on_timer, recovery,
+		       &err) < 0)
+		log_error("recovery cannot be tried again by itself: %s; restart slipwayd",
+			  err.text);
+}
+
+static void succeeded(struct recovery *recovery)
+{
+	if (*recovery->problem)
+		log_notice("recovery is complete");
+	*recovery->problem = '\0';
+	backoff_reset(&recovery->backoff);
+}
+
+/* Only what may go away by itself is tried again: a file system that is not mounted yet, a group
+ * that a running worker holds. The rest needs a person. */
+static void on_result(struct recovery *recovery, const json_t *message)
+{
+	const char *code = NULL, *text = "";
+	struct error err = {0};
+	if (json_opt_str(message, "code", &code, &err) < 0 ||
+	    json_opt_str(message, "text", &text, &err) < 0) {
+		failed(recovery, err.text);
+		return;
+	}
+	int error = code ? error_from_name(code) : 0;
+	if (error == ERR_NOT_MOUNTED || error == ERR_BUSY) {
+		failed(recovery, text);
+		return;
+	}
+	succeeded(recovery);
+	if (code)
+		log_error("recovery failed: %s; see 'slipway status'", text);
+}
+
+static void on_event(const char *event, const json_t *message, void *arg)
+{
+	struct recovery *recovery = arg;
+	dialogue_log(event, message);
+	if (!str_eq(event, "result"))
+		return;
+	recovery->has_result = true;
+	on_result(recovery, message);
+}
+
+static void on_end(void *arg)
+{
+	struct recovery *recovery = arg;
+	dialogue_free(TAKE(recovery->dialogue));
+	if (!recovery->has_result)
+		failed(recovery, "the worker ended without a result");
+	bool again = recovery->again;
+	recovery->again = false;
+	if (again)
+		recovery_run(recovery);
+	else
+		daemon_recovered(recovery->daemon);
+}
+
+void recovery_run(struct recovery *recovery)
+{
+	if (recovery->dialogue) {
+		recovery->again = true;
+		return;
+	}
+	recovery->has_result = false;
+	loop_timer_off(recovery->timer);
+	auto_json json_t *first = json_object();
+	json_set_str(first, "verb", "recover");
+	const struct dialogue_handler handler = {on_event, on_end, recovery};
+	struct error err = {0};
+	if (dialogue_start(&recovery->daemon->loop, &recovery->daemon->paths, first, &handler,
+			   &recovery->dialogue, &err) == 0)
+		return;
+	failed(recovery, err.text);
+	daemon_recovered(recovery->daemon);
+}

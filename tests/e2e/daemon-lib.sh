@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the tests of slipwayd share: an endpoint that misbehaves on order (daemon-peer.py), a worker that does as it is told
+# (daemon-worker.py), and an identity as enrolment leaves it.
+. "$top_srcdir/tests/e2e/lib.sh" || exit 1
+command -v python3 >/dev/null || skip_all "needs python3"
+command -v openssl >/dev/null || skip_all "needs openssl"
+
+P=$T/peer            # the endpoint's
+R=$T/root            # the host's
+export FAKE=$T/fake  # the worker's
+A=$R/var/lib/slipway/agent
+mkdir -p "$P/queue" "$P/bundles/b" "$FAKE" "$A" "$R/etc/slipway" "$R/run/slipway"
+: >"$P/log" >"$FAKE/log"
+real_worker=$SLIPWAY_WORKER
+export SLIPWAY_WORKER=$top_srcdir/tests/e2e/daemon-worker.py
+host=arn:aws:codedeploy:local:1:instance/web1
+
+# certificates: a CA, the endpoint, the host
+make_identity() {
+	local make="openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30"
+	$make -keyout "$P/ca.key" -out "$P/ca.pem" -subj /CN=test-ca
+	$make -keyout "$P/server.key" -out "$P/server.pem" -subj /CN=endpoint -CA "$P/ca.pem" -CAkey "$P/ca.key" \
+		-addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:false -addext extendedKeyUsage=serverAuth
+	$make -keyout "$A/key.pem" -out "$A/cert.pem" -subj /CN=web1 -CA "$P/ca.pem" -CAkey "$P/ca.key" \
+		-addext basicConstraints=critical,CA:false -addext extendedKeyUsage=clientAuth
+	cp "$P/ca.pem" "$A/ca.pem"
+} 2>"$T/openssl.err"
+
+# enrolled URL: the identity file
+enrolled() {
+	cat >"$A/identity.json" <<J
+{"version":1,"endpoint":"$1","name":"web1","host_identifier":"$host","region":"local","ca_fingerprint":"00","enrolled":1}
+J
+}
+
+start_peer() { # start_peer [PORT]
+	start peer python3 "$top_srcdir/tests/e2e/daemon-peer.py" "$P" "$@"
+	url=$(line_of peer 's/^listening on //p') || exit 1
+	port=${url##*:}
+}
+start_daemon() { start daemon "$SLIPWAYD" --root "$R" "$@"; }
+
+# order OPERATION TEXT: the next such request is answered so
+orders=0
+order() {
+	mkdir -p "$P/queue/$1"
+	orders=$((orders + 1))
+	printf '%s\n' "$2" >"$P/queue/.new"
+	mv "$P/queue/.new" "$P/queue/$1/$(printf %06d $orders)"
+}
+
+# requests OPERATION: how many came; at_least N OPERATION; bodies OPERATION
+requests() { grep -c "\"operation\": \"$1\"" "$P/log"; }
+at_least() { [ "$(requests "$2")" -ge "$1" ]; }
+bodies() { python3 -c 'import json, sys
+for line in open(sys.argv[2]):
+    request = json.loads(line)
+    if request["operation"] == sys.argv[1]: print(request["body"])' "$1" "$P/log"; }
+# worker_log WORD: how many lines of the worker's log hold it
+worker_log() { grep -c -- "$1" "$FAKE/log"; }
+# ask REQUEST [MEMBER]: over the daemon's socket; the answer, or one member of it
+ask() { python3 - "$R/run/slipway" "$@" <<'PY'
+import json, os, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.settimeout(10)
+os.chdir(sys.argv[1])
+s.connect("agent.sock")
+s.send(json.dumps({"request": sys.argv[2]}).encode())
+answer = s.recv(65536).decode()
+print(json.loads(answer).get(sys.argv[3]) if len(sys.argv) > 3 else answer)
+PY
+}
+state_is() { [ "$(ask status state)" = "$1" ]; }
+marks() { find "$A/reported" -type f | wc -l; }
+log_lines() { wc -l <"$T/daemon.err"; }
