@@ -9,7 +9,7 @@ P=$T/peer            # the endpoint's
 R=$T/root            # the host's
 export FAKE=$T/fake  # the worker's
 A=$R/var/lib/slipway/agent
-mkdir -p "$P/queue" "$P/bundles/b" "$FAKE" "$A" "$R/etc/slipway" "$R/run/slipway"
+mkdir -p "$P/queue" "$P/bundles/b" "$FAKE" "$A/keys" "$R/etc/slipway" "$R/run/slipway"
 : >"$P/log" >"$FAKE/log"
 real_worker=$SLIPWAY_WORKER
 export SLIPWAY_WORKER=$top_srcdir/tests/e2e/daemon-worker.py
@@ -21,7 +21,7 @@ make_identity() {
 	$make -keyout "$P/ca.key" -out "$P/ca.pem" -subj /CN=test-ca
 	$make -keyout "$P/server.key" -out "$P/server.pem" -subj /CN=endpoint -CA "$P/ca.pem" -CAkey "$P/ca.key" \
 		-addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:false -addext extendedKeyUsage=serverAuth
-	$make -keyout "$A/key.pem" -out "$A/cert.pem" -subj /CN=web1 -CA "$P/ca.pem" -CAkey "$P/ca.key" \
+	$make -keyout "$A/keys/key.pem" -out "$A/keys/cert.pem" -subj /CN=web1 -CA "$P/ca.pem" -CAkey "$P/ca.key" \
 		-addext basicConstraints=critical,CA:false -addext extendedKeyUsage=clientAuth
 	cp "$P/ca.pem" "$A/ca.pem"
 } 2>"$T/openssl.err"
