@@ -130,6 +130,10 @@ static void on_progress(struct view *view, const json_t *event)
 {
 	uint64_t done = (uint64_t)json_integer_value(json_object_get(event, "done"));
 	uint64_t total = (uint64_t)json_integer_value(json_object_get(event, "total"));
+	if (!*view->step) { /* before the first step: the bundle is unpacked */
+		strcpy(view->step, "preparing");
+		view->started_us = clock_mono_us();
+	}
 	char bar[21] = "";
 	unsigned filled = total ? (unsigned)((double)done * 20 / (double)total) : 0;
 	for (unsigned i = 0; i < 20; i++)
