@@ -20,6 +20,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The daemon counts from the result's time, which has whole seconds. */
+#define SLACK_S 2
+
 /* The step that the worker was killed in, as a failure. */
 static void fail_interrupted(struct group *g, const char *event)
 {
@@ -125,13 +128,18 @@ static bool began_to_stop(const struct state_deployment *d)
 	return false;
 }
 
+static bool waits_for_endpoint(const struct state_deployment *d)
+{
+	return d && !job_is_local(d->job) && !d->complete && began_to_stop(d);
+}
+
 bool recover_is_orphan(const struct group *g, double now)
 {
 	const struct state_deployment *d = g->state->open;
-	if (!d || job_is_local(d->job) || d->complete || !began_to_stop(d))
+	if (!waits_for_endpoint(d))
 		return false;
 	double since = d->last_command > 0 ? d->last_command : d->started;
-	return (now - since) * 1000 >= (double)g->run->settings.orphan_timeout;
+	return (now - since + SLACK_S) * 1000 >= (double)g->run->settings.orphan_timeout;
 }
 
 int recover_abandon(struct group *g, const char *why, struct error *err)
@@ -155,13 +163,19 @@ int recover_orphan_verb(struct run *run, const json_t *message, int fd, json_t *
 		r = recover_group(&g, NULL, err);
 	if (r < 0)
 		return run_exit_code(r);
-	if (!recover_is_orphan(&g, clock_wall())) {
+	if (!waits_for_endpoint(g.state->open)) {
 		json_set_str(result, "group_id", g.id);
-		json_set_bool(result, "orphan", false);
 		return 0;
 	}
-	json_set_bool(result, "orphan", true);
-	r = recover_abandon(&g, "the endpoint has been silent for longer than orphan_timeout", err);
+	if (!recover_is_orphan(&g, clock_wall()))
+		r = error_set(err, ERR_BUSY,
+			      "deployment '%s' may go on: orphan_timeout has not passed",
+			      state_deployment_id(g.state->open));
+	else
+		r = recover_abandon(&g,
+				    "the endpoint has been silent for longer than "
+				    "orphan_timeout",
+				    err);
 	if (r < 0)
 		return run_exit_code(r);
 	finish_describe(result, &g, g.state->last);
