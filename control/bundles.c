@@ -9,6 +9,7 @@
 #include "control/bundles.h"
 
 #include "common/alloc.h"
+#include "common/checksum.h"
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/log.h"
@@ -19,7 +20,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #define TMP_NAME_LEN 24
 
@@ -81,7 +81,7 @@ int bundle_upload_new(struct bundles *bundles, uint64_t max_bytes, struct bundle
 		r = digest_new_md5(&upload->md5, err);
 	if (r < 0)
 		return r;
-	upload->digest.crc32 = (uint32_t)crc32(0, NULL, 0);
+	upload->digest.crc32 = 0;
 	*ret = TAKE(upload);
 	return 0;
 }
@@ -100,7 +100,7 @@ int bundle_upload_write(struct bundle_upload *upload, const void *data, size_t l
 				 (uintmax_t)upload->max_bytes);
 	digest_update(upload->sha256, data, len);
 	digest_update(upload->md5, data, len);
-	upload->digest.crc32 = (uint32_t)crc32(upload->digest.crc32, data, (unsigned)len);
+	upload->digest.crc32 = checksum_crc32(upload->digest.crc32, data, len);
 	size_t done = is_zero(data, len) ? len : 0;
 	while (done < len) {
 		ssize_t n = pwrite(upload->fd, (const char *)data + done, len - done,

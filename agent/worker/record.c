@@ -2,6 +2,7 @@
 #include "agent/worker/record.h"
 
 #include "common/alloc.h"
+#include "common/checksum.h"
 #include "common/fs.h"
 
 #include <assert.h>
@@ -9,7 +10,6 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <zlib.h>
 
 #define HEADER_LEN 16
 #define HEAD_LEN 8 /* length and checksum in front of a payload */
@@ -34,8 +34,7 @@ static void set_u32(uint8_t *p, uint32_t v)
 /* Over the length too: a length that a torn write changed must not pass. */
 static uint32_t checksum(const uint8_t head[4], const uint8_t *payload, size_t len)
 {
-	uLong crc = crc32(0, head, 4);
-	return (uint32_t)crc32(crc, payload, (uInt)len);
+	return checksum_crc32(checksum_crc32(0, head, 4), payload, len);
 }
 
 static void put(struct record_out *out, const void *data, size_t len)
@@ -171,7 +170,7 @@ static void header_make(uint8_t header[HEADER_LEN], enum record_kind kind, uint3
 	memcpy(header, "SLIPWAY", 7);
 	header[7] = (uint8_t)kind;
 	set_u32(header + 8, version);
-	set_u32(header + 12, (uint32_t)crc32(0, header, 12));
+	set_u32(header + 12, checksum_crc32(0, header, 12));
 }
 
 static void adopt(struct record_file *f, int fd)
