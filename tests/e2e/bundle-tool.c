@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+/* For bundles.sh: the bundle module by hand, with every option of its contract.
+ *
+ *   bundle-tool unpack TYPE FILE DIR [sha256=HEX] [etag=E] [size=N] [max-bytes=N] [max-entries=N]
+ *               [setid]
+ *   bundle-tool pack TYPE DIR FILE
+ *
+ * Prints "ok ENTRIES BYTES SHA256", or the error's name and text and exits 1. */
+#include "agent/worker/bundle.h"
+#include "common/str.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+static int fail(int code, const struct error *err)
+{
+	printf("%s: %s\n", error_name(code), err->text);
+	return 1;
+}
+
+static int show(const struct bundle_stats *stats)
+{
+	printf("ok %llu %llu %s\n", (unsigned long long)stats->entries,
+	       (unsigned long long)stats->bytes, stats->sha256);
+	return 0;
+}
+
+static uint64_t number(const char *text)
+{
+	uint64_t n = 0;
+	if (str_to_u64(text, &n) < 0)
+		exit(2);
+	return n;
+}
+
+static void take_option(const char *option, struct bundle_source *source,
+			struct bundle_limits *limits)
+{
+	const char *value = strchr(option, '=');
+	value = value ? value + 1 : "";
+	if (str_starts(option, "sha256="))
+		source->sha256 = value;
+	else if (str_starts(option, "etag="))
+		source->etag = value;
+	else if (str_starts(option, "size="))
+		source->size_bytes = (int64_t)number(value);
+	else if (str_starts(option, "max-bytes="))
+		limits->max_bytes = number(value);
+	else if (str_starts(option, "max-entries="))
+		limits->max_entries = number(value);
+	else if (str_eq(option, "setid"))
+		limits->allow_setid = true;
+	else
+		exit(2);
+}
+
+static int unpack(enum bundle_type type, char **argv)
+{
+	struct bundle_source source = {
+		.fd = open(argv[0], O_RDONLY | O_CLOEXEC), .type = type, .size_bytes = -1};
+	struct bundle_limits limits = {0};
+	auto_close int dir = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const char *slash = strrchr(argv[0], '/');
+	source.name = slash ? slash + 1 : argv[0];
+	if (source.fd < 0 || dir < 0)
+		return 2;
+	for (char **option = argv + 2; *option; option++)
+		take_option(*option, &source, &limits);
+	struct bundle_stats stats = {0};
+	struct error err = {0};
+	int r = bundle_unpack(&source, dir, "archive", &limits, NULL, NULL, &stats, &err);
+	close(source.fd);
+	return r < 0 ? fail(r, &err) : show(&stats);
+}
+
+static int pack(enum bundle_type type, char **argv)
+{
+	auto_close int dir = open(argv[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int out = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (dir < 0 || out < 0)
+		return 2;
+	struct bundle_stats stats = {0};
+	struct error err = {0};
+	int r = bundle_pack(dir, type, out, &stats, &err);
+	return r < 0 ? fail(r, &err) : show(&stats);
+}
+
+int main(int argc, char **argv)
+{
+	enum bundle_type type = BUNDLE_AUTO;
+	if (argc < 5 || bundle_type_from_string(argv[2], &type) < 0)
+		return 2;
+	return str_eq(argv[1], "pack") ? pack(type, argv + 3) : unpack(type, argv + 3);
+}
