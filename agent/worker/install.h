@@ -2,7 +2,8 @@
 /* The install transaction: carry a plan out so that after kill -9 or a power cut at any instant,
  * once install_recover() has run, every destination is exactly the old tree or exactly the new one.
  * Journal: docs/formats/journal.md, in group_fd; states staged -> committed -> installed ->
- * settled, or undoing -> undone. */
+ * settled, or undoing -> undone.
+ * The caller holds the group's lock and the lock of the install. */
 #pragma once
 
 #include "common/error.h"
@@ -16,6 +17,7 @@ enum install_state {
 	INSTALL_INSTALLED, /* new tree in place, old one still in the stage: may be undone or
 			      settled */
 	INSTALL_UNDOING,   /* recovery finishes the undo */
+	INSTALL_SETTLING,  /* the new tree stands; recovery finishes the settle */
 };
 
 /* Which transaction this group has on disk, and for which deployment (ret_deployment may be NULL;

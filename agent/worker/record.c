@@ -362,7 +362,7 @@ int record_patch(struct record_file *f, uint64_t offset, const struct record_out
 
 int record_cut(struct record_file *f, struct error *err)
 {
-	assert(f->out_len == 0);
+	f->out_len = 0;
 	f->window_len = 0;
 	f->end = f->pos;
 	if (ftruncate(f->fd, (off_t)f->pos) < 0)

@@ -85,5 +85,5 @@ void record_rewind(struct record_file *f);
 /* Put another payload of the same length in the place of the one at offset. */
 int record_patch(struct record_file *f, uint64_t offset, const struct record_out *out,
 		 struct error *err) MUST_CHECK;
-/* Forget everything after the last valid record that record_next() returned: cut the torn tail. */
+/* Forget everything from f->pos on, written or not: after reading to the end, the torn tail. */
 int record_cut(struct record_file *f, struct error *err) MUST_CHECK;

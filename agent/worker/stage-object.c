@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What goes into the stage. Every object gets its final content, owner and mode here, so that the
+ * switch only moves names. The stage belongs to us alone (0700) and no planned path leads through a
+ * symlink, so paths below it are used as they are. */
+#include "agent/worker/fault.h"
+#include "agent/worker/inherit.h"
+#include "agent/worker/txn.h"
+#include "common/alloc.h"
+#include "common/fs.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define SMALL (128 * 1024) /* below it, one read and one write beat every cleverness */
+
+/* A directory that one rename will put in place with all that is in it. */
+struct root {
+	uint32_t number, dir;
+};
+
+struct stager {
+	struct txn *t;
+	struct record_file plan;
+	struct manifest_writer manifest;
+	struct root *roots; /* by number */
+	uint32_t n_roots;
+	bool closed_dirs; /* there are directories that their owner may not write */
+	char *buffer;     /* SMALL + 1 bytes */
+};
+
+static const struct root *root_find(const struct stager *s, uint32_t number)
+{
+	uint32_t low = 0, high = s->n_roots;
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		if (s->roots[mid].number < number)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < s->n_roots && s->roots[low].number == number ? &s->roots[low] : NULL;
+}
+
+static int root_add(struct stager *s, const struct plan_entry *e, struct error *err)
+{
+	if ((s->n_roots & (s->n_roots + 1)) == 0) { /* room ends at 1, 3, 7, ... */
+		size_t room = ((size_t)s->n_roots + 1) * 2 - 1;
+		void *grown = reallocarray(s->roots, room, sizeof(*s->roots));
+		if (!grown)
+			return error_set(err, -ENOMEM, "no memory for %zu directories", room);
+		s->roots = grown;
+	}
+	s->roots[s->n_roots++] = (struct root){e->number, e->dir};
+	return 0;
+}
+
+/* Where e is staged: below the returned descriptor. */
+static int stage_place(const struct stager *s, const struct plan_entry *e, char out[PATH_MAX],
+		       struct error *err)
+{
+	struct root at = {e->number, e->dir};
+	const struct journal *j = s->t->journal;
+	if (e->inside) {
+		const struct root *root = root_find(s, e->root);
+		if (!root)
+			return error_set(err, ERR_FORMAT, "plan: %s has no subtree", e->path);
+		at = *root;
+	}
+	if (at.dir >= j->n_dirs)
+		return error_set(err, ERR_FORMAT, "plan: %s has no directory", e->path);
+	char name[STAGE_NAME_MAX];
+	stage_new_name(at.number, at.dir, j->dirs[at.dir].inherit, name);
+	int n = snprintf(out, PATH_MAX, "%s%s", name, e->inside ? e->path + e->root_len : "");
+	if (n >= PATH_MAX)
+		return error_set(err, -ENAMETOOLONG, "%s", e->path);
+	return s->t->mounts[j->dirs[at.dir].mount].fd;
+}
+
+static int changed(const struct plan_entry *e, struct error *err)
+{
+	return error_set(err, ERR_CONFLICT, "%s: it changed in the revision since the plan was made",
+			 e->source);
+}
+
+static int copy_small(struct stager *s, const struct plan_entry *e, int in, int out,
+		      struct error *err)
+{
+	size_t n = 0;
+	while (n <= e->size) {
+		ssize_t got = read(in, s->buffer + n, e->size + 1 - n);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return error_errno(err, "read %s", e->source);
+		if (got == 0)
+			break;
+		n += (size_t)got;
+		if (n == e->size && (size_t)got < e->size + 1)
+			break;
+	}
+	if (n != e->size)
+		return changed(e, err);
+	int r = fs_write_all(out, s->buffer, n);
+	return r < 0 ? error_set(err, r, "stage %s: %s", e->path, strerror(-r)) : 0;
+}
+
+static int copy_content(struct stager *s, const struct plan_entry *e, int out, struct error *err)
+{
+	auto_close int in = fs_open_beneath(s->t->archive_fd, e->source, O_RDONLY | O_NOFOLLOW, 0);
+	if (in < 0)
+		return error_set(err, in, "open %s: %s", e->source, strerror(-in));
+	if (e->size <= SMALL)
+		return copy_small(s, e, in, out, err);
+	int r = fs_copy_content(in, out, err);
+	if (r < 0)
+		return error_prefix(err, r, "stage %s", e->path);
+	struct stat st;
+	if (fstat(out, &st) < 0)
+		return error_errno(err, "stage %s", e->path);
+	return (uint64_t)st.st_size == e->size ? 0 : changed(e, err);
+}
+
+/* Owner first: changing it clears set-id bits. An inherited ACL has its say in the plain mode bits;
+ * permissions have the last word. */
+static int set_metadata(int fd, const struct plan_entry *e, struct stat *st, struct error *err)
+{
+	if ((e->uid != geteuid() || e->gid != getegid()) && fchown(fd, e->uid, e->gid) < 0)
+		return error_errno(err, "give %s to its owner", e->path);
+	if (fstat(fd, st) < 0)
+		return error_errno(err, "stage %s", e->path);
+	mode_t mode = e->mode_fixed ? e->mode : (st->st_mode & 0777) | (e->mode & 07000);
+	if (mode != (st->st_mode & 07777) && fchmod(fd, mode) < 0)
+		return error_errno(err, "set the mode of %s", e->path);
+	st->st_mode = (st->st_mode & S_IFMT) | mode;
+	return 0;
+}
+
+static int stage_file(struct stager *s, const struct plan_entry *e, int dirfd, const char *at,
+		      struct stat *st, struct error *err)
+{
+	auto_close int fd = openat(dirfd, at, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+				   e->mode & 0777);
+	if (fd < 0)
+		return error_errno(err, "stage %s", e->path);
+	FAULT("stage file made");
+	int r = copy_content(s, e, fd, err);
+	if (r < 0)
+		return r;
+	FAULT("stage file copied");
+	r = set_metadata(fd, e, st, err);
+	if (r < 0)
+		return r;
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+					  {.tv_sec = e->mtime_s, .tv_nsec = e->mtime_ns}};
+	if (futimens(fd, times) < 0)
+		return error_errno(err, "set the time of %s", e->path);
+	FAULT("stage file finished");
+	st->st_mtim = times[1];
+	st->st_size = (off_t)e->size;
+	return 0;
+}
+
+/* Its final mode may forbid to fill it: then it comes later, see close_dirs(). */
+static int stage_dir(struct stager *s, const struct plan_entry *e, int dirfd, const char *at,
+		     struct stat *st, struct error *err)
+{
+	struct plan_entry open = *e;
+	if ((e->mode & 0700) != 0700) {
+		s->closed_dirs = true;
+		open.mode |= 0700;
+	}
+	if (mkdirat(dirfd, at, open.mode & 0777) < 0)
+		return error_errno(err, "stage %s", e->path);
+	FAULT("stage directory made");
+	auto_close int fd = openat(dirfd, at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, "stage %s", e->path);
+	int r = set_metadata(fd, &open, st, err);
+	FAULT("stage directory finished");
+	return r;
+}
+
+static int stage_symlink(struct stager *s, const struct plan_entry *e, int dirfd, const char *at,
+			 struct stat *st, struct error *err)
+{
+	char text[PATH_MAX];
+	auto_close int in = fs_open_beneath(s->t->archive_fd, e->source, O_PATH | O_NOFOLLOW, 0);
+	ssize_t n = in < 0 ? -1 : readlinkat(in, "", text, sizeof(text) - 1);
+	if (n < 0)
+		return error_set(err, in < 0 ? in : -errno, "read the link %s: %s", e->source,
+				 strerror(in < 0 ? -in : errno));
+	text[n] = '\0';
+	if (symlinkat(text, dirfd, at) < 0)
+		return error_errno(err, "stage %s", e->path);
+	FAULT("stage symlink made");
+	if ((e->uid != geteuid() || e->gid != getegid()) &&
+	    fchownat(dirfd, at, e->uid, e->gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_errno(err, "give %s to its owner", e->path);
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+					  {.tv_sec = e->mtime_s, .tv_nsec = e->mtime_ns}};
+	if (utimensat(dirfd, at, times, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fstatat(dirfd, at, st, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_errno(err, "stage %s", e->path);
+	FAULT("stage symlink finished");
+	return 0;
+}
+
+static int stage_object(struct stager *s, const struct plan_entry *e, struct stat *st,
+			struct error *err)
+{
+	char at[PATH_MAX];
+	int dirfd = stage_place(s, e, at, err);
+	if (dirfd < 0)
+		return dirfd;
+	switch (e->type) {
+	case 'f':
+		return stage_file(s, e, dirfd, at, st, err);
+	case 'd':
+		return stage_dir(s, e, dirfd, at, st, err);
+	case 'l':
+		return stage_symlink(s, e, dirfd, at, st, err);
+	default:
+		return error_set(err, ERR_FORMAT, "plan: %s has no type", e->path);
+	}
+}
+
+static bool is_staged(const struct plan_entry *e)
+{
+	static const bool staged[PLAN_OP_COUNT] = {[PLAN_MKDIR] = true, [PLAN_CREATE] = true,
+						   [PLAN_REPLACE] = true, [PLAN_SYMLINK] = true};
+	return staged[e->op] || (e->op == PLAN_METADATA && e->type != 'd');
+}
+
+/* 0: nothing to switch. */
+static enum journal_kind kind_of(const struct plan_entry *e)
+{
+	switch (e->op) {
+	case PLAN_DELETE:
+		return JOURNAL_DELETE;
+	case PLAN_RMDIR:
+		return JOURNAL_RMDIR;
+	case PLAN_METADATA:
+		return e->type == 'd' ? JOURNAL_META : JOURNAL_PUT;
+	case PLAN_KEEP:
+	case PLAN_RETAIN:
+		return 0;
+	default:
+		if (e->old.type == 0)
+			return JOURNAL_CREATE;
+		return e->type == 'd' || e->old.type == 'd' ? JOURNAL_EXCHANGE : JOURNAL_PUT;
+	}
+}
+
+static int to_journal(struct stager *s, const struct plan_entry *e, const struct stat *st,
+		      struct error *err)
+{
+	struct journal_op op = {.kind = kind_of(e),
+				.type = e->type,
+				.number = e->number,
+				.dir = e->dir,
+				.old = e->old,
+				.new_ino = is_staged(e) ? st->st_ino : 0,
+				.mode = e->mode,
+				.uid = e->uid,
+				.gid = e->gid,
+				.path = e->path};
+	if (op.kind == 0 || e->inside)
+		return 0;
+	if (e->dir >= s->t->journal->n_dirs)
+		return error_set(err, ERR_FORMAT, "plan: %s has no directory", e->path);
+	return journal_add_op(s->t->journal, &op, err);
+}
+
+static int to_manifest(struct stager *s, const struct plan_entry *e, const struct stat *st,
+		       struct error *err)
+{
+	if (e->op == PLAN_DELETE || e->op == PLAN_RMDIR || e->op == PLAN_RETAIN)
+		return 0;
+	struct manifest_entry m = {.type = e->type,
+				   .root = e->root,
+				   .mode = e->op == PLAN_KEEP ? e->old.mode : e->mode,
+				   .uid = e->uid,
+				   .gid = e->gid,
+				   .ino = e->old.ino,
+				   .size = e->old.size,
+				   .mtime_s = e->mtime_s,
+				   .mtime_ns = e->mtime_ns,
+				   .path = e->path};
+	if (is_staged(e)) {
+		m.mode = st->st_mode & 07777;
+		m.ino = st->st_ino;
+		m.size = (uint64_t)st->st_size;
+		m.mtime_s = st->st_mtim.tv_sec;
+		m.mtime_ns = (uint32_t)st->st_mtim.tv_nsec;
+	}
+	return manifest_add(&s->manifest, &m, err);
+}
+
+static int on_op(struct stager *s, struct record *rec, struct error *err)
+{
+	struct plan_entry e;
+	struct stat st = {0};
+	int r = plan_entry_get(rec, &e, err);
+	if (r < 0)
+		return r;
+	if (e.type == 'd' && e.root == e.number)
+		r = root_add(s, &e, err);
+	if (r >= 0 && is_staged(&e))
+		r = stage_object(s, &e, &st, err);
+	if (r >= 0)
+		r = to_journal(s, &e, &st, err);
+	if (r >= 0)
+		r = to_manifest(s, &e, &st, err);
+	txn_progress(s->t);
+	return r;
+}
+
+/* Objects whose parent has a default ACL are made in a directory that has it too: the kernel knows
+ * best what they inherit. */
+static int make_heir(struct stager *s, const struct plan_dir *d, struct error *err)
+{
+	static_assert(STAGE_NAME_MAX >= 32, "must hold the name");
+	char name[32];
+	struct inherit acl;
+	struct stat st;
+	auto_close int live = live_open_dir(d->path);
+	if (live < 0 || fstat(live, &st) < 0 || st.st_ino != d->ino)
+		return error_set(err, ERR_CONFLICT, "%s: it changed since the plan was made",
+				 d->path);
+	int stage_fd = s->t->mounts[d->mount].fd;
+	snprintf(name, sizeof(name), "%x.in", d->index);
+	int r = inherit_load(live, &acl, err);
+	if (r < 0)
+		return error_prefix(err, r, "%s", d->path);
+	if (mkdirat(stage_fd, name, 0700) < 0)
+		return error_errno(err, "stage what '%s' bequeaths", d->path);
+	FAULT("heir made");
+	auto_close int fd = openat(stage_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, "stage what '%s' bequeaths", d->path);
+	r = acl.len > 0 ? inherit_copy(fd, &acl, err) : 0;
+	FAULT("heir finished");
+	return r;
+}
+
+static int on_dir(struct stager *s, struct record *rec, struct error *err)
+{
+	struct plan_dir d;
+	int r = plan_dir_get(rec, &d, err);
+	if (r >= 0)
+		r = journal_add_dir(s->t->journal, &d, err);
+	return r >= 0 && d.inherit ? make_heir(s, &d, err) : r;
+}
+
+typedef int record_fn(struct stager *s, struct record *rec, struct error *err);
+
+/* All operations, or those and the directories: in the plan's order. */
+static int each_record(struct stager *s, record_fn *dir_fn, record_fn *op_fn, struct error *err)
+{
+	record_rewind(&s->plan);
+	for (;;) {
+		struct record rec;
+		int r = plan_next(&s->plan, &rec, err);
+		if (r < 0 || rec.type == PLAN_REC_END)
+			return r < 0 ? r : 0;
+		if (rec.type == PLAN_REC_DIR && dir_fn)
+			r = dir_fn(s, &rec, err);
+		else if (rec.type == PLAN_REC_OP)
+			r = op_fn(s, &rec, err);
+		if (r < 0)
+			return r;
+	}
+}
+
+static int close_dir(struct stager *s, struct record *rec, struct error *err)
+{
+	struct plan_entry e;
+	int r = plan_entry_get(rec, &e, err);
+	if (r < 0 || e.type != 'd' || !is_staged(&e) || (e.mode & 0700) == 0700)
+		return r;
+	char at[PATH_MAX];
+	struct stat st;
+	int dirfd = stage_place(s, &e, at, err);
+	if (dirfd < 0)
+		return dirfd;
+	if (fstatat(dirfd, at, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fchmodat(dirfd, at, (st.st_mode & 07077) | (e.mode & 0700), 0) < 0)
+		return error_errno(err, "set the mode of %s", e.path);
+	FAULT("stage directory closed");
+	return 0;
+}
+
+static void stager_clear(struct stager *s)
+{
+	record_close(&s->plan);
+	manifest_writer_clear(&s->manifest);
+	free(s->roots);
+	free(s->buffer);
+	free(s);
+}
+DEFINE_CLEANUP(struct stager *, stager_clear)
+
+int stage_plan(struct txn *t, struct error *err)
+{
+	CLEANUP(stager_clear_at) struct stager *s = xcalloc(1, sizeof(*s));
+	s->t = t;
+	s->plan = s->manifest.file = RECORD_FILE_INIT;
+	s->buffer = xcalloc(1, SMALL + 1);
+	int r = plan_open(t->group_fd, &s->plan, err);
+	if (r >= 0)
+		r = manifest_create(&s->manifest, t->group_fd, MANIFEST_NEXT, err);
+	FAULT("next manifest made");
+
+	/* Modes are exact, whatever the umask of whoever started us. */
+	mode_t mask = umask(0);
+	if (r >= 0)
+		r = each_record(s, on_dir, on_op, err);
+	if (r >= 0 && s->closed_dirs)
+		r = each_record(s, NULL, close_dir, err);
+	umask(mask);
+	if (r >= 0 && !FAULT_DEFECT("no-stage-sync"))
+		r = stage_sync(t, err);
+	if (r >= 0)
+		r = manifest_finish(&s->manifest, err);
+	FAULT("next manifest durable");
+	return r;
+}

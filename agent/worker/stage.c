@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/worker/fault.h"
+#include "agent/worker/inherit.h"
+#include "agent/worker/txn.h"
+#include "common/alloc.h"
+#include "common/fs.h"
+#include "common/log.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define TMPFS 0x01021994u
+#define RAMFS 0x858458f6u
+#define DEPTH_MAX 300
+
+void stage_new_name(uint32_t number, uint32_t dir, bool inherit, char *out)
+{
+	if (inherit)
+		snprintf(out, STAGE_NAME_MAX, "%x.in/%x.new", dir, number);
+	else
+		snprintf(out, STAGE_NAME_MAX, "%x.new", number);
+}
+
+void stage_old_name(uint32_t number, char *out)
+{
+	snprintf(out, STAGE_NAME_MAX, "%x.old", number);
+}
+
+static void stage_name(const struct txn *t, char *out)
+{
+	snprintf(out, STAGE_NAME_MAX, STAGE_PREFIX "%s", t->journal->txid);
+}
+
+static void mounts_prepare(struct txn *t)
+{
+	if (t->mounts)
+		return;
+	t->mounts = xcalloc(t->journal->n_mounts, sizeof(*t->mounts));
+	for (uint32_t i = 0; i < t->journal->n_mounts; i++)
+		t->mounts[i] = (struct txn_mount){.parent_fd = -1, .fd = -1};
+}
+
+/* Returns 1 when it is the recorded one, 0 when it is not (*err says which), or below 0. */
+static int parent_open(struct txn *t, uint32_t i, struct error *err)
+{
+	const struct journal_mount *m = &t->journal->mounts[i];
+	struct live_ident ident;
+	int fd = live_open_dir(m->path);
+	if (fd < 0) {
+		int r = error_set(err, fd, "%s: %s", m->path, strerror(-fd));
+		return fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP ? 0 : r;
+	}
+	t->mounts[i].parent_fd = fd;
+	int r = live_ident(fd, &ident, err);
+	if (r < 0)
+		return r;
+	if (live_ident_equal(&ident, &m->parent))
+		return 1;
+	(void)error_set(err, ERR_NOT_MOUNTED, "%s: another directory is there", m->path);
+	return 0;
+}
+
+static int not_mounted(const struct txn *t, uint32_t i, struct error *err)
+{
+	return error_prefix(err, ERR_NOT_MOUNTED,
+			    "the file system that holds '%s' is not the one of this installation; "
+			    "mount it and run 'slipway recover'",
+			    t->journal->mounts[i].path);
+}
+
+static bool made_of_memory(const struct journal_mount *m)
+{
+	return m->magic == TMPFS || m->magic == RAMFS;
+}
+
+/* A staging directory is nobody's business: no group, no ACL that its parent would bequeath. */
+static int stage_guard(int fd, struct error *err)
+{
+	if (fchown(fd, geteuid(), getegid()) < 0 || fchmod(fd, 0700) < 0)
+		return error_errno(err, "set up the staging directory");
+	FAULT("stage guarded");
+	return inherit_none(fd, err);
+}
+
+/* What the switch needs of the file system, tried out before anything depends on it. */
+static int stage_probe(int fd, const char *path, struct error *err)
+{
+	auto_close int a = openat(fd, "probe.a", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (a < 0 || mkdirat(fd, "probe.d", 0700) < 0)
+		return error_errno(err, "%s", path);
+	FAULT("probe made");
+	if (linkat(fd, "probe.a", fd, "probe.b", 0) < 0)
+		return error_errno(err, "%s: the file system has no hard links, and a file cannot "
+				   "be replaced safely without", path);
+	FAULT("probe linked");
+	if (renameat2(fd, "probe.a", fd, "probe.c", RENAME_NOREPLACE) < 0 ||
+	    renameat2(fd, "probe.b", fd, "probe.d", RENAME_EXCHANGE) < 0)
+		return error_errno(err, "%s: the file system cannot exchange two names in one step",
+				   path);
+	FAULT("probe renamed");
+	if (unlinkat(fd, "probe.c", 0) < 0 || unlinkat(fd, "probe.d", 0) < 0 ||
+	    unlinkat(fd, "probe.b", AT_REMOVEDIR) < 0)
+		return error_errno(err, "%s", path);
+	FAULT("probe removed");
+	return 0;
+}
+
+static int make_one(struct txn *t, uint32_t i, struct error *err)
+{
+	const char *path = t->journal->mounts[i].path;
+	struct txn_mount *m = &t->mounts[i];
+	char name[STAGE_NAME_MAX];
+	stage_name(t, name);
+	int r = parent_open(t, i, err);
+	if (r <= 0)
+		return r < 0 ? r : not_mounted(t, i, err);
+
+	if (mkdirat(m->parent_fd, name, 0700) < 0)
+		return error_errno(err, "make a staging directory in '%s'", path);
+	FAULT("stage made");
+	m->fd = fs_open_beneath(m->parent_fd, name, O_RDONLY | O_DIRECTORY, 0);
+	if (m->fd < 0)
+		return error_set(err, m->fd, "open the staging directory in '%s': %s", path,
+				 strerror(-m->fd));
+	struct live_ident ident;
+	r = stage_guard(m->fd, err);
+	if (r >= 0)
+		r = stage_probe(m->fd, path, err);
+	if (r >= 0)
+		r = live_mount(m->fd, &m->id, err);
+	if (r >= 0)
+		r = live_ident(m->fd, &ident, err);
+	return r < 0 ? r : journal_add_stage(t->journal, i, &ident, err);
+}
+
+int stage_make(struct txn *t, struct error *err)
+{
+	mounts_prepare(t);
+	for (uint32_t i = 0; i < t->journal->n_mounts; i++) {
+		int r = make_one(t, i, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int open_one(struct txn *t, uint32_t i, bool needed, struct error *err)
+{
+	const struct journal_mount *jm = &t->journal->mounts[i];
+	struct txn_mount *m = &t->mounts[i];
+	bool lost = made_of_memory(jm) && !t->journal->same_boot;
+	char name[STAGE_NAME_MAX];
+	stage_name(t, name);
+	int r = parent_open(t, i, err);
+	if (r < 0)
+		return r;
+	if (r == 0 && !lost)
+		return not_mounted(t, i, err);
+	if (r == 0) {
+		m->gone = true;
+		return 0;
+	}
+
+	m->fd = fs_open_beneath(m->parent_fd, name, O_RDONLY | O_DIRECTORY, 0);
+	if (m->fd == -ENOENT && (lost || !needed)) {
+		m->gone = needed;
+		return 0;
+	}
+	struct live_ident ident;
+	if (m->fd < 0)
+		return error_set(err, ERR_UNDO, "the staging directory %s/%s: %s", jm->path, name,
+				 strerror(-m->fd));
+	r = live_ident(m->fd, &ident, err);
+	if (r >= 0 && jm->has_stage && !live_ident_equal(&ident, &jm->stage))
+		r = error_set(err, ERR_UNDO, "%s/%s is not the staging directory that was made",
+			      jm->path, name);
+	return r < 0 ? r : live_mount(m->fd, &m->id, err);
+}
+
+int stage_open(struct txn *t, bool needed, struct error *err)
+{
+	mounts_prepare(t);
+	for (uint32_t i = 0; i < t->journal->n_mounts; i++) {
+		int r = t->mounts[i].parent_fd >= 0 ? 0 : open_one(t, i, needed, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int stage_sync(struct txn *t, struct error *err)
+{
+	for (uint32_t i = 0; i < t->journal->n_mounts; i++) {
+		bool again = t->mounts[i].fd < 0;
+		for (uint32_t k = 0; k < i; k++)
+			again = again || t->mounts[k].id.dev == t->mounts[i].id.dev;
+		int r = again ? 0 : fs_sync_fs(t->mounts[i].fd, err);
+		if (r < 0)
+			return error_prefix(err, r, "%s", t->journal->mounts[i].path);
+		FAULT("file system synced");
+	}
+	return 0;
+}
+
+static int remove_name(int dirfd, const char *name, unsigned depth, struct error *err);
+
+/* A directory without write permission stops its owner, unless that is root. Best effort: removing
+ * tells. */
+static void make_writable(int fd)
+{
+	if (geteuid() != 0 && fchmod(fd, 0700) < 0)
+		log_debug("cannot make a directory of the stage writable");
+}
+
+static int remove_content(int dirfd, const char *name, unsigned depth, struct error *err)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	auto_closedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir)
+		return error_errno(err, "%s", name);
+	make_writable(fd);
+	const struct dirent *d;
+	while ((d = readdir(dir))) {
+		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+			continue;
+		int r = remove_name(fd, d->d_name, depth + 1, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int remove_name(int dirfd, const char *name, unsigned depth, struct error *err)
+{
+	if (depth > DEPTH_MAX)
+		return error_set(err, ERR_LIMIT, "%s: too deep", name);
+	int r = unlinkat(dirfd, name, 0);
+	/* Again when a name was missed: reading a directory that shrinks promises little. */
+	for (int i = 0; i < 8 && r < 0 && (errno == EISDIR || errno == ENOTEMPTY); i++) {
+		r = remove_content(dirfd, name, depth, err);
+		if (r < 0)
+			return r;
+		r = unlinkat(dirfd, name, AT_REMOVEDIR);
+	}
+	if (r < 0 && errno != ENOENT)
+		return error_errno(err, "remove %s", name);
+	FAULT("stage object removed");
+	return 0;
+}
+
+/* Removed, and durably so: the journal goes after it. */
+int stage_remove(struct txn *t, struct error *err)
+{
+	char name[STAGE_NAME_MAX];
+	stage_name(t, name);
+	for (uint32_t i = 0; i < t->journal->n_mounts; i++) {
+		struct txn_mount *m = &t->mounts[i];
+		if (m->gone || m->parent_fd < 0)
+			continue;
+		int r = remove_name(m->parent_fd, name, 0, err);
+		if (r >= 0)
+			r = fs_sync_dir(m->parent_fd, err);
+		if (r < 0)
+			return error_prefix(err, r, "%s", t->journal->mounts[i].path);
+		FAULT("stage removed");
+	}
+	return 0;
+}
+
+void txn_free(struct txn *t)
+{
+	if (!t)
+		return;
+	for (uint32_t i = 0; t->mounts && i < t->journal->n_mounts; i++) {
+		fs_close_quiet(t->mounts[i].parent_fd);
+		fs_close_quiet(t->mounts[i].fd);
+	}
+	free(t->mounts);
+	fs_close_quiet(t->dir_fd);
+	journal_free(t->journal);
+	free(t);
+}
+
+void txn_progress(struct txn *t)
+{
+	t->done++;
+	if (t->progress && (t->done % 64 == 0 || t->done == t->total))
+		t->progress(t->done, t->total, t->progress_arg);
+}

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Operations forward. Each is judged by itself, from the names in the stage and at its destination,
+ * so that the first run and every run after a crash are the same code. The tables that this file
+ * follows are in docs/formats/journal.md. */
+#include "agent/worker/fault.h"
+#include "agent/worker/txn.h"
+#include "common/fs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+enum txn_pass txn_pass(enum journal_kind kind)
+{
+	return kind == JOURNAL_META ? PASS_META :
+	       kind == JOURNAL_EXCHANGE ? PASS_EXCHANGE : PASS_PLAIN;
+}
+
+int txn_site(struct txn *t, uint32_t i, struct txn_site *ret, struct error *err)
+{
+	struct journal *j = t->journal;
+	int r = journal_op_at(j, i, &ret->op, err);
+	if (r < 0)
+		return r;
+	if (strlen(ret->op.path) >= sizeof(ret->path))
+		return error_set(err, ERR_FORMAT, "journal: a path is too long");
+	strcpy(ret->path, ret->op.path);
+	ret->op.path = ret->path;
+	char parent[PATH_MAX];
+	ret->name = live_split(ret->path, parent);
+	const struct journal_dir *d = &j->dirs[ret->op.dir];
+	ret->dir_fd = -1;
+	ret->stage_fd = t->mounts[d->mount].fd;
+	stage_new_name(ret->op.number, ret->op.dir, d->inherit, ret->new_name);
+	stage_old_name(ret->op.number, ret->old_name);
+	return t->mounts[d->mount].gone ? 0 : 1;
+}
+
+/* A directory that a script removed, with the owner and mode that it had. */
+static int dir_again(const struct journal_dir *d, const char *path)
+{
+	char parent[PATH_MAX];
+	const char *name = live_split(path, parent);
+	auto_close int up = live_open_dir(parent);
+	if (up < 0)
+		return up;
+	if (mkdirat(up, name, 0700) < 0)
+		return -errno;
+	FAULT("directory made again");
+	int fd = fs_open_beneath(up, name, O_RDONLY | O_DIRECTORY, 0);
+	if (fd >= 0 && (fchown(fd, d->uid, d->gid) < 0 || fchmod(fd, d->mode) < 0)) {
+		int r = -errno;
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+/* Every directory on the way that is missing: those that the journal does not know get 0755. */
+int txn_dirs_again(const struct journal_dir *d, const char *path)
+{
+	static const struct journal_dir plain = {.mode = 0755};
+	int fd = live_open_dir(path);
+	if (fd != -ENOENT || !path[1])
+		return fd;
+	char parent[PATH_MAX];
+	live_split(path, parent);
+	fd = live_open_dir(parent);
+	if (fd == -ENOENT)
+		fd = txn_dirs_again(&plain, parent);
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return dir_again(d, path);
+}
+
+int txn_site_open(struct txn *t, struct txn_site *s, enum txn_open how, struct error *err)
+{
+	if (t->dir_fd >= 0 && t->dir == s->op.dir) {
+		s->dir_fd = t->dir_fd;
+		return 0;
+	}
+	fs_close_quiet(t->dir_fd);
+	t->dir_fd = -1;
+	const struct journal_dir *d = &t->journal->dirs[s->op.dir];
+	char path[PATH_MAX];
+	live_split(s->path, path);
+	int fd = how == OPEN_AGAIN ? txn_dirs_again(d, path) : live_open_dir(path);
+	if (fd < 0)
+		return error_set(err, ERR_CONFLICT, "%s: %s", path, strerror(-fd));
+	t->dir_fd = fd;
+	t->dir = s->op.dir;
+
+	struct stat st;
+	struct live_mount id;
+	if (fstat(fd, &st) < 0)
+		return error_errno(err, "%s", path);
+	int r = live_mount(fd, &id, err);
+	if (r < 0)
+		return r;
+	if (!live_mount_equal(&id, &t->mounts[d->mount].id) ||
+	    (st.st_ino != d->ino && how == OPEN_PLANNED)) {
+		fs_close_quiet(TAKE_FD(t->dir_fd));
+		return error_set(err, ERR_CONFLICT, "%s: another directory is there now", path);
+	}
+	s->dir_fd = fd;
+	return 0;
+}
+
+bool txn_dir_is_empty(int fd)
+{
+	int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_closedir DIR *dir = again < 0 ? NULL : fdopendir(again);
+	const struct dirent *d;
+	while (dir && (d = readdir(dir)))
+		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+			return false;
+	return dir != NULL;
+}
+
+static int conflict(const struct txn_site *s, struct error *err)
+{
+	return error_set(err, ERR_CONFLICT, "%s: it was changed while the installation ran",
+			 s->path);
+}
+
+static int failed(const struct txn_site *s, const char *what, struct error *err)
+{
+	return error_errno(err, "%s %s", what, s->path);
+}
+
+static int look(int dirfd, const char *name, const struct txn_site *s, struct live_object *ret,
+		struct error *err)
+{
+	int r = live_look(dirfd, name, ret, NULL);
+	return r < 0 ? error_set(err, r, "look at %s: %s", s->path, strerror(-r)) : 0;
+}
+
+/* What the names of an operation are now. */
+struct sight {
+	struct live_object new, old, name;
+};
+
+static int look_stage(struct txn_site *s, struct sight *ret, struct error *err)
+{
+	*ret = (struct sight){0};
+	int r = look(s->stage_fd, s->new_name, s, &ret->new, err);
+	return r < 0 ? r : look(s->stage_fd, s->old_name, s, &ret->old, err);
+}
+
+/* Also the destination. Not where the stage says that all is done: the directory may have gone into
+ * the stage after what was in it. */
+static int look_name(struct txn *t, struct txn_site *s, struct sight *ret, struct error *err)
+{
+	int r = txn_site_open(t, s, OPEN_PLANNED, err);
+	return r < 0 ? r : look(s->dir_fd, s->name, s, &ret->name, err);
+}
+
+static int look_all(struct txn *t, struct txn_site *s, struct sight *ret, struct error *err)
+{
+	int r = look_stage(s, ret, err);
+	return r < 0 ? r : look_name(t, s, ret, err);
+}
+
+/* The staged object is in the stage no more. Was it put in place, or lost? */
+static int put_or_lost(const struct txn_site *s, const struct sight *at, struct error *err)
+{
+	if (at->name.type != 0 && at->name.ino == s->op.new_ino)
+		return 0;
+	return error_set(err, ERR_CONFLICT, "%s: what was staged for it is lost", s->path);
+}
+
+/* For the tests: what a switch would do that repeats its calls without looking. */
+static int put_blindly(struct txn *t, struct txn_site *s, struct error *err)
+{
+	int r = txn_site_open(t, s, OPEN_AGAIN, err);
+	if (r < 0)
+		return r;
+	fs_unlink_quiet(s->stage_fd, s->old_name);
+	FAULT("put: old forgotten");
+	if (linkat(s->dir_fd, s->name, s->stage_fd, s->old_name, 0) < 0)
+		return failed(s, "keep the old", err);
+	FAULT("put: old linked");
+	if (renameat(s->stage_fd, s->new_name, s->dir_fd, s->name) < 0)
+		return failed(s, "replace", err);
+	FAULT("put: replaced");
+	return 0;
+}
+
+static int put(struct txn *t, struct txn_site *s, struct error *err)
+{
+	if (FAULT_DEFECT("blind-switch"))
+		return put_blindly(t, s, err);
+	struct sight at;
+	int r = look_all(t, s, &at, err);
+	if (r < 0)
+		return r;
+	if (at.new.type == 0)
+		return at.old.type != 0 ? 0 : put_or_lost(s, &at, err);
+
+	if (at.old.type == 0) {
+		if (!live_same(&at.name, &s->op.old))
+			return conflict(s, err);
+		if (linkat(s->dir_fd, s->name, s->stage_fd, s->old_name, 0) < 0)
+			return failed(s, "keep the old", err);
+		FAULT("put: old linked");
+		r = look(s->stage_fd, s->old_name, s, &at.old, err);
+		if (r < 0)
+			return r;
+	}
+	if (at.old.ino != s->op.old.ino || at.name.ino != s->op.old.ino)
+		return conflict(s, err);
+	if (renameat(s->stage_fd, s->new_name, s->dir_fd, s->name) < 0)
+		return failed(s, "replace", err);
+	FAULT("put: replaced");
+	return 0;
+}
+
+static int create(struct txn *t, struct txn_site *s, struct error *err)
+{
+	struct sight at;
+	int r = look_all(t, s, &at, err);
+	if (r < 0)
+		return r;
+	if (at.new.type == 0)
+		return put_or_lost(s, &at, err);
+	if (at.new.ino != s->op.new_ino)
+		return error_set(err, ERR_CONFLICT, "%s: what was staged for it is lost", s->path);
+	if (renameat2(s->stage_fd, s->new_name, s->dir_fd, s->name, RENAME_NOREPLACE) < 0)
+		return errno == EEXIST ? conflict(s, err) : failed(s, "create", err);
+	FAULT("create: put in place");
+	return 0;
+}
+
+static int delete(struct txn *t, struct txn_site *s, struct error *err)
+{
+	struct sight at;
+	int r = look_stage(s, &at, err);
+	if (r >= 0 && at.old.type == 0)
+		r = look_name(t, s, &at, err);
+	if (r < 0)
+		return r;
+	if (at.old.type == 0) {
+		if (!live_same(&at.name, &s->op.old))
+			return conflict(s, err);
+		if (renameat2(s->dir_fd, s->name, s->stage_fd, s->old_name, RENAME_NOREPLACE) < 0)
+			return failed(s, "remove", err);
+		FAULT("delete: taken away");
+		r = look(s->stage_fd, s->old_name, s, &at.old, err);
+		if (r < 0)
+			return r;
+	}
+	/* Another object came with it: walking back returns it. */
+	return at.old.ino == s->op.old.ino ? 0 : conflict(s, err);
+}
+
+/* Is the directory at name empty? Below 0 when it cannot be opened. */
+static int empty_at(int dirfd, const char *name, const struct txn_site *s, struct error *err)
+{
+	auto_close int fd = fs_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return error_set(err, fd, "open %s: %s", s->path, strerror(-fd));
+	return txn_dir_is_empty(fd);
+}
+
+static int remove_dir(struct txn *t, struct txn_site *s, struct error *err)
+{
+	struct sight at;
+	int r = look_stage(s, &at, err);
+	if (r < 0)
+		return r;
+	if (at.old.type == 0) {
+		r = look_name(t, s, &at, err);
+		if (r < 0)
+			return r;
+		if (at.name.type != 'd' || at.name.ino != s->op.old.ino)
+			return conflict(s, err);
+		r = empty_at(s->dir_fd, s->name, s, err);
+		if (r <= 0)
+			return r;
+		if (renameat2(s->dir_fd, s->name, s->stage_fd, s->old_name, RENAME_NOREPLACE) < 0)
+			return failed(s, "remove", err);
+		FAULT("rmdir: taken away");
+	}
+	/* Something may have been made in it just now. */
+	r = empty_at(s->stage_fd, s->old_name, s, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = txn_site_open(t, s, OPEN_PLANNED, err);
+	if (r < 0)
+		return r;
+	if (renameat2(s->stage_fd, s->old_name, s->dir_fd, s->name, RENAME_NOREPLACE) < 0)
+		return failed(s, "put back", err);
+	FAULT("rmdir: put back");
+	return 0;
+}
+
+static int exchange(struct txn *t, struct txn_site *s, struct error *err)
+{
+	struct sight at;
+	int r = look_all(t, s, &at, err);
+	if (r < 0)
+		return r;
+	if (at.new.type == 0)
+		return error_set(err, ERR_CONFLICT, "%s: what was staged for it is lost", s->path);
+	bool done = at.new.ino == s->op.old.ino && at.new.type == s->op.old.type;
+	if (!done) {
+		bool dir = s->op.old.type == 'd';
+		if (at.new.ino != s->op.new_ino ||
+		    (dir ? at.name.type != 'd' || at.name.ino != s->op.old.ino :
+			   !live_same(&at.name, &s->op.old)))
+			return conflict(s, err);
+		r = dir ? empty_at(s->dir_fd, s->name, s, err) : 1;
+		if (r <= 0)
+			return r < 0 ? r : conflict(s, err);
+		if (renameat2(s->stage_fd, s->new_name, s->dir_fd, s->name, RENAME_EXCHANGE) < 0)
+			return failed(s, "exchange", err);
+		FAULT("exchange: exchanged");
+		r = look(s->stage_fd, s->new_name, s, &at.new, err);
+		if (r < 0)
+			return r;
+	}
+	if (at.new.ino != s->op.old.ino)
+		return conflict(s, err);
+	if (s->op.old.type != 'd')
+		return 0;
+	r = empty_at(s->stage_fd, s->new_name, s, err);
+	return r < 0 ? r : r ? 0 : conflict(s, err);
+}
+
+static int metadata(struct txn *t, struct txn_site *s, struct error *err)
+{
+	int r = txn_site_open(t, s, OPEN_PLANNED, err);
+	if (r < 0)
+		return r;
+	auto_close int fd = fs_open_beneath(s->dir_fd, s->name, O_RDONLY | O_DIRECTORY, 0);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != s->op.old.ino)
+		return conflict(s, err);
+	const struct live_object *old = &s->op.old;
+	mode_t mode = st.st_mode & 07777;
+	bool new_owner = st.st_uid == s->op.uid && st.st_gid == s->op.gid;
+	bool old_owner = st.st_uid == old->uid && st.st_gid == old->gid;
+	if (!(new_owner && (mode == s->op.mode || mode == old->mode)) &&
+	    !(old_owner && mode == old->mode))
+		return conflict(s, err);
+	if (fchown(fd, s->op.uid, s->op.gid) < 0)
+		return failed(s, "set the owner of", err);
+	FAULT("metadata: owner set");
+	if (fchmod(fd, s->op.mode) < 0)
+		return failed(s, "set the mode of", err);
+	FAULT("metadata: mode set");
+	return 0;
+}
+
+typedef int forward_fn(struct txn *t, struct txn_site *s, struct error *err);
+static forward_fn *const forward[JOURNAL_KIND_END] = {
+	[JOURNAL_PUT] = put,	       [JOURNAL_CREATE] = create,     [JOURNAL_DELETE] = delete,
+	[JOURNAL_RMDIR] = remove_dir,  [JOURNAL_EXCHANGE] = exchange, [JOURNAL_META] = metadata,
+};
+
+int switch_run(struct txn *t, struct error *err)
+{
+	for (enum txn_pass pass = PASS_PLAIN; pass < PASS_COUNT; pass++) {
+		for (uint32_t i = 0; i < t->journal->n_ops; i++) {
+			struct txn_site s;
+			int r = txn_site(t, i, &s, err);
+			if (r < 0)
+				return r;
+			if (r == 0 || txn_pass(s.op.kind) != pass)
+				continue;
+			r = forward[s.op.kind](t, &s, err);
+			if (r < 0)
+				return r;
+			txn_progress(t);
+		}
+	}
+	return 0;
+}
