@@ -18,6 +18,8 @@ const struct cli_command *const cli_commands[] = {
 	/* this host and its endpoint */
 
 	/* making revisions */
+	&cmd_lint,
+	&cmd_pack,
 
 	/* the fleet */
 
