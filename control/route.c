@@ -204,16 +204,17 @@ static void call_api(const struct route *route, struct request *request)
 				    "the body must be a JSON object");
 		return;
 	}
-	route->api(request, input);
+	if (route->api)
+		route->api(request, input);
+	else
+		request_reply_fault(request, 400, "OperationNotSupportedException",
+				    "%s is not offered by this endpoint", route->operation);
 }
 
 void route_call(const struct route *route, struct request *request)
 {
 	if (route->handler)
 		route->handler(request);
-	else if (route->api)
-		call_api(route, request);
 	else
-		request_reply_fault(request, 400, "OperationNotSupportedException",
-				    "%s is not offered by this endpoint", route->operation);
+		call_api(route, request);
 }
