@@ -190,10 +190,8 @@ static void no_signature_and_a_malformed_one_are_told_apart(void **state)
 	free(f.authorization);
 	f.authorization = NULL;
 	refused(&f, 400, "MissingAuthenticationTokenException");
-	static const char *const bad[] = {
-		"", "Basic abc", "AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256 Credential=a/b/c",
-		"AWS4-HMAC-SHA256 Credential=a/20260101/r/codedeploy/aws4_request, "
-		"SignedHeaders=host, Signature=short"};
+	static const char *const bad[] = {"", "Basic abc", "AWS4-HMAC-SHA256",
+					  "AWS4-HMAC-SHA256 Credential=a/b/c"};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		free(f.authorization);
 		f.authorization = xstrdup(bad[i]);
