@@ -90,9 +90,10 @@ static int read_line(const struct cli *cli, const char *line, size_t len, host_h
 	return fn(d, group ? group : "", arg);
 }
 
-int host_history(const struct cli *cli, host_history_fn *fn, void *arg, struct error *err)
+static int read_history(const struct cli *cli, const char *name, host_history_fn *fn, void *arg,
+			struct error *err)
 {
-	auto_free char *path = fs_join(cli->paths.host, "history.jsonl");
+	auto_free char *path = fs_join(cli->paths.host, name);
 	auto_fclose FILE *file = fopen(path, "re");
 	if (!file)
 		return errno == ENOENT ? 0 : error_errno(err, "open '%s'", path);
@@ -104,6 +105,13 @@ int host_history(const struct cli *cli, host_history_fn *fn, void *arg, struct e
 		if (line[len - 1] == '\n')
 			r = read_line(cli, line, (size_t)len, fn, arg);
 	return r;
+}
+
+int host_history(const struct cli *cli, host_history_fn *fn, void *arg, struct error *err)
+{
+	/* what was rotated away is the older half */
+	int r = read_history(cli, "history.jsonl.1", fn, arg, err);
+	return r ? r : read_history(cli, "history.jsonl", fn, arg, err);
 }
 
 struct search {
