@@ -58,7 +58,8 @@ const char *clock_format_local(int64_t unix_s, char out[CLOCK_ISO_LEN])
 	return out;
 }
 
-/* n digits at *s as a number; moves *s behind them. Anything else gives a number that no date has. */
+/* n digits at *s as a number; moves *s behind them. Anything else gives a number that no date has.
+ */
 static int digits(const char **s, int n)
 {
 	int value = 0;
@@ -85,7 +86,8 @@ int clock_parse_amz(const char *s, int64_t *ret_unix_s)
 	tm.tm_min = digits(&p, 2);
 	tm.tm_sec = digits(&p, 2);
 	int64_t unix_s = (int64_t)timegm(&tm);
-	/* timegm() takes the 31st of February for the 3rd of March: only what comes back is a date */
+	/* timegm() takes the 31st of February for the 3rd of March: only what comes back is a date
+	 */
 	char back[CLOCK_ISO_LEN];
 	if (strcmp(clock_format_amz(unix_s, back), s) != 0)
 		return -EINVAL;

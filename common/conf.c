@@ -83,13 +83,13 @@ static int set_amount(const struct conf_option *option, void *settings, const ch
 	uint64_t amount;
 	if ((is_size ? str_to_size(value, &amount) : str_to_duration(value, &amount)) < 0)
 		return error_set(err, ERR_INPUT, "must be a %s such as %s, not '%s'",
-				 is_size ? "size" : "duration", is_size ? "64k or 2G" : "90s or 10m",
-				 value);
+				 is_size ? "size" : "duration",
+				 is_size ? "64k or 2G" : "90s or 10m", value);
 	if (has_limits(option) &&
 	    (amount < (uint64_t)option->min || amount > (uint64_t)option->max))
-		return error_set(err, ERR_INPUT, "must be from %" PRId64 " to %" PRId64 " %s, not %s",
-				 option->min, option->max, is_size ? "bytes" : "milliseconds",
-				 value);
+		return error_set(err, ERR_INPUT,
+				 "must be from %" PRId64 " to %" PRId64 " %s, not %s", option->min,
+				 option->max, is_size ? "bytes" : "milliseconds", value);
 	*(uint64_t *)member_of(option, settings) = amount;
 	return 0;
 }
@@ -319,9 +319,10 @@ void conf_clear(const struct conf_option *table, size_t count, void *settings)
 static const char *type_name(enum conf_type type)
 {
 	static const char *const names[] = {
-		[CONF_STRING] = "text",	  [CONF_PATH] = "path",		[CONF_BOOL] = "true or false",
-		[CONF_INT] = "number",	  [CONF_SIZE] = "size",		[CONF_DURATION] = "duration",
-		[CONF_CHOICE] = "one of", [CONF_MAP] = "NAME: VALUE lines",
+		[CONF_STRING] = "text",        [CONF_PATH] = "path",
+		[CONF_BOOL] = "true or false", [CONF_INT] = "number",
+		[CONF_SIZE] = "size",          [CONF_DURATION] = "duration",
+		[CONF_CHOICE] = "one of",      [CONF_MAP] = "NAME: VALUE lines",
 	};
 	return names[type];
 }

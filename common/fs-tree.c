@@ -22,7 +22,8 @@
 #define REMOVE_DEPTH 64
 #define REMOVE_PASSES 64
 
-/* A directory entry below dirfd. Returns the descriptor or negative errno; -EXDEV: a mount point. */
+/* A directory entry below dirfd. Returns the descriptor or negative errno; -EXDEV: a mount point.
+ */
 static int enter(int dirfd, const char *name, int flags)
 {
 	struct open_how how = {

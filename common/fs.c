@@ -262,8 +262,8 @@ static int copy_extent(int in, int out, off_t from, off_t to, struct error *err)
 {
 	off_t in_at = from, out_at = from;
 	while (in_at < to) {
-		size_t want = to - in_at < (off_t)COPY_RANGE_MAX ? (size_t)(to - in_at)
-								 : COPY_RANGE_MAX;
+		size_t want =
+			to - in_at < (off_t)COPY_RANGE_MAX ? (size_t)(to - in_at) : COPY_RANGE_MAX;
 		ssize_t n = copy_file_range(in, &in_at, out, &out_at, want, 0);
 		if (n < 0 && errno == EINTR)
 			continue;

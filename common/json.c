@@ -221,5 +221,6 @@ void json_set_bool(json_t *obj, const char *name, bool value)
 void json_set_time(json_t *obj, const char *name, double unix_s)
 {
 	if (unix_s != 0)
-		json_object_set_new(obj, name, json_real((double)(int64_t)(unix_s * 1000 + 0.5) / 1000));
+		json_object_set_new(obj, name,
+				    json_real((double)(int64_t)(unix_s * 1000 + 0.5) / 1000));
 }

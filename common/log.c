@@ -37,15 +37,15 @@ static struct {
 static const char *level_name(int level)
 {
 	static const char *const names[] = {
-		[LOG_EMERG] = "error",	     [LOG_ALERT] = "error",   [LOG_CRIT] = "error",
-		[LOG_ERR] = "error",	     [LOG_WARNING] = "warning", [LOG_NOTICE] = "notice",
-		[LOG_INFO] = "info",	     [LOG_DEBUG] = "debug",
+		[LOG_EMERG] = "error", [LOG_ALERT] = "error",     [LOG_CRIT] = "error",
+		[LOG_ERR] = "error",   [LOG_WARNING] = "warning", [LOG_NOTICE] = "notice",
+		[LOG_INFO] = "info",   [LOG_DEBUG] = "debug",
 	};
 	return level >= 0 && level < (int)ARRAY_LEN(names) ? names[level] : "debug";
 }
 
-/* systemd sets JOURNAL_STREAM to the device and inode of the stream it made our stderr; a redirected
- * stderr is another one. */
+/* systemd sets JOURNAL_STREAM to the device and inode of the stream it made our stderr; a
+ * redirected stderr is another one. */
 static bool stderr_is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
@@ -120,8 +120,8 @@ static void write_file(int level, const char *text)
 {
 	char line[LOG_TEXT_MAX + 64];
 	char time[CLOCK_ISO_LEN];
-	int n = snprintf(line, sizeof(line), "%s %s %s",
-			 clock_format_local(clock_wall_s(), time), level_name(level), text);
+	int n = snprintf(line, sizeof(line), "%s %s %s", clock_format_local(clock_wall_s(), time),
+			 level_name(level), text);
 	make_plain(line);
 	line[n] = '\n';
 	ssize_t written UNUSED = write(state.fd, line, (size_t)n + 1);

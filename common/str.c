@@ -124,8 +124,8 @@ int str_to_size(const char *s, uint64_t *ret_bytes)
 
 int str_to_duration(const char *s, uint64_t *ret_ms)
 {
-	static const struct unit units[] = {{"", 1000},    {"ms", 1},	   {"s", 1000},
-					    {"m", 60000},  {"h", 3600000}, {"d", 86400000}};
+	static const struct unit units[] = {{"", 1000},   {"ms", 1},      {"s", 1000},
+					    {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
 	return with_unit(s, units, ARRAY_LEN(units), ret_ms);
 }
 
@@ -173,14 +173,14 @@ int str_unhex(const char *hex, void *out, size_t room)
 static size_t utf8_char(const unsigned char *p, size_t len)
 {
 	static const struct {
-		unsigned char from, to;	      /* first byte */
-		unsigned char low, high;      /* second byte */
+		unsigned char from, to;  /* first byte */
+		unsigned char low, high; /* second byte */
 		unsigned char length;
 	} forms[] = {
-		{0x00, 0x7f, 0, 0, 1},		{0xc2, 0xdf, 0x80, 0xbf, 2},
-		{0xe0, 0xe0, 0xa0, 0xbf, 3},	{0xe1, 0xec, 0x80, 0xbf, 3},
-		{0xed, 0xed, 0x80, 0x9f, 3},	{0xee, 0xef, 0x80, 0xbf, 3},
-		{0xf0, 0xf0, 0x90, 0xbf, 4},	{0xf1, 0xf3, 0x80, 0xbf, 4},
+		{0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2},
+		{0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
+		{0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+		{0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4},
 		{0xf4, 0xf4, 0x80, 0x8f, 4},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What a plain scalar means in YAML 1.1, as Ruby's Psych reads it, which AppSpec files were written
- * for: "0644" is octal, "1_000" and "1,000" are a thousand, "0x1f" and "0b101" are numbers, "1:30" is
- * hours and minutes in seconds, "0o644" and "08" are text. */
+ * for: "0644" is octal, "1_000" and "1,000" are a thousand, "0x1f" and "0b101" are numbers, "1:30"
+ * is hours and minutes in seconds, "0o644" and "08" are text. */
 #include "common/attr.h"
 #include "common/yaml.h"
 

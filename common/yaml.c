@@ -103,11 +103,16 @@ static int read_tag(struct parser *p, const yaml_char_t *raw, enum yaml_type typ
 		enum yaml_type type;
 		int meaning;
 	} core[] = {
-		{"!", YAML_SCALAR, 1},	       {"!", YAML_LIST, 0},
-		{"!", YAML_MAP, 0},	       {TAG_CORE "str", YAML_SCALAR, 1},
-		{TAG_CORE "int", YAML_SCALAR, 2},   {TAG_CORE "float", YAML_SCALAR, 2},
-		{TAG_CORE "bool", YAML_SCALAR, 2},  {TAG_CORE "null", YAML_SCALAR, 2},
-		{TAG_CORE "seq", YAML_LIST, 0},     {TAG_CORE "map", YAML_MAP, 0},
+		{"!", YAML_SCALAR, 1},
+		{"!", YAML_LIST, 0},
+		{"!", YAML_MAP, 0},
+		{TAG_CORE "str", YAML_SCALAR, 1},
+		{TAG_CORE "int", YAML_SCALAR, 2},
+		{TAG_CORE "float", YAML_SCALAR, 2},
+		{TAG_CORE "bool", YAML_SCALAR, 2},
+		{TAG_CORE "null", YAML_SCALAR, 2},
+		{TAG_CORE "seq", YAML_LIST, 0},
+		{TAG_CORE "map", YAML_MAP, 0},
 	};
 	const char *tag = (const char *)raw;
 	if (!tag)
@@ -307,8 +312,9 @@ static int read_stream(struct parser *p, struct yaml **ret)
 	if (r < 0)
 		return r;
 	if (p->event.type != YAML_STREAM_END_EVENT)
-		return refuse(p, &p->event.start_mark, "a second document begins here: only one "
-						       "is allowed");
+		return refuse(p, &p->event.start_mark,
+			      "a second document begins here: only one "
+			      "is allowed");
 	if (!is_nothing(root))
 		*ret = TAKE(root);
 	return 0;

@@ -55,8 +55,8 @@ void cli_list(const char *group, FILE *out)
 	for (const struct cli_command *const *c = cli_commands; *c; c++) {
 		if (group && (strncmp((*c)->name, group, len) != 0 || (*c)->name[len] != ' '))
 			continue;
-		auto_free char *call = xasprintf("%s%s%s", (*c)->name,
-						 *(*c)->operands ? " " : "", (*c)->operands);
+		auto_free char *call =
+			xasprintf("%s%s%s", (*c)->name, *(*c)->operands ? " " : "", (*c)->operands);
 		fprintf(out, "  %-24s %s\n", call, (*c)->summary);
 	}
 }
@@ -218,8 +218,8 @@ int cli_main(int argc, char **argv)
 		help = help || strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0;
 	if (!cli.command)
 		return no_command(&cli, left, words, help);
-	int r = cli_args_parse(&cli, cli.command, left - name_words, words + name_words, &args, &root,
-			       &help, &err);
+	int r = cli_args_parse(&cli, cli.command, left - name_words, words + name_words, &args,
+			       &root, &help, &err);
 	int code = CLI_DONE;
 	if (r < 0)
 		code = cli_usage(&cli, "%s", err.text);

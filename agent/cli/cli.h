@@ -47,7 +47,7 @@ struct cli_args {
 	struct cli_given {
 		const struct cli_option *option;
 		const char *value; /* NULL for a flag */
-	} *given;
+	} * given;
 	size_t n_given;
 };
 
@@ -93,8 +93,8 @@ void cli_help(const struct cli_command *command, FILE *out);
 int cli_json(json_t *obj, int exit_code);
 /* The exit code that belongs to an error of our own. */
 int cli_exit_of(int code);
-/* Say an error: on stderr "slipway VERB: TEXT", then next (may be NULL) as what to do now; with --json
- * one object {"exit","code","text","next"} on stdout. Returns exit_code. */
+/* Say an error: on stderr "slipway VERB: TEXT", then next (may be NULL) as what to do now; with
+ * --json one object {"exit","code","text","next"} on stdout. Returns exit_code. */
 int cli_fail(const struct cli *cli, int exit_code, const struct error *err, const char *next, ...)
 	PRINTF_LIKE(4, 5);
 /* Same for a mistake in how the command was called: exit 2 and a pointer to its help. */

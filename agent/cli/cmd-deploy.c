@@ -15,7 +15,7 @@
 static const struct {
 	const char *suffix, *type;
 } types[] = {
-	{".tar", "tar"},	 {".tgz", "tgz"}, {".tar.gz", "tgz"},
+	{".tar", "tar"},         {".tgz", "tgz"}, {".tar.gz", "tgz"},
 	{".tar.zst", "tar.zst"}, {".zip", "zip"},
 };
 
@@ -131,7 +131,8 @@ static int add_behavior(json_t *request, const char *value, struct error *err)
 			return 0;
 		}
 	return error_set(err, ERR_INPUT,
-			 "--file-exists-behavior is DISALLOW, OVERWRITE or RETAIN, not '%s'", value);
+			 "--file-exists-behavior is DISALLOW, OVERWRITE or RETAIN, not '%s'",
+			 value);
 }
 
 static int fill_request(const struct cli *cli, const struct cli_args *args,
@@ -189,8 +190,10 @@ const struct cli_command cmd_deploy = {
 	.min_operands = 1,
 	.max_operands = 1,
 	.summary = "put a revision in place of the one that runs",
-	.help = "SOURCE is a directory with an AppSpec file, or a .tar, .tgz, .tar.gz, .tar.zst or\n"
-		".zip file of one. It is unpacked, checked and planned while the old revision still\n"
+	.help = "SOURCE is a directory with an AppSpec file, or a .tar, .tgz, .tar.gz, .tar.zst "
+		"or\n"
+		".zip file of one. It is unpacked, checked and planned while the old revision "
+		"still\n"
 		"runs. When a script fails, the old revision comes back and is started again.",
 	.example = "slipway deploy ./shop\n"
 		   "slipway deploy shop-42.tgz --group shop --file-exists-behavior OVERWRITE",

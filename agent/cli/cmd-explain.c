@@ -60,7 +60,8 @@ const struct cli_command cmd_explain = {
 	.operands = "[ID]",
 	.max_operands = 1,
 	.summary = "why the last deployment, or the given one, failed",
-	.help = "The event and script that failed, how it ended, the end of its output, what was put\n"
+	.help = "The event and script that failed, how it ended, the end of its output, what was "
+		"put\n"
 		"back and what scripts left behind.",
 	.example = "slipway explain\nslipway explain d-4GZ1KQ2XT",
 	.options = options,

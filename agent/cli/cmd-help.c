@@ -12,12 +12,13 @@ static const char intro[] =
 	"  slipway COMMAND [OPTION]...    'slipway COMMAND --help' explains one, with an example\n"
 	"\n"
 	"Commands:\n";
-static const char outro[] =
-	"\n"
-	"Every command takes --root DIR, --json and --help.\n"
-	"Exit codes: 0 done, 1 failed and the host is as before, 2 bad usage or input, 3 refused by\n"
-	"the plan, 4 failed and a person is needed, 5 failed and left in place as asked, 6 busy or\n"
-	"unreachable. After 2 and 3 nothing was touched; after 6 try again.\n";
+static const char outro[] = "\n"
+			    "Every command takes --root DIR, --json and --help.\n"
+			    "Exit codes: 0 done, 1 failed and the host is as before, 2 bad usage "
+			    "or input, 3 refused by\n"
+			    "the plan, 4 failed and a person is needed, 5 failed and left in place "
+			    "as asked, 6 busy or\n"
+			    "unreachable. After 2 and 3 nothing was touched; after 6 try again.\n";
 
 static int list_json(void)
 {
@@ -55,8 +56,7 @@ static int run(struct cli *cli, const struct cli_args *args)
 	if (strcmp(args->operands[0], "agent.yml") == 0)
 		return help_options();
 	int words;
-	const struct cli_command *command =
-		cli_find((int)args->n_operands, args->operands, &words);
+	const struct cli_command *command = cli_find((int)args->n_operands, args->operands, &words);
 	if (command) {
 		cli_help(command, stdout);
 		return CLI_DONE;

@@ -118,7 +118,7 @@ static int run(struct cli *cli, const struct cli_args *args)
 		return cli_json(json_pack("{s:O}", "deployments", lines), CLI_DONE);
 	size_t i;
 	const json_t *line;
-	json_array_foreach(lines, i, line)
+	json_array_foreach (lines, i, line)
 		print_line(line);
 	if (json_array_size(lines) == 0)
 		puts("no deployment has ended here yet");

@@ -91,7 +91,8 @@ static int lint_bundle(int fd, const char *path, const char *wanted, struct prob
 	r = bundle_unpack(&source, scratch.fd, "revision", &limits, NULL, NULL, &stats, err);
 	if (r < 0)
 		return r;
-	auto_close int revision = openat(scratch.fd, "revision", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int revision =
+		openat(scratch.fd, "revision", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (revision < 0)
 		return error_errno(err, "open the unpacked revision");
 	return lint_directory(revision, wanted, problems, err);
@@ -154,7 +155,8 @@ const struct cli_command cmd_lint = {
 	.min_operands = 1,
 	.max_operands = 1,
 	.summary = "check a revision or an AppSpec: all mistakes at once",
-	.help = "PATH is a directory or bundle with an AppSpec, or an AppSpec file alone. Mistakes are\n"
+	.help = "PATH is a directory or bundle with an AppSpec, or an AppSpec file alone. Mistakes "
+		"are\n"
 		"named with line and column. Exit code 2 when there is one.",
 	.example = "slipway lint ./shop --strict",
 	.options = options,

@@ -24,7 +24,7 @@ static const struct cli_option options[] = {
 
 struct follower {
 	const struct cli *cli;
-	char *dir; /* of the log */
+	char *dir;  /* of the log */
 	FILE *file; /* NULL while there is none */
 	char *line;
 	size_t room;

@@ -54,8 +54,7 @@ static int check_outside(const char *source, const char *target_dir, struct erro
 	auto_free char *inner = realpath(target_dir, NULL);
 	auto_free char *outer = realpath(source, NULL);
 	size_t len = outer ? strlen(outer) : 0;
-	if (inner && outer && strncmp(inner, outer, len) == 0 &&
-	    (inner[len] == '/' || !inner[len]))
+	if (inner && outer && strncmp(inner, outer, len) == 0 && (inner[len] == '/' || !inner[len]))
 		return error_set(err, ERR_INPUT,
 				 "the bundle would lie in '%s' itself: name another place with "
 				 "--output",
@@ -66,7 +65,7 @@ static int check_outside(const char *source, const char *target_dir, struct erro
 static int target_open(const char *path, const char *source, struct target *t, struct error *err)
 {
 	const char *slash = strrchr(path, '/');
-	t->dir_path = !slash	       ? xstrdup(".")
+	t->dir_path = !slash          ? xstrdup(".")
 		      : slash == path ? xstrdup("/")
 				      : xstrndup(path, (size_t)(slash - path));
 	t->name = xstrdup(slash ? slash + 1 : path);
@@ -124,8 +123,7 @@ static int pack(struct cli *cli, int source, const char *dir, const char *path,
 {
 	struct error err = {0};
 	enum bundle_type type;
-	if (bundle_type_from_path(path, &type) < 0 ||
-	    (type != BUNDLE_TGZ && type != BUNDLE_ZIP))
+	if (bundle_type_from_path(path, &type) < 0 || (type != BUNDLE_TGZ && type != BUNDLE_ZIP))
 		return cli_usage(cli, "'%s': a bundle is packed as .tgz, .tar.gz or .zip", path);
 	CLEANUP(target_clear) struct target target = {.dirfd = -1, .fd = -1};
 	struct bundle_stats stats;
@@ -170,7 +168,8 @@ const struct cli_command cmd_pack = {
 	.min_operands = 1,
 	.max_operands = 1,
 	.summary = "make a bundle of a directory",
-	.help = "The AppSpec is checked first. The same content gives the same bundle, byte for byte.",
+	.help = "The AppSpec is checked first. The same content gives the same bundle, byte for "
+		"byte.",
 	.example = "slipway pack ./shop -o shop-42.tgz",
 	.options = options,
 	.run = run,

@@ -13,7 +13,8 @@ const struct cli_command cmd_recover = {
 	.name = "recover",
 	.operands = "",
 	.summary = "finish or undo what a crash left half way",
-	.help = "Every deployment does this first for its own group, and the system does it at boot;\n"
+	.help = "Every deployment does this first for its own group, and the system does it at "
+		"boot;\n"
 		"it is safe at any time.",
 	.example = "slipway recover",
 	.run = run,

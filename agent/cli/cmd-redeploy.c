@@ -43,7 +43,8 @@ const struct cli_command cmd_redeploy = {
 	.name = "redeploy",
 	.operands = "",
 	.summary = "install what runs once more, from what the host has kept",
-	.help = "No download and no server: all lifecycle events run again. Files that were changed\n"
+	.help = "No download and no server: all lifecycle events run again. Files that were "
+		"changed\n"
 		"or lost since come back as the revision has them.",
 	.example = "slipway redeploy --group shop",
 	.options = options,

@@ -31,7 +31,8 @@ const struct cli_command cmd_remove = {
 	.name = "remove",
 	.operands = "",
 	.summary = "stop the application of a group and take its files away",
-	.help = "Only what deployments of the group installed is removed; what the application or its\n"
+	.help = "Only what deployments of the group installed is removed; what the application or "
+		"its\n"
 		"scripts made stays.",
 	.example = "slipway remove --group shop",
 	.options = options,

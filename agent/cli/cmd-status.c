@@ -105,7 +105,8 @@ static void print_daemon(const json_t *daemon)
 		printf("           %s\n", text);
 	json_int_t waiting = json_integer_value(json_object_get(daemon, "results_waiting"));
 	if (waiting > 0)
-		printf("           %" JSON_INTEGER_FORMAT " results wait to be reported\n", waiting);
+		printf("           %" JSON_INTEGER_FORMAT " results wait to be reported\n",
+		       waiting);
 }
 
 static json_t *group_to_json(const struct state *state)

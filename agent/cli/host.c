@@ -47,7 +47,7 @@ const struct state *host_group(const struct host *host, const char *name)
 int host_need_group(const struct host *host, const char *name, const struct state **ret,
 		    struct error *err)
 {
-	const struct state *found = name		 ? host_group(host, name)
+	const struct state *found = name               ? host_group(host, name)
 				    : host->count == 1 ? host->groups[0]
 						       : NULL;
 	if (found) {
@@ -204,8 +204,8 @@ char *host_deployment_dir(const struct cli *cli, const char *group, const char *
 	log_set_level(LOG_ERR); /* keys without effect are the daemon's to complain about */
 	int r = settings_load(&settings, &cli->paths, NULL);
 	log_set_level(level);
-	const char *root = r == 0 && settings.root_dir ? settings.root_dir
-						       : cli->paths.deployment_root;
+	const char *root =
+		r == 0 && settings.root_dir ? settings.root_dir : cli->paths.deployment_root;
 	return xasprintf("%s/%s/%s", root, group, deployment);
 }
 
@@ -219,7 +219,8 @@ const char *host_hint(int code)
 	case ERR_BUSY:
 		return "wait until it has ended ('slipway status' shows it), then try again";
 	case ERR_NOT_FOUND:
-		return "'slipway history' lists what this host remembers, 'slipway status' what it runs";
+		return "'slipway history' lists what this host remembers, 'slipway status' what it "
+		       "runs";
 	case ERR_INPUT:
 		return "'slipway status' shows the groups of this host";
 	case -ENOSPC:

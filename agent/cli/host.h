@@ -20,8 +20,8 @@ const struct state *host_group(const struct host *host, const char *name);
 /* Same for a command's --group: without it, the only group there is. ERR_INPUT with the choice. */
 int host_need_group(const struct host *host, const char *name, const struct state **ret,
 		    struct error *err) MUST_CHECK;
-/* The id that a worker takes for --group: the name is looked up, an unknown one is a new group's id.
- * Caller frees; NULL when name is NULL. */
+/* The id that a worker takes for --group: the name is looked up, an unknown one is a new group's
+ * id. Caller frees; NULL when name is NULL. */
 char *host_group_id(const struct cli *cli, const char *name);
 
 /* The deployment of that id (NULL: the newest) in any group: its own record, read from the states

@@ -241,9 +241,8 @@ static const char *const endings[] = {
 		"refused: nothing was touched. Files that are in the way may be replaced with\n"
 		"  --file-exists-behavior OVERWRITE or kept with RETAIN; 'slipway plan' shows what "
 		"would happen\n",
-	[CLI_UNDO] =
-		"FAILED and not undone: a person is needed. When the cause above is removed,\n"
-		"  'slipway recover' goes on where it stopped\n",
+	[CLI_UNDO] = "FAILED and not undone: a person is needed. When the cause above is removed,\n"
+		     "  'slipway recover' goes on where it stopped\n",
 	[CLI_LEFT] = "failed: the new revision was left in place, as asked\n"
 		     "  'slipway rollback' puts the one before it back\n",
 	[CLI_BUSY] = "nothing was changed by this command: try again in a moment;\n"

@@ -8,8 +8,8 @@
 
 struct talk {
 	struct cli *cli;
-	json_t *result;     /* the worker's last word */
-	json_t *problems;   /* arrays of what came before it */
+	json_t *result;   /* the worker's last word */
+	json_t *problems; /* arrays of what came before it */
 	json_t *steps;
 	json_t *operations;
 	json_t *recovered;

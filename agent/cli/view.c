@@ -24,8 +24,7 @@ const char *view_duration(double seconds, char out[32])
 	else if (whole < 3600)
 		snprintf(out, 32, "%" PRIu64 " min %02" PRIu64 " s", whole / 60, whole % 60);
 	else
-		snprintf(out, 32, "%" PRIu64 " h %02" PRIu64 " min", whole / 3600,
-			 whole / 60 % 60);
+		snprintf(out, 32, "%" PRIu64 " h %02" PRIu64 " min", whole / 3600, whole / 60 % 60);
 	return out;
 }
 
@@ -180,7 +179,7 @@ void view_event(struct view *view, const json_t *event)
 		const char *name;
 		void (*show)(struct view *view, const json_t *event);
 	} rows[] = {
-		{"step", on_step},	 {"progress", on_progress},   {"output", on_output},
+		{"step", on_step},       {"progress", on_progress},   {"output", on_output},
 		{"problem", on_problem}, {"operation", on_operation}, {"recovered", on_recovered},
 	};
 	if (view->quiet)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a person sees while a worker works: one line per step when it has ended; on a terminal also a
- * live line below with the running step, its time, progress and the last line of output. */
+/* What a person sees while a worker works: one line per step when it has ended; on a terminal also
+ * a live line below with the running step, its time, progress and the last line of output. */
 #pragma once
 
 #include <jansson.h>

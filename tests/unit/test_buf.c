@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/buf.h"
 #include "common/alloc.h"
+#include "common/buf.h"
 #include "tests/unit/tempdir.h"
 
 static void what_is_appended_comes_out_in_order(void **state)

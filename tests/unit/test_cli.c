@@ -54,9 +54,9 @@ static struct parsed parse(const char *const *words)
 
 static void options_stand_anywhere_in_both_spellings(void **state)
 {
-	CLEANUP(clear) struct parsed p =
-		PARSE("--group", "a", "src", "--force", "--tag=x=1", "--tag", "y=2", "--json",
-		      "--root=/r", "-g", "b");
+	CLEANUP(clear)
+	struct parsed p = PARSE("--group", "a", "src", "--force", "--tag=x=1", "--tag", "y=2",
+				"--json", "--root=/r", "-g", "b");
 	assert_int_equal(p.code, 0);
 	assert_int_equal(p.args.n_operands, 1);
 	assert_string_equal(p.args.operands[0], "src");
@@ -143,8 +143,8 @@ static void durations_are_short(void **state)
 
 static void a_summary_names_what_was_done(void **state)
 {
-	json_t *counts = json_pack("{s:i,s:i,s:i,s:i}", "keep", 5, "create", 2, "delete", 0,
-				   "bytes", 99);
+	json_t *counts =
+		json_pack("{s:i,s:i,s:i,s:i}", "keep", 5, "create", 2, "delete", 0, "bytes", 99);
 	auto_free char *done = report_summary(counts, false);
 	auto_free char *todo = report_summary(counts, true);
 	auto_free char *nothing = report_summary(NULL, true);

@@ -8,11 +8,11 @@
 /* A closed deployment as the worker writes it, failed at an event or (NULL) not. */
 static struct state_deployment *deployment(const char *id, const char *failed_at, double ended)
 {
-	auto_json json_t *spec = json_pack(
-		"{s:s, s:s, s:s, s:s, s:{s:s, s:{s:s, s:s}}}", "DeploymentId", id,
-		"DeploymentGroupId", "g-1", "DeploymentGroupName", "shop", "ApplicationName", "app",
-		"Revision", "RevisionType", "Local File", "LocalRevision", "Location", "/r.tgz",
-		"BundleType", "tgz");
+	auto_json json_t *spec =
+		json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:{s:s, s:s}}}", "DeploymentId", id,
+			  "DeploymentGroupId", "g-1", "DeploymentGroupName", "shop",
+			  "ApplicationName", "app", "Revision", "RevisionType", "Local File",
+			  "LocalRevision", "Location", "/r.tgz", "BundleType", "tgz");
 	struct job *job = xcalloc(1, sizeof(*job));
 	struct error err = {0};
 	job->verb = JOB_DEPLOY;
@@ -166,12 +166,10 @@ static void an_explanation_names_script_exit_output_and_what_is_back(void **stat
 	report_explain(d, "g-1", out);
 	fclose(out);
 	auto_free char *text = tempdir_read(dir, "out");
-	static const char *const parts[] = {"d-2 failed at ApplicationStart\n",
-					    "  script   start.sh\n",
-					    "  ended    with exit code 3\n",
-					    "  reason   it did not start\n",
-					    "    | [stderr]?[2Jno port\n",
-					    "  now      d-OLD is back\n"};
+	static const char *const parts[] = {
+		"d-2 failed at ApplicationStart\n", "  script   start.sh\n",
+		"  ended    with exit code 3\n",    "  reason   it did not start\n",
+		"    | [stderr]?[2Jno port\n",      "  now      d-OLD is back\n"};
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 		if (!strstr(text, parts[i]))
 			fail_msg("'%s' is not in: %s", parts[i], text);

@@ -16,13 +16,26 @@ static const char *const modes[] = {"fast", "safe", NULL};
 static const struct conf_option table[] = {
 	{.name = "name", .type = CONF_STRING, AT(name), .help = "A name."},
 	{.name = "dir", .type = CONF_PATH, AT(dir), .def = "/srv", .help = "A directory."},
-	{.name = "mode", .type = CONF_CHOICE, AT(mode), .def = "safe", .choices = modes,
+	{.name = "mode",
+	 .type = CONF_CHOICE,
+	 AT(mode),
+	 .def = "safe",
+	 .choices = modes,
 	 .help = "How."},
 	{.name = "on", .type = CONF_BOOL, AT(on), .def = "true", .help = "Whether."},
-	{.name = "count", .type = CONF_INT, AT(count), .def = "5", .min = 1, .max = 10,
+	{.name = "count",
+	 .type = CONF_INT,
+	 AT(count),
+	 .def = "5",
+	 .min = 1,
+	 .max = 10,
 	 .help = "How many."},
 	{.name = "size", .type = CONF_SIZE, AT(size), .def = "1k", .help = "How large."},
-	{.name = "wait", .type = CONF_DURATION, AT(wait), .def = "90", .unit = "at least",
+	{.name = "wait",
+	 .type = CONF_DURATION,
+	 AT(wait),
+	 .def = "90",
+	 .unit = "at least",
 	 .help = "How long."},
 	{.name = "env", .type = CONF_MAP, AT(env), .help = "Variables."},
 	{.name = "old", .type = CONF_RETIRED, .help = "Gone."},
@@ -91,14 +104,13 @@ static void every_mistake_is_named_with_its_line(void **state)
 	struct error err = {0};
 	const char *text = "nmae: x\ncount: 11\ndir: relative\nmode: slow\non: 3\nsize: [1]\n";
 	assert_int_equal(load(&s, text, &err), ERR_INPUT);
-	assert_string_equal(
-		err.text,
-		"c.yml:1: 'nmae' is not known: remove it, or correct its name; "
-		"c.yml:2: 'count' must be from 1 to 10, not 11; "
-		"c.yml:3: 'dir' must be an absolute path, not 'relative'; "
-		"c.yml:4: 'mode' must be one of fast, safe, not 'slow'; "
-		"c.yml:5: 'on' must be true or false, not '3'; "
-		"c.yml:6: 'size' must be one value, not a list or a map");
+	assert_string_equal(err.text,
+			    "c.yml:1: 'nmae' is not known: remove it, or correct its name; "
+			    "c.yml:2: 'count' must be from 1 to 10, not 11; "
+			    "c.yml:3: 'dir' must be an absolute path, not 'relative'; "
+			    "c.yml:4: 'mode' must be one of fast, safe, not 'slow'; "
+			    "c.yml:5: 'on' must be true or false, not '3'; "
+			    "c.yml:6: 'size' must be one value, not a list or a map");
 	conf_clear(table, COUNT, &s);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/fs.h"
 #include "common/buf.h"
+#include "common/fs.h"
 #include "tests/unit/tempdir.h"
 
 #include <sys/wait.h>
@@ -283,8 +283,8 @@ static void a_copy_has_the_same_bytes_and_holes(void **state)
 static void paths_join_with_one_slash(void **state)
 {
 	static const char *const cases[][3] = {
-		{"a", "b", "a/b"},   {"a/", "/b", "a/b"}, {"", "/etc", "/etc"},
-		{"/", "etc", "/etc"}, {"a//", "", "a"},	   {"/", "", "/"},
+		{"a", "b", "a/b"},    {"a/", "/b", "a/b"}, {"", "/etc", "/etc"},
+		{"/", "etc", "/etc"}, {"a//", "", "a"},    {"/", "", "/"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		auto_free char *joined = fs_join(cases[i][0], cases[i][1]);
@@ -295,8 +295,8 @@ static void paths_join_with_one_slash(void **state)
 static void paths_are_normalised_by_text(void **state)
 {
 	static const char *const cases[][2] = {
-		{"/", "/"},	       {"//a/./b//", "/a/b"}, {"/a/../b", "/b"},
-		{"/a/b/../..", "/"},   {"/..a/b..", "/..a/b.."},
+		{"/", "/"},          {"//a/./b//", "/a/b"},    {"/a/../b", "/b"},
+		{"/a/b/../..", "/"}, {"/..a/b..", "/..a/b.."},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		auto_free char *path = NULL;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/json.h"
 #include "common/buf.h"
+#include "common/json.h"
 #include "tests/unit/tempdir.h"
 
 static int parse(const char *text, json_t **ret, struct error *err)

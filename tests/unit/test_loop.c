@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/loop.h"
 #include "common/clock.h"
+#include "common/loop.h"
 #include "tests/unit/unit.h"
 
 #include <signal.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/proc.h"
 #include "common/clock.h"
+#include "common/proc.h"
 #include "tests/unit/tempdir.h"
 
 #include <grp.h>
@@ -13,9 +13,11 @@ static struct proc_spec shell(const struct tempdir *dir, const char *const argv[
 {
 	*ret_fd = openat(dir->fd, "out", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	assert_true(*ret_fd >= 0);
-	return (struct proc_spec){
-		.path = "/bin/sh", .argv = argv, .stdin_fd = -1, .stdout_fd = *ret_fd,
-		.stderr_fd = *ret_fd};
+	return (struct proc_spec){.path = "/bin/sh",
+				  .argv = argv,
+				  .stdin_fd = -1,
+				  .stdout_fd = *ret_fd,
+				  .stderr_fd = *ret_fd};
 }
 
 static void run(const struct proc_spec *spec, struct proc_end *end)
@@ -179,8 +181,7 @@ static void a_user_means_uid_gid_and_all_groups(void **state)
 	run(&spec, &end);
 	auto_free char *text = tempdir_read(dir, "out");
 	const struct passwd *nobody = getpwnam("nobody");
-	auto_free char *expected =
-		xasprintf("nobody\n%u\n%u\n", nobody->pw_gid, nobody->pw_uid);
+	auto_free char *expected = xasprintf("nobody\n%u\n%u\n", nobody->pw_gid, nobody->pw_uid);
 	assert_string_equal(text, expected);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/str.h"
 #include "common/cleanup.h"
+#include "common/str.h"
 #include "tests/unit/unit.h"
 
 #include <string.h>

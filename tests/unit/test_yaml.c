@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/yaml.h"
 #include "common/buf.h"
+#include "common/yaml.h"
 #include "tests/unit/unit.h"
 
 #include <string.h>
@@ -136,9 +136,9 @@ static void whole_numbers_follow_yaml_1_1(void **state)
 static void what_yaml_1_1_takes_for_text_is_no_number(void **state)
 {
 	static const char *const texts[] = {
-		"0o644", "08",	"'0644'", "1:60",      "1:2:3:4", "x",		"_1",
-		"1.0",	 "0x",	"0b2",	  "!!str 12",  "1 2",	  "1e3",	"~",
-		"-",	 "1:", ":30",	  "9223372036854775808",
+		"0o644", "08",  "'0644'", "1:60", "1:2:3:4",  "x",
+		"_1",    "1.0", "0x",     "0b2",  "!!str 12", "1 2",
+		"1e3",   "~",   "-",      "1:",   ":30",      "9223372036854775808",
 	};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
 		auto_yaml struct yaml *doc = parse(texts[i]);
