@@ -86,11 +86,11 @@ void deploy_last_poll_text(struct deploy *deploy, const char *host, char *out, s
 	double last = 0;
 	char ago[32];
 	if (last_poll(deploy, host, &last, NULL) < 0 || last <= 0) {
-		snprintf(out, room, "it has never polled");
+		snprintf(out, room, "the host has never polled");
 		return;
 	}
 	ago_text(deploy_now(deploy) - last, ago, sizeof(ago));
-	snprintf(out, room, "it last polled %s ago", ago);
+	snprintf(out, room, "the host last polled %s ago", ago);
 }
 
 /* A poll is at most poll_ms old while it is parked, and a host at work may not poll at all. After a
@@ -114,9 +114,9 @@ int deploy_is_online(struct deploy *deploy, const char *host, char *why, size_t 
 	char when[64];
 	deploy_last_poll_text(deploy, host, when, sizeof(when));
 	snprintf(why, room,
-		 "host '%s' is not there: %s; check that slipwayd runs there and reaches "
-		 "this endpoint",
-		 host, when);
+		 "CodeDeploy agent is not there: %s. Check that slipwayd runs on host '%s' and "
+		 "reaches this endpoint.",
+		 when, host);
 	return 0;
 }
 

@@ -174,6 +174,29 @@ int deploy_event_expired(struct deploy *deploy, struct store_deployment *d, stru
 
 /* ---- starting hosts ---- */
 
+/* Its first event says why, where people look for it. */
+static int fail_unreachable(struct deploy *deploy, struct store_deployment *d,
+			    struct store_target *t, char *why, struct error *err)
+{
+	double now = deploy_now(deploy);
+	struct store_event event = {
+		.deployment_id = t->deployment_id,
+		.host = t->host,
+		.event = events[0],
+		.attempt = 1,
+		.status = STORE_FAILED,
+		.ready_s = now,
+		.ended_s = now,
+		.error_code = WIRE_UNKNOWN_ERROR,
+		.message = why,
+	};
+	t->event = events[0];
+	int r = store_event_add(deploy->options.store, &event, err);
+	if (r == 0)
+		r = store_event_save(deploy->options.store, &event, err);
+	return r < 0 ? r : fail_target(deploy, d, t, failure_text(&event), &d->pending, err);
+}
+
 static int start_target(struct deploy *deploy, struct store_deployment *d, struct store_target *t,
 			struct error *err)
 {
@@ -182,7 +205,7 @@ static int start_target(struct deploy *deploy, struct store_deployment *d, struc
 	if (r < 0)
 		return r;
 	if (r == 0)
-		return fail_target(deploy, d, t, xstrdup(why), &d->pending, err);
+		return fail_unreachable(deploy, d, t, why, err);
 	d->pending--;
 	d->running++;
 	t->status = STORE_IN_PROGRESS;
@@ -255,11 +278,7 @@ static void explain_rollback(struct store_deployment *d, const char *trigger)
 	json_array_foreach (list, i, event)
 		wanted = wanted || str_eq(json_string_value(event), trigger);
 	if (wanted && json_is_true(json_object_get(config, "enabled")))
-		d->rollback_message = xstrdup(
-			"This version does not roll a fleet back by a deployment of its own. "
-			"Each host on which the deployment failed puts its previous "
-			"revision back itself; deploy an older revision to change the "
-			"others.");
+		d->rollback_message = xstrdup(DEPLOY_NO_ROLLBACK);
 }
 
 static int update_group(struct deploy *deploy, const struct store_deployment *d, struct error *err)

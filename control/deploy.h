@@ -75,6 +75,12 @@ int deploy_create(struct deploy *deploy, const struct deploy_request *request,
 int deploy_interrupt(struct deploy *deploy, const char *id, const char *why, const char *error_code,
 		     const char *message, bool *ret_ended, struct error *err) MUST_CHECK;
 
+/* rollbackInfo.rollbackMessage where a rollback by a new deployment was asked for. */
+#define DEPLOY_NO_ROLLBACK                                                                        \
+	"This version does not roll a fleet back by a deployment of its own. Each host on which " \
+	"the deployment failed puts its previous revision back itself; deploy an older revision " \
+	"to change the others."
+
 /* The events of a deployment, in order. */
 size_t deploy_events(const enum wire_event **ret);
 
