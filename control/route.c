@@ -83,6 +83,7 @@ static const struct {
 } services[] = {
 	{ WIRE_TARGET_MANAGEMENT, management, ARRAY_LEN(management) },
 	{ WIRE_TARGET_COMMANDS, commands, ARRAY_LEN(commands) },
+	{ WIRE_TARGET_COMMANDS "-secure", commands, ARRAY_LEN(commands) },
 	{ "CodeDeployCommandService", commands, ARRAY_LEN(commands) },
 };
 

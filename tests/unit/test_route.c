@@ -11,9 +11,9 @@ static void an_operation_is_found_by_its_target(void **state)
 	assert_int_equal(route->roles, ROLE_ADMIN);
 }
 
-static void the_command_service_has_two_names(void **state)
+static void the_command_service_has_three_names(void **state)
 {
-	const struct route *plain = NULL, *secure = NULL;
+	const struct route *plain = NULL, *secure = NULL, *policy = NULL;
 	assert_int_equal(route_find("POST", "/",
 				    "CodeDeployCommandService_v20141006.PollHostCommand", &plain),
 			 ROUTE_FOUND);
@@ -21,7 +21,11 @@ static void the_command_service_has_two_names(void **state)
 				    "CodeDeployCommandService_v20141006-secure.PollHostCommand",
 				    &secure),
 			 ROUTE_FOUND);
+	assert_int_equal(route_find("POST", "/", "CodeDeployCommandService.PollHostCommand",
+				    &policy),
+			 ROUTE_FOUND);
 	assert_ptr_equal(plain, secure);
+	assert_ptr_equal(plain, policy);
 	assert_int_equal(plain->roles, ROLE_HOST);
 }
 
@@ -102,7 +106,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_operation_is_found_by_its_target),
-		cmocka_unit_test(the_command_service_has_two_names),
+		cmocka_unit_test(the_command_service_has_three_names),
 		cmocka_unit_test(operations_of_one_service_are_not_of_the_other),
 		cmocka_unit_test(a_target_that_is_none_is_no_operation),
 		cmocka_unit_test(every_management_operation_is_for_administrators),
