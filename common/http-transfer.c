@@ -314,8 +314,9 @@ static void set_limits(struct http_transfer *t, const struct http_options *optio
 	const struct http_request *q = &t->request;
 	bool streamed = q->sink_fd > 0 || q->body_fd > 0;
 	uint64_t timeout_ms = q->timeout_ms ? q->timeout_ms : streamed ? 0 : TIMEOUT_MS;
-	uint64_t connect_ms =
-		options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
+	uint64_t connect_ms = q->connect_timeout_ms         ? q->connect_timeout_ms
+			      : options->connect_timeout_ms ? options->connect_timeout_ms
+							    : CONNECT_TIMEOUT_MS;
 	curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
 	curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
 	curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE,

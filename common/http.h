@@ -50,7 +50,9 @@ struct http_request {
 	uint64_t body_size;
 	uint64_t timeout_ms; /* whole request; 0: 80 s, but for sink_fd and body_fd: none, they end
 				when nothing moves for 60 s */
-	size_t max_body;     /* ceiling of the answer in memory; 0: 1 MiB */
+	uint64_t connect_timeout_ms; /* 0: the client's. Its timer wakes us once even on a
+					connection that is there already */
+	size_t max_body;             /* ceiling of the answer in memory; 0: 1 MiB */
 	int sink_fd; /* > 0: a 2xx body is written to this regular file instead of memory (other
 			bodies stay in memory); it ends where the body ends */
 	uint64_t sink_max;    /* ceiling of it in bytes; 0: none. Above: ERR_LIMIT */

@@ -272,11 +272,13 @@ static void acknowledge(struct command *command)
 		json_pack("{s:s, s:{s:s, s:s}}", "HostCommandIdentifier",
 			  command->inflight.command->id, "Diagnostics", "Format", "JSON", "Payload",
 			  command->noop ? "{\"IsCommandNoop\":true}" : "{\"IsCommandNoop\":false}");
+	const struct service_request request = {.operation = "PutHostCommandAcknowledgement",
+						.input = input};
 	struct error err = {0};
 	if (!command->daemon->service)
 		error_set(&err, ERR_NETWORK, "this host is not enrolled");
-	else if (service_start(command->daemon->service, "PutHostCommandAcknowledgement", input, 0,
-			       on_ack, command, &command->call, &err) == 0)
+	else if (service_start(command->daemon->service, &request, on_ack, command, &command->call,
+			       &err) == 0)
 		return;
 	retry(command, OUTCOME_UNREACHABLE, &err);
 }
@@ -539,8 +541,10 @@ static void ask_specification(struct command *command)
 		json_set_str(input, "DeploymentExecutionId",
 			     command->inflight.command->execution_id);
 		json_set_str(input, "HostIdentifier", daemon->identity->host_identifier);
-		if (service_start(daemon->service, "GetDeploymentSpecification", input, 0,
-				  on_specification, command, &command->call, &err) == 0)
+		const struct service_request request = {.operation = "GetDeploymentSpecification",
+							.input = input};
+		if (service_start(daemon->service, &request, on_specification, command,
+				  &command->call, &err) == 0)
 			return;
 	} else {
 		error_set(&err, ERR_NETWORK, "this host is not enrolled");

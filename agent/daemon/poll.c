@@ -156,10 +156,14 @@ void poll_go_on(struct poll *poll)
 		return;
 	auto_json json_t *input = json_object();
 	json_set_str(input, "HostIdentifier", daemon->identity->host_identifier);
+	const struct service_request request = {
+		.operation = "PollHostCommand",
+		.input = input,
+		.timeout_ms = daemon->settings.http_read_timeout,
+		.connected = poll->health.state == HEALTH_REACHABLE,
+	};
 	struct error err = {0};
 	poll->sent_us = clock_mono_us();
-	if (service_start(daemon->service, "PollHostCommand", input,
-			  daemon->settings.http_read_timeout, on_answer, poll, &poll->call,
-			  &err) < 0)
+	if (service_start(daemon->service, &request, on_answer, poll, &poll->call, &err) < 0)
 		failed(poll, OUTCOME_UNREACHABLE, &err);
 }

@@ -324,8 +324,10 @@ static int start_sending(struct report *report, struct queue_item *item,
 	struct sending *sending = xcalloc(1, sizeof(*sending));
 	sending->report = report;
 	memcpy(sending->name, item->name, sizeof(sending->name));
-	int r = service_start(report->daemon->service, "PutHostCommandComplete", input, 0,
-			      on_answer, sending, &sending->call, err);
+	const struct service_request request = {.operation = "PutHostCommandComplete",
+						.input = input};
+	int r = service_start(report->daemon->service, &request, on_answer, sending, &sending->call,
+			      err);
 	if (r < 0) {
 		sending_free(sending);
 		return r;

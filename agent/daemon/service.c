@@ -130,6 +130,8 @@ static enum outcome judge_silence(const struct http_response *response, struct e
 	*err = response->error;
 	if (!err->code)
 		error_set(err, response->code, "no answer");
+	if (response->code == ERR_DENIED)
+		return OUTCOME_DENIED; /* in the TLS handshake */
 	return response->code == ERR_LIMIT ? OUTCOME_BROKEN : OUTCOME_UNREACHABLE;
 }
 
@@ -206,10 +208,13 @@ static void finished(struct http_call *http, struct http_response *response, voi
 
 /* The one place that says who we are in a request: an endpoint that wants SigV4 instead of a client
  * certificate gets its Authorization header here. */
-static int start_http(struct service_call *call, const char *target, const char *body,
-		      uint64_t timeout_ms, struct error *err)
+static int start_http(struct service_call *call, const struct service_request *what,
+		      struct error *err)
 {
 	struct service *service = call->service;
+	uint64_t timeout_ms = what->timeout_ms ? what->timeout_ms : 30000;
+	auto_free char *target = xasprintf(WIRE_TARGET_COMMANDS ".%s", what->operation);
+	auto_free char *body = json_text(what->input);
 	const struct http_header headers[] = {
 		{"Content-Type", "application/x-amz-json-1.1"},
 		{"X-Amz-Target", target},
@@ -223,15 +228,15 @@ static int start_http(struct service_call *call, const char *target, const char 
 		.n_headers = ARRAY_LEN(headers),
 		.body = body,
 		.body_len = strlen(body),
-		.timeout_ms = timeout_ms ? timeout_ms : 30000,
+		.timeout_ms = timeout_ms,
+		.connect_timeout_ms = what->connected ? timeout_ms : 0,
 		.max_body = WIRE_MESSAGE_MAX,
 	};
 	return http_start(service->http, &request, finished, call, &call->http, err);
 }
 
-int service_start(struct service *service, const char *operation, const json_t *input,
-		  uint64_t timeout_ms, service_done_fn *done, void *arg, struct service_call **ret,
-		  struct error *err)
+int service_start(struct service *service, const struct service_request *request,
+		  service_done_fn *done, void *arg, struct service_call **ret, struct error *err)
 {
 	struct service_call *call = xcalloc(1, sizeof(*call));
 	*call = (struct service_call){.service = service, .done = done, .arg = arg};
@@ -241,9 +246,7 @@ int service_start(struct service *service, const char *operation, const json_t *
 		call->next->link = &call->next;
 	service->calls = call;
 
-	auto_free char *target = xasprintf(WIRE_TARGET_COMMANDS ".%s", operation);
-	auto_free char *body = json_text(input);
-	int r = start_http(call, target, body, timeout_ms, err);
+	int r = start_http(call, request, err);
 	if (r < 0) {
 		call_free(call);
 		return r;

@@ -46,11 +46,19 @@ void service_reload(struct service *service);
 const char *service_endpoint(const struct service *service);
 struct http_client *service_http(struct service *service);
 
+struct service_request {
+	const char *operation;
+	const json_t *input;
+	uint64_t timeout_ms; /* 0: 30 s */
+	bool connected; /* the connection of the last request is there in all likelihood: no wake-up
+			   is spent on watching that it is made in time */
+};
+
 /* A request of the command service. done is called once, from the loop, after which the call is
- * gone; answer is borrowed. timeout_ms 0: 30 s. */
+ * gone; answer is borrowed. */
 struct service_call;
 typedef void service_done_fn(const struct answer *answer, void *arg);
-int service_start(struct service *service, const char *operation, const json_t *input,
-		  uint64_t timeout_ms, service_done_fn *done, void *arg, struct service_call **ret,
+int service_start(struct service *service, const struct service_request *request,
+		  service_done_fn *done, void *arg, struct service_call **ret,
 		  struct error *err) MUST_CHECK;
 void service_cancel(struct service_call *call); /* no callback will come; NULL is allowed */
