@@ -17,7 +17,6 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #define HANDSHAKE_MS 15000
 #define ANSWER_MS 30000
@@ -69,19 +68,6 @@ static int host_name(const char *wanted, char **ret, struct error *err)
 				 name);
 	*ret = xstrdup(name);
 	return 0;
-}
-
-/* libcurl wants its CA in a file. */
-static int ca_in_memory(const char *pem, char **ret_path, struct error *err)
-{
-	auto_close int fd = memfd_create("slipway-ca", MFD_CLOEXEC);
-	if (fd < 0)
-		return error_errno(err, "hold the CA in memory");
-	int r = fs_write_all(fd, pem, strlen(pem));
-	if (r < 0)
-		return error_set(err, r, "hold the CA in memory: %s", strerror(-r));
-	*ret_path = xasprintf("/proc/self/fd/%d", fd);
-	return TAKE_FD(fd);
 }
 
 /* What an answer other than 200 means for the person who asked. */
@@ -230,15 +216,12 @@ static int pending_key(int dirfd, EVP_PKEY **ret, struct error *err)
 static int ask(const char *endpoint, const char *ca_pem, const struct identity_enroll *enroll,
 	       const char *name, EVP_PKEY *key, struct wire_enrolled *ret, struct error *err)
 {
-	auto_free char *csr = NULL, *ca_path = NULL;
+	auto_free char *csr = NULL;
 	int r = pki_csr_new(key, name, &csr, err);
 	if (r < 0)
 		return r;
-	auto_close int ca_fd = ca_in_memory(ca_pem, &ca_path, err);
-	if (ca_fd < 0)
-		return ca_fd;
 	auto_http_client struct http_client *client = NULL;
-	const struct http_options options = {.ca_file = ca_path};
+	const struct http_options options = {.ca_pem = ca_pem};
 	r = http_client_new(NULL, &options, &client, err);
 	if (r < 0)
 		return r;

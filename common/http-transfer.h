@@ -22,7 +22,8 @@ struct http_pool {
 
 struct http_client {
 	struct loop *loop;
-	struct http_options options; /* owned copies */
+	struct http_options options; /* owned copies; ca_pem became a ca_file */
+	int ca_fd;                   /* what that ca_file is in; -1: nothing */
 	struct http_pool *pool;
 	/* on the loop */
 	struct http_call *running, *finished; /* lists */

@@ -4,8 +4,12 @@
 #include "common/http.h"
 
 #include "common/alloc.h"
+#include "common/fs.h"
 #include "common/http-loop.h"
 #include "common/http-transfer.h"
+
+#include <string.h>
+#include <sys/mman.h>
 
 struct http_pool *http_pool_new(struct http_client *client, struct error *err)
 {
@@ -35,6 +39,19 @@ void http_pool_free(struct http_pool *pool)
 	free(pool);
 }
 
+/* libcurl takes a CA as text only from 7.77 on. */
+static int hold_ca(struct http_client *client, const char *pem, struct error *err)
+{
+	client->ca_fd = memfd_create("slipway-ca", MFD_CLOEXEC);
+	if (client->ca_fd < 0)
+		return error_errno(err, "hold the CA in memory");
+	int r = fs_write_all(client->ca_fd, pem, strlen(pem));
+	if (r < 0)
+		return error_set(err, r, "hold the CA in memory: %s", strerror(-r));
+	client->options.ca_file = xasprintf("/proc/self/fd/%d", client->ca_fd);
+	return 0;
+}
+
 int http_client_new(struct loop *loop, const struct http_options *options, struct http_client **ret,
 		    struct error *err)
 {
@@ -42,8 +59,9 @@ int http_client_new(struct loop *loop, const struct http_options *options, struc
 		return error_set(err, -ENOMEM, "libcurl does not start");
 	struct http_client *client = xcalloc(1, sizeof(*client));
 	client->loop = loop;
+	client->ca_fd = -1;
 	client->options = (struct http_options){
-		.ca_file = xstrdup_null(options->ca_file),
+		.ca_file = options->ca_pem ? NULL : xstrdup_null(options->ca_file),
 		.cert_file = xstrdup_null(options->cert_file),
 		.key_file = xstrdup_null(options->key_file),
 		.proxy = xstrdup_null(options->proxy),
@@ -51,10 +69,11 @@ int http_client_new(struct loop *loop, const struct http_options *options, struc
 		.allow_http = options->allow_http,
 		.connect_timeout_ms = options->connect_timeout_ms,
 	};
-	client->pool = http_pool_new(client, err);
+	int r = options->ca_pem ? hold_ca(client, options->ca_pem, err) : 0;
+	client->pool = r < 0 ? NULL : http_pool_new(client, err);
 	if (!client->pool) {
 		http_client_free(client);
-		return -ENOMEM;
+		return r < 0 ? r : -ENOMEM;
 	}
 	*ret = client;
 	return 0;
@@ -66,6 +85,7 @@ void http_client_free(struct http_client *client)
 		return;
 	http_loop_clear(client);
 	http_pool_free(client->pool);
+	fs_close_quiet(client->ca_fd);
 	free((char *)client->options.ca_file);
 	free((char *)client->options.cert_file);
 	free((char *)client->options.key_file);

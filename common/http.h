@@ -15,6 +15,7 @@
  * and the TLS session cache. */
 struct http_options {
 	const char *ca_file;         /* PEM; NULL: the system's trust store */
+	const char *ca_pem;          /* the same as text instead of a file; NULL: none */
 	const char *cert_file;       /* client certificate PEM, NULL: none */
 	const char *key_file;        /* its key */
 	const char *proxy;           /* http://[user:pass@]host:port; NULL: environment */
