@@ -16,12 +16,28 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_recover,
 
 	/* this host and its endpoint */
+	&cmd_enroll,
+	&cmd_unenroll,
+	&cmd_whoami,
 
 	/* making revisions */
 	&cmd_lint,
 	&cmd_pack,
 
 	/* the fleet */
+	&cmd_fleet_hosts,
+	&cmd_fleet_app_create,
+	&cmd_fleet_app_list,
+	&cmd_fleet_app_delete,
+	&cmd_fleet_group_create,
+	&cmd_fleet_group_list,
+	&cmd_fleet_group_delete,
+	&cmd_fleet_push,
+	&cmd_fleet_deploy,
+	&cmd_fleet_watch,
+	&cmd_fleet_stop,
+	&cmd_fleet_deployments,
+	&cmd_fleet_show,
 
 	/* about slipway */
 	&cmd_version,
