@@ -205,6 +205,9 @@ int cli_main(int argc, char **argv)
 	const char *root = NULL;
 	bool help = false;
 	const char *const *words = (const char *const *)argv + 1;
+	/* seen first, so that a mistake in front of it is told as JSON, too */
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		cli.json = cli.json || strcmp(argv[i], "--json") == 0;
 	int used = read_leading(&cli, argc - 1, words, &root, &help, &err);
 	if (used < 0)
 		return cli_usage(&cli, "%s", err.text);

@@ -52,7 +52,7 @@ static json_t *line_of(const struct state_deployment *d, const char *group)
 	json_set_str(line, "revision", revision);
 	json_set_time(line, "started", d->started);
 	json_set_time(line, "ended", d->ended);
-	if (d->failure) {
+	if (d->failure && d->n_steps) {
 		json_set_str(line, "failed_event", d->failure->event);
 		json_set_str(line, "message", d->failure->message);
 	}

@@ -38,6 +38,17 @@ static void print_installed(const struct state *state)
 		       state->last_successful ? state->last_successful : "");
 }
 
+/* What rollback --to takes. */
+static void print_kept(const struct state *state)
+{
+	if (!state->n_revisions)
+		return;
+	fputs("  kept    ", stdout);
+	for (size_t i = 0; i < state->n_revisions; i++)
+		printf(" %s", state->revisions[i].deployment_id);
+	fputc('\n', stdout);
+}
+
 static void print_open(const struct state_deployment *d)
 {
 	char duration[32];
@@ -56,9 +67,10 @@ static void print_last(const struct state_deployment *d)
 {
 	char when[CLOCK_ISO_LEN];
 	auto_free char *event = cli_clean(d->failure && d->failure->event ? d->failure->event : "");
-	printf("  last     %s %s%s%s, %s\n", state_deployment_id(d), report_outcome(d),
-	       *event ? " after a failed " : "", event,
-	       clock_format_local((int64_t)d->ended, when));
+	printf("  last     %s %s", state_deployment_id(d), report_outcome(d));
+	if (*event && d->n_steps)
+		printf(" (failed at %s)", event);
+	printf(", %s\n", clock_format_local((int64_t)d->ended, when));
 	if (!d->succeeded)
 		printf("           'slipway explain %s' says why\n", state_deployment_id(d));
 }
@@ -66,7 +78,7 @@ static void print_last(const struct state_deployment *d)
 static void print_group(const struct state *state)
 {
 	const struct state_deployment *any = state->open ? state->open : state->last;
-	const char *name = any ? any->job->spec->group_name : NULL;
+	const char *name = any && !job_is_local(any->job) ? any->job->spec->group_name : NULL;
 	bool other_name = name && strcmp(name, state->group_id) != 0;
 	printf("group %s%s%s%s\n", state->group_id, other_name ? " (" : "", other_name ? name : "",
 	       other_name ? ")" : "");
@@ -75,6 +87,7 @@ static void print_group(const struct state *state)
 		print_open(state->open);
 	if (state->last)
 		print_last(state->last);
+	print_kept(state);
 }
 
 static const char *member(const json_t *obj, const char *name)

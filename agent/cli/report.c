@@ -60,15 +60,25 @@ char *report_summary(const json_t *summary, bool as_plan)
 	return buf_take(&text);
 }
 
+/* The plan said no, or the bundle was no good: no step was begun. */
+static bool was_refused(const struct state_deployment *d)
+{
+	return d->failure && d->n_steps == 0;
+}
+
 const char *report_outcome(const struct state_deployment *d)
 {
 	if (d->phase != STATE_CLOSED)
 		return d->phase == STATE_ROLLING_BACK ? "going back" : "running";
 	if (d->succeeded)
 		return "succeeded";
+	if (was_refused(d))
+		return "refused";
 	if (d->undo_failed)
 		return "needs a person";
-	return d->rolled_back ? "rolled back" : "failed";
+	if (d->rolled_back)
+		return "rolled back";
+	return state_step_succeeded(d, "Install") ? "left in place" : "failed";
 }
 
 static void print_indented(const char *text, const char *prefix, FILE *out)
@@ -81,22 +91,32 @@ static void print_indented(const char *text, const char *prefix, FILE *out)
 	}
 }
 
+/* How the script ended, when that says it all. */
+static bool print_script_end(const struct state_failure *f, FILE *out)
+{
+	if (f->code == WIRE_SCRIPT_TIMED_OUT)
+		fputs("  ended    it ran into its timeout and was killed\n", out);
+	else if (f->signal)
+		fprintf(out, "  ended    by signal %d (%s)\n", f->signal, strsignal(f->signal));
+	else if (f->exit_code >= 0)
+		fprintf(out, "  ended    with exit code %d\n", f->exit_code);
+	else
+		return false;
+	return true;
+}
+
 static void print_failure(const struct state_failure *f, FILE *out)
 {
-	auto_free char *message = cli_clean(f->message ? f->message : "");
+	bool said = false;
 	if (!str_empty(f->script_name)) {
 		auto_free char *script = cli_clean(f->script_name);
 		fprintf(out, "  script   %s\n", script);
-		if (f->code == WIRE_SCRIPT_TIMED_OUT)
-			fputs("  ended    it ran into its timeout and was killed\n", out);
-		else if (f->signal)
-			fprintf(out, "  ended    by signal %d (%s)\n", f->signal,
-				strsignal(f->signal));
-		else if (f->exit_code >= 0)
-			fprintf(out, "  ended    with exit code %d\n", f->exit_code);
+		said = print_script_end(f, out);
 	}
-	if (*message)
+	if (!said && !str_empty(f->message)) {
+		auto_free char *message = cli_clean(f->message);
 		fprintf(out, "  reason   %s\n", message);
+	}
 	if (str_empty(f->log))
 		return;
 	fputs("  the end of its output:\n", out);
@@ -132,16 +152,31 @@ static void print_way_back(const struct state_deployment *d, FILE *out)
 	}
 }
 
+static void print_now(const struct state_deployment *d, FILE *out)
+{
+	const char *back = d->rolled_back;
+	if (was_refused(d))
+		fputs("  now      nothing was touched\n", out);
+	else if (d->undo_failed && back)
+		fprintf(out,
+			"  now      the files of %s are back, but its scripts failed: a person is "
+			"needed\n",
+			*back ? back : "the host before it");
+	else if (d->undo_failed)
+		fputs("  now      its files could NOT be taken back: a person is needed\n", out);
+	else if (back && *back)
+		fprintf(out, "  now      %s is back\n", back);
+	else if (back)
+		fputs("  now      no file of it is left: the host is as before\n", out);
+	else if (d->phase == STATE_CLOSED && state_step_ran(d, "Install"))
+		fputs("  now      what it had installed was left in place\n", out);
+	else if (d->phase == STATE_CLOSED)
+		fputs("  now      the files are as before; the application may be stopped\n", out);
+}
+
 static void print_aftermath(const struct state_deployment *d, FILE *out)
 {
-	if (d->undo_failed)
-		fputs("  now      it could NOT be undone completely: a person is needed\n", out);
-	else if (d->rolled_back && *d->rolled_back)
-		fprintf(out, "  now      %s is back\n", d->rolled_back);
-	else if (d->rolled_back)
-		fputs("  now      no file of it is left: the host is as before\n", out);
-	else if (d->phase == STATE_CLOSED)
-		fputs("  now      what it had installed was left in place\n", out);
+	print_now(d, out);
 	print_way_back(d, out);
 	if (!d->left || !d->left[0])
 		return;
@@ -171,8 +206,10 @@ void report_explain(const struct state_deployment *d, const char *group, FILE *o
 	auto_free char *revision = report_revision(d->job->spec);
 	const struct state_failure *f = d->failure;
 	auto_free char *event = cli_clean(f && f->event ? f->event : "");
-	fprintf(out, "%s %s%s%s\n", state_deployment_id(d), f ? "failed" : report_outcome(d),
-		*event ? " at " : "", event);
+	if (f && d->n_steps)
+		fprintf(out, "%s failed at %s\n", state_deployment_id(d), event);
+	else
+		fprintf(out, "%s %s\n", state_deployment_id(d), report_outcome(d));
 	fprintf(out, "  group    %s\n", group);
 	if (*revision)
 		fprintf(out, "  revision %s\n", revision);
@@ -234,20 +271,53 @@ static void say_why(const struct cli *cli, const json_t *result)
 }
 
 /* The last line: the state of the host, and what to do. */
-static const char *const endings[] = {
-	[CLI_USAGE] = "nothing was touched: correct the input; 'slipway lint' checks a revision "
-		      "without a host\n",
-	[CLI_REFUSED] =
-		"refused: nothing was touched. Files that are in the way may be replaced with\n"
-		"  --file-exists-behavior OVERWRITE or kept with RETAIN; 'slipway plan' shows what "
-		"would happen\n",
-	[CLI_UNDO] = "FAILED and not undone: a person is needed. When the cause above is removed,\n"
-		     "  'slipway recover' goes on where it stopped\n",
-	[CLI_LEFT] = "failed: the new revision was left in place, as asked\n"
-		     "  'slipway rollback' puts the one before it back\n",
-	[CLI_BUSY] = "nothing was changed by this command: try again in a moment;\n"
-		     "  'slipway status' shows what is going on\n",
-};
+static void say_ending(const struct cli *cli, const json_t *result, int exit_code)
+{
+	const char *id = member(result, "deployment");
+	bool is_source = cli->command == &cmd_deploy || cli->command == &cmd_plan;
+	switch (exit_code) {
+	case CLI_USAGE:
+		fputs(is_source ? "nothing was touched: correct it, then try again ('slipway lint' "
+				  "checks without deploying)\n"
+				: "nothing was touched\n",
+		      stderr);
+		break;
+	case CLI_REFUSED:
+		fputs("refused: nothing was touched\n", stderr);
+		if (cli->command == &cmd_deploy)
+			fputs("  'slipway plan' shows what would happen; --file-exists-behavior "
+			      "OVERWRITE\n  replaces files that are in the way, RETAIN keeps "
+			      "them\n",
+			      stderr);
+		break;
+	case CLI_UNDO:
+		fputs("FAILED, and not undone completely: a person is needed\n", stderr);
+		fputs(json_is_string(json_object_get(result, "rolled_back"))
+			      ? "  the files are back: look why the application does not start, "
+				"then "
+				"'slipway redeploy'\n"
+			      : "  remove the cause above, then 'slipway recover' goes on where it "
+				"stopped\n",
+		      stderr);
+		break;
+	case CLI_LEFT:
+		fputs("failed: the new revision was left in place, as asked\n"
+		      "  'slipway rollback' puts the last that succeeded back\n",
+		      stderr);
+		break;
+	case CLI_BUSY:
+		fputs("nothing was changed: try again in a moment ('slipway status' shows what "
+		      "goes "
+		      "on)\n",
+		      stderr);
+		break;
+	default:
+		fprintf(stderr,
+			"failed: the host is as before\n"
+			"  'slipway logs%s%s' shows all that the scripts printed\n",
+			*id ? " " : "", id);
+	}
+}
 
 static void end_badly(const struct cli *cli, const json_t *result, size_t problems, int exit_code)
 {
@@ -255,16 +325,7 @@ static void end_badly(const struct cli *cli, const json_t *result, size_t proble
 	/* each problem had its own line already, and the text is only their sum */
 	if (!problems || (exit_code != CLI_USAGE && exit_code != CLI_REFUSED))
 		say_why(cli, result);
-	if (exit_code > CLI_BUSY)
-		exit_code = CLI_FAILED;
-	const char *id = member(result, "deployment");
-	if (exit_code == CLI_FAILED)
-		fprintf(stderr,
-			"failed: the host is as before\n"
-			"  'slipway logs%s%s' shows all that the scripts printed\n",
-			*id ? " " : "", id);
-	else
-		fputs(endings[exit_code], stderr);
+	say_ending(cli, result, exit_code);
 }
 
 void report_end(const struct cli *cli, const json_t *result, size_t problems, int exit_code)

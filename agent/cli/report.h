@@ -12,7 +12,8 @@ char *report_revision(const struct wire_spec *spec);
  * Caller frees; "no file is concerned" when all counts are 0. */
 char *report_summary(const json_t *summary, bool as_plan);
 
-/* One word: "succeeded", "failed", "rolled back", "left in place", "needs a person", "running". */
+/* A word or two: "succeeded", "failed", "refused", "rolled back", "left in place", "needs a person",
+ * "going back", "running". */
 const char *report_outcome(const struct state_deployment *d);
 
 /* What happened to this deployment, in lines; for a failed one event, script, exit, the end of its

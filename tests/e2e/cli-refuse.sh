@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What is refused, and that nothing was touched then: bad input is exit 2, a plan that cannot work is exit 3.
+. "$top_srcdir/tests/e2e/lib.sh"
+. "$top_srcdir/tests/e2e/fleet.sh"
+. "$top_srcdir/tests/e2e/cli-lib.sh"
+
+local_host host
+make_revision "$T/r1" 1
+all() { (cd "$T/host/tree" && find . -printf '%p %y %m %T@ %C@\n' | sort); }
+
+# --- plan -----------------------------------------------------------------------------------------------------------------
+before=$(all)
+exits 0 "plan shows what a deployment would do" slip plan "$T/r1"
+says "with each operation" "/srv/app/revision" "$T/out"
+says "and a sum" "to create" "$T/out"
+is "and touches nothing" "$before" "$(all)"
+exits 0 "no deployment is remembered" slip history
+says "for it" "no deployment has ended here yet" "$T/out"
+
+# --- files in the way -------------------------------------------------------------------------------------------------------
+mkdir -p "$T/host/tree/srv/app"
+echo mine >"$T/host/tree/srv/app/revision"
+before=$(all)
+exits 3 "plan refuses a file that is in the way" slip plan "$T/r1"
+exits 3 "and so does deploy" slip deploy "$T/r1"
+says "the file is named" "/srv/app/revision"
+says "and what to do" "--file-exists-behavior"
+is "nothing was touched" "$before" "$(all)"
+exits 0 "RETAIN keeps it" slip deploy "$T/r1" --file-exists-behavior retain
+is "as it is" mine "$(installed host)"
+make_revision "$T/r2" 2
+sed -i 's/^os: linux/&\nfile_exists_behavior: OVERWRITE/' "$T/r2/appspec.yml"
+exits 0 "OVERWRITE in the AppSpec replaces it" slip deploy "$T/r2"
+is "with the revision's" 2 "$(installed host)"
+
+# --- mistakes in the AppSpec --------------------------------------------------------------------------------------------------
+make_revision "$T/bad" 4
+cat >"$T/bad/appspec.yml" <<'Y'
+version: 0.0
+os: linux
+files:
+  - source: app
+    destination: /srv/app
+  - source: nowhere
+hooks:
+  ApplicationStart:
+    - location: scripts/missing.sh
+      timeout: soon
+Y
+before=$(all)
+exits 2 "a bad AppSpec is exit 2" slip deploy "$T/bad"
+says "the first mistake has its place" "appspec.yml:6:"
+says "and so has the second" "appspec.yml:10:"
+is "nothing was touched" "$before" "$(all)"
+printf 'version: 0.0\nos: linux\nfiles: [\n' >"$T/bad/appspec.yml"
+exits 2 "so is one that is no YAML" slip deploy "$T/bad"
+says "with its place" "appspec.yml:4:1"
+rm "$T/bad/appspec.yml"
+exits 2 "so is a directory without one" slip deploy "$T/bad"
+says "which names what was looked for" "appspec.yml"
+
+# --- how it is called -------------------------------------------------------------------------------------------------------
+exits 2 "an unknown option is exit 2" slip deploy "$T/r1" --gruop x
+says "and named" "'--gruop'"
+exits 2 "a missing source" slip deploy
+exits 2 "a source that does not exist" slip deploy "$T/none.tgz"
+says "is named" "$T/none.tgz"
+echo x >"$T/file.rpm"
+exits 2 "a file of another kind" slip deploy "$T/file.rpm"
+says "says what is taken" ".tar.zst"
+for source in s3://bucket/key https://example.com/a.tgz github:owner/repo@main; do
+	exits 2 "$source is not fetched by this version" slip deploy "$source"
+	says "and says so" "endpoint"
+done
+echo "not an archive" >"$T/broken.tgz"
+exits 2 "a broken bundle" slip deploy "$T/broken.tgz"
+is "none of this touched anything" "$before" "$(all)"
+exits 2 "an unknown file-exists-behavior" slip deploy "$T/r1" --file-exists-behavior REPLACE
+exits 2 "a group that is no name" slip deploy "$T/r1" --group ../x
+exits 2 "an unknown command" slip depoly
+says "is named" "'depoly'"
+exits 0 "every command has help with an example" slip deploy --help
+says "in it" "Example:" "$T/out"
+
+# --- busy -------------------------------------------------------------------------------------------------------------------
+make_revision "$T/slow" 5
+hold=$T/hold
+mkdir "$hold"
+cat >>"$T/slow/scripts/start.sh" <<S
+: >$hold/at
+while [ ! -e $hold/go ]; do sleep 0.05; done
+S
+sed -i 's/^os: linux/&\nfile_exists_behavior: OVERWRITE/' "$T/slow/appspec.yml"
+start slow slip deploy "$T/slow"
+ok "a deployment is going on" within 20 test -e "$hold/at"
+exits 6 "a second one of the same group is told to come back" slip deploy "$T/r2"
+says "politely" "try again"
+slip status >"$T/status"
+says "status shows what goes on" "ApplicationStart" "$T/status"
+: >"$hold/go"
+ok "the first one ends" within 30 gone "${started[slow]}"
+is "well" 5 "$(installed host)"
+done_testing
