@@ -25,6 +25,7 @@ static struct state_deployment *deployment(const char *id, const char *failed_at
 	d->succeeded = !failed_at;
 	if (!failed_at)
 		return d;
+	state_step_end(state_step_start(d, failed_at), STATE_FAILED, NULL);
 	d->failure = xcalloc(1, sizeof(*d->failure));
 	*d->failure = (struct state_failure){.event = xstrdup(failed_at),
 					     .code = WIRE_SCRIPT_FAILED,
@@ -175,6 +176,22 @@ static void an_explanation_names_script_exit_output_and_what_is_back(void **stat
 			fail_msg("'%s' is not in: %s", parts[i], text);
 }
 
+static void what_was_refused_has_touched_nothing(void **state)
+{
+	struct tempdir *dir = *state;
+	auto_state_deployment struct state_deployment *d = deployment("d-2", "Install", 2000);
+	d->n_steps = 0;
+	free(d->steps[0].event);
+	assert_string_equal(report_outcome(d), "refused");
+	FILE *out = fdopen(openat(dir->fd, "out", O_WRONLY | O_CREAT | O_CLOEXEC, 0600), "w");
+	assert_non_null(out);
+	report_explain(d, "g-1", out);
+	fclose(out);
+	auto_free char *text = tempdir_read(dir, "out");
+	assert_non_null(strstr(text, "d-2 refused\n"));
+	assert_non_null(strstr(text, "  now      nothing was touched\n"));
+}
+
 #define host_test(f) cmocka_unit_test_setup_teardown(f, setup, tempdir_teardown)
 
 int main(void)
@@ -185,6 +202,7 @@ int main(void)
 		host_test(the_later_line_of_a_deployment_counts),
 		host_test(groups_are_found_by_id_and_by_name),
 		host_test(an_explanation_names_script_exit_output_and_what_is_back),
+		host_test(what_was_refused_has_touched_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
