@@ -96,4 +96,5 @@ is "a body above the ceiling is refused" 413 "$(request POST /slipway/v1/enroll 
 # Guessing
 guess() { [ "$(enroll guess "slt$RANDOM" | head -n 1)" = 429 ]; }
 ok "an address that keeps guessing has to wait" within 20 guess
+ends_well
 done_testing

@@ -124,4 +124,5 @@ ok "the chain ends in the CA, for a host that joins" sh -c \
 is "TLS 1.1 is not spoken" 0 \
 	"$(openssl s_client -connect "${url#https://}" -tls1_1 -cipher 'ALL:@SECLEVEL=0' </dev/null 2>/dev/null | grep -c 'Cipher is [A-Z]')"
 is "TLS 1.2 is" 1 "$(openssl s_client -connect "${url#https://}" -tls1_2 </dev/null 2>/dev/null | grep -c 'Cipher is [A-Z]')"
+ends_well
 done_testing

@@ -14,6 +14,17 @@ endpoint() {
 	fingerprint=$(openssl x509 -in "$ca" -outform DER | sha256sum | cut -d' ' -f1)
 }
 
+# ends_well: stop it; a sanitizer would have its say at the end.
+ends_well() {
+	local pid=${started[endpoint]} status=0
+	kill "$pid"
+	within 10 gone "$pid" || kill -KILL "$pid"
+	wait "$pid" || status=$?
+	unset "started[endpoint]"
+	is "the endpoint ends well on SIGTERM" 0 $status
+	is "and had nothing to complain about" "" "$(grep -E 'Sanitizer|runtime error|^error' "$T/endpoint.err" | grep -v "${1:-^$}")"
+}
+
 # json_of NAME...: a member (of a member ...) of the JSON object on stdin.
 json_of() {
 	python3 -c 'import json, sys

@@ -132,4 +132,5 @@ is "everything is there after a restart" 200 "$(s3 GET /bundles/app/hello.txt)"
 is "but the rests of uploads" "" "$(find "$T/control/bundles/tmp" -type f)"
 rm "$T"/control/bundles/sha256/*/"$(sha256sum <"$T/hello" | cut -d' ' -f1)"
 is "a lost file is an error, not an empty object" "500 InternalError" "$(s3 GET /bundles/copy) $(code)"
+ends_well 'is not in the bundle store'
 done_testing

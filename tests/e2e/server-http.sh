@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Peers that are slow, large, rude or gone; polls that wait; the end.
+. "$top_srcdir/tests/e2e/lib.sh"
+. "$top_srcdir/tests/e2e/server-lib.sh"
+endpoint --set idle_timeout=1s --set poll=3s || exit 1
+pid=${started[endpoint]}
+peer() { python3 "$top_srcdir/tests/e2e/server-peer.py" "$url" "$ca" "$@"; }
+connections() { find "/proc/$pid/fd" -lname 'socket:*' 2>/dev/null | wc -l; }
+base=$(connections)
+only() { [ "$(connections)" = "$1" ]; }
+
+# Slow and rude
+is "a connection that says nothing is closed" closed "$(peer silent)"
+is "so is one that trickles its headers" closed "$(peer trickle-headers)"
+is "and one that trickles its body" closed "$(peer trickle-body)"
+is "two requests use one connection" "400 400" "$(peer twice)"
+is "a request that is none is refused" closed "$(peer garbage)"
+is "headers above the ceiling are refused" 431 "$(peer big-header)"
+is "a body that announces too much" 413 "$(peer announced)"
+is "a body that is too much, unannounced" 413 "$(peer chunked)"
+is "a path that is a whole URL" 400 "$(peer absolute)"
+is "plain HTTP is not spoken" closed "$(peer plain)"
+ok "no connection is left" within 10 only "$base"
+
+# Polls that wait
+is "a host enrols" 200 "$(enroll web1 | head -n 1)"
+is "another one too" 200 "$(enroll web2 | head -n 1)"
+arn=arn:aws:codedeploy:us-east-1:000000000000:instance
+poll() { host "$1" PollHostCommand "{\"HostIdentifier\": \"$arn/$1\"}"; }
+is "a poll is answered empty at its end, idle timeout or not" "200 {}" "$(poll web1 | tr '\n' ' ' | sed 's/ *$//')"
+start waiting poll web1
+ok "a poll waits" within 5 only $((base + 1))
+stop waiting KILL
+ok "a peer that goes away is noticed at once" within 2 only "$base"
+start waiting poll web1
+ok "a poll waits again" within 5 only $((base + 1))
+ok "its host is revoked" "$CONTROLD" host revoke web1 --dir "$T/control"
+ends() { grep -q "$1" "$T/waiting.out"; }
+ok "the poll ends" within 2 ends AccessDenied
+is "with 403" 403 "$(head -n 1 "$T/waiting.out")"
+
+# The end
+start waiting poll web2
+ok "a poll waits at the end" within 5 only $((base + 1))
+ends_well
+ok "it is answered" within 2 ends '{}'
+is "with 200" 200 "$(head -n 1 "$T/waiting.out")"
+done_testing
