@@ -198,13 +198,13 @@ void fleet_view_print_outcome(const struct fleet_view *view, FILE *out)
 	if (to > from)
 		fprintf(out, " after %.1f s", to - from);
 	fprintf(out, ", %s\n", counts);
-	const char *message =
-		fleet_text(json_object_get(view->info, "errorInformation"), "message");
-	if (*message)
-		print_clean(out, "", message);
 	struct fleet_failure failure;
 	if (fleet_view_failure(view, &failure))
 		print_failure(&failure, out);
+	const char *message =
+		fleet_text(json_object_get(view->info, "errorInformation"), "message");
+	if (*message)
+		print_clean(out, "The endpoint says: ", message);
 }
 
 static json_t *host_to_json(const json_t *host)

@@ -86,12 +86,12 @@ static void the_outcome_names_host_event_script_and_log(void **state)
 	fclose(memory);
 	assert_string_equal(text, "Deployment d-1: Failed after 2.5 s, 4 hosts: 2 failed, "
 				  "1 in progress, 1 waiting\n"
-				  "too many failed\n"
 				  "First failure: host web2, event AfterInstall, script first.sh\n"
 				  "  exit code 7\n"
 				  "  the end of its output:\n"
 				  "    [stderr]a\n"
-				  "    [stderr]b?[31m\n");
+				  "    [stderr]b?[31m\n"
+				  "The endpoint says: too many failed\n");
 	assert_int_equal(fleet_view_exit(&view), CLI_FAILED);
 	assert_true(fleet_view_is_over(&view));
 }
