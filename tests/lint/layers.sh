@@ -43,8 +43,8 @@ if [ -d control ]; then
 	check "control does not know agent" "$(includes control | of '(agent|tests)/')"
 fi
 
-# lint and pack are the worker's own checks, run by a person: two headers that the CLI may use.
-allowed='^agent/cli/cmd-(lint|pack)\.c:[0-9]*:agent/worker/(spec|bundle)\.h$'
+# lint, pack and push are the worker's own checks and packer, run by a person: two headers that the CLI may use.
+allowed='^agent/cli/cmd-(lint|pack|fleet-push)\.c:[0-9]*:agent/worker/(spec|bundle)\.h$'
 check "agent/daemon does not know the other programs" "$(includes agent/daemon | of 'agent/(worker|cli)/')"
 check "agent/worker does not know the other programs" "$(includes agent/worker | of 'agent/(daemon|cli)/')"
 check "agent/cli does not know the other programs" \
