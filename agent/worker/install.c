@@ -288,6 +288,11 @@ int install_recover(int group_fd, enum install_state *ret, struct error *err)
 	if (r < 0)
 		return r;
 	enum install_state end = INSTALL_NONE;
+	if (r == 0) {
+		/* Killed before it began: these two belong to nothing. */
+		fs_unlink_quiet(group_fd, MANIFEST_NEXT);
+		fs_unlink_quiet(group_fd, PLAN);
+	}
 	switch (r == 0 ? JOURNAL_STATE_COUNT : t->journal->state) {
 	case JOURNAL_STAGED:
 		r = discard(t, err);
