@@ -108,9 +108,9 @@ static int begin(struct txn *t, const char *deployment_id, struct error *err)
 /* Walk back, make it durable, take the stage away. */
 static int undo(struct txn *t, struct error *err)
 {
-	int r = t->journal->state == JOURNAL_UNDOING ?
-			0 :
-			journal_set_state(t->journal, JOURNAL_UNDOING, err);
+	int r = t->journal->state == JOURNAL_UNDOING
+			? 0
+			: journal_set_state(t->journal, JOURNAL_UNDOING, err);
 	if (r >= 0)
 		r = undo_run(t, err);
 	if (r >= 0)
@@ -185,9 +185,9 @@ static int load(int group_fd, struct txn **ret, struct error *err)
 }
 
 static const enum install_state states[JOURNAL_STATE_COUNT] = {
-	[JOURNAL_STAGED] = INSTALL_STAGED,	 [JOURNAL_COMMITTED] = INSTALL_COMMITTED,
+	[JOURNAL_STAGED] = INSTALL_STAGED,       [JOURNAL_COMMITTED] = INSTALL_COMMITTED,
 	[JOURNAL_INSTALLED] = INSTALL_INSTALLED, [JOURNAL_UNDOING] = INSTALL_UNDOING,
-	[JOURNAL_UNDONE] = INSTALL_UNDOING,	 [JOURNAL_SETTLED] = INSTALL_SETTLING,
+	[JOURNAL_UNDONE] = INSTALL_UNDOING,      [JOURNAL_SETTLED] = INSTALL_SETTLING,
 };
 
 int install_state(int group_fd, enum install_state *ret, char **ret_deployment, struct error *err)
@@ -224,7 +224,8 @@ int install_settle(int group_fd, struct error *err)
 	int r = load(group_fd, &t, err);
 	if (r < 0)
 		return r;
-	if (r == 0 || (t->journal->state != JOURNAL_INSTALLED && t->journal->state != JOURNAL_SETTLED))
+	if (r == 0 ||
+	    (t->journal->state != JOURNAL_INSTALLED && t->journal->state != JOURNAL_SETTLED))
 		return error_set(err, -EINVAL, "there is no finished installation to settle");
 	r = stage_open(t, false, err);
 	if (r >= 0 && t->journal->state == JOURNAL_INSTALLED)

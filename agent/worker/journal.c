@@ -17,9 +17,9 @@ enum { REC_BEGIN = 1, REC_MOUNT, REC_STAGE, REC_DIR, REC_OP, REC_STATE };
 #define BOOT_ID_MAX 64
 
 static const char *const state_names[] = {
-	[JOURNAL_STAGED] = "staged",   [JOURNAL_COMMITTED] = "committed",
+	[JOURNAL_STAGED] = "staged",       [JOURNAL_COMMITTED] = "committed",
 	[JOURNAL_INSTALLED] = "installed", [JOURNAL_UNDOING] = "undoing",
-	[JOURNAL_UNDONE] = "undone",   [JOURNAL_SETTLED] = "settled",
+	[JOURNAL_UNDONE] = "undone",       [JOURNAL_SETTLED] = "settled",
 };
 
 const char *journal_state_to_string(enum journal_state state)
@@ -108,8 +108,8 @@ int journal_begin(int group_fd, const char *deployment, struct journal_mount *mo
 	j->same_boot = true;
 	new_txid(j->txid);
 
-	int fd = openat(group_fd, JOURNAL, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-			0600);
+	int fd =
+		openat(group_fd, JOURNAL, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return error_errno(err, "create the journal");
 	FAULT("journal created");
@@ -192,8 +192,11 @@ static int add_dir(struct journal *j, const struct plan_dir *d, struct error *er
 	if (!grown)
 		return error_set(err, -ENOMEM, "no memory for %u directories", j->n_dirs);
 	j->dirs = grown;
-	j->dirs[j->n_dirs++] = (struct journal_dir){.ino = d->ino, .mount = d->mount,
-						    .mode = d->mode, .uid = d->uid, .gid = d->gid,
+	j->dirs[j->n_dirs++] = (struct journal_dir){.ino = d->ino,
+						    .mount = d->mount,
+						    .mode = d->mode,
+						    .uid = d->uid,
+						    .gid = d->gid,
 						    .inherit = d->inherit};
 	return 0;
 }

@@ -46,9 +46,9 @@ static int entry_next(struct record_file *f, uint64_t count, struct manifest_ent
 	if (r == 0)
 		return error_set(err, ERR_FORMAT, "%s: it is cut off or damaged", MANIFEST);
 	if (rec.type == MANIFEST_END)
-		return record_u64(&rec) == count ? record_check(&rec, MANIFEST, err) :
-						   error_set(err, ERR_FORMAT,
-							     "%s: entries are missing", MANIFEST);
+		return record_u64(&rec) == count
+			       ? record_check(&rec, MANIFEST, err)
+			       : error_set(err, ERR_FORMAT, "%s: entries are missing", MANIFEST);
 	if (rec.type != MANIFEST_OBJECT)
 		return error_set(err, ERR_FORMAT, "%s: unknown record type %u", MANIFEST, rec.type);
 	*ret_offset = rec.offset;

@@ -40,7 +40,7 @@ struct plan_node {
 /* What is wanted of one path. type 'a' is a path that a symlink on the host leads elsewhere: node
  * is the directory that it leads to. */
 struct target {
-	char type; /* 'f' 'd' 'l' 'a' */
+	char type;     /* 'f' 'd' 'l' 'a' */
 	bool implicit; /* a directory that only the way to a destination asks for */
 	uint32_t node, parent;
 	uint32_t mode, uid, gid;
@@ -60,8 +60,8 @@ struct plan_perm {
 
 struct plan_build_mount {
 	struct live_mount id;
-	int fd;              /* some directory on it */
-	char *common;        /* deepest directory that holds all of its operations */
+	int fd;       /* some directory on it */
+	char *common; /* deepest directory that holds all of its operations */
 	uint64_t bytes, objects;
 };
 #define PLAN_MOUNTS_MAX 255

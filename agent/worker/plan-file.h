@@ -25,13 +25,13 @@ int plan_dir_get(struct record *rec, struct plan_dir *d, struct error *err) MUST
 
 struct plan_entry {
 	enum plan_op op;
-	char type;           /* of the new object; 0: there will be none */
-	bool mode_fixed;     /* by permissions: whatever the object inherits */
-	bool inside;         /* in a subtree that one rename puts in place */
-	uint32_t number;     /* of the operation */
-	uint32_t dir;        /* its parent's index; PLAN_NONE inside a subtree */
-	uint32_t root;       /* number of the operation that puts its subtree in place */
-	uint16_t root_len;   /* of that directory's path */
+	char type;         /* of the new object; 0: there will be none */
+	bool mode_fixed;   /* by permissions: whatever the object inherits */
+	bool inside;       /* in a subtree that one rename puts in place */
+	uint32_t number;   /* of the operation */
+	uint32_t dir;      /* its parent's index; PLAN_NONE inside a subtree */
+	uint32_t root;     /* number of the operation that puts its subtree in place */
+	uint16_t root_len; /* of that directory's path */
 	uint32_t mode, uid, gid;
 	uint64_t size;
 	int64_t mtime_s;

@@ -143,8 +143,7 @@ static int link_equal(struct plan_build *b, const char *name, const char *source
 {
 	char live[PATH_MAX], wanted[PATH_MAX];
 	ssize_t n = readlinkat(b->dir_fd, name, live, sizeof(live));
-	auto_close int fd =
-		fs_open_beneath(b->request->archive_fd, source, O_PATH | O_NOFOLLOW, 0);
+	auto_close int fd = fs_open_beneath(b->request->archive_fd, source, O_PATH | O_NOFOLLOW, 0);
 	if (n < 0 || fd < 0)
 		return n < 0 ? -errno : fd;
 	ssize_t m = readlinkat(fd, "", wanted, sizeof(wanted));
@@ -192,7 +191,8 @@ static int file_equal(struct plan_build *b, const struct target *t, const char *
 {
 	if (live->size != t->size)
 		return 0;
-	auto_close int old = openat(b->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	auto_close int old =
+		openat(b->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (old < 0)
 		return -errno;
 	auto_close int new =
@@ -212,8 +212,8 @@ static int compare(struct plan_build *b, const struct target *t, bool mode_fixed
 		return 0;
 	struct inherit acl;
 	mode_t mode = inherit_apply(&b->dir_inherit, t->mode, mode_fixed, &acl);
-	int r = t->type == 'l' ? link_equal(b, name, t->source) :
-				 file_equal(b, t, name, live, &acl);
+	int r = t->type == 'l' ? link_equal(b, name, t->source)
+			       : file_equal(b, t, name, live, &acl);
 	if (r < 0)
 		return error_set(err, r, "%s: %s", t->path, strerror(-r));
 	if (r == 0)
@@ -258,7 +258,8 @@ static int gives_way(const struct fs_entry *entry, void *arg, struct error *err)
 	if (g->problems++ < 5)
 		problems_add(g->b->problems, PROBLEM_ERROR, path,
 			     "a file takes the place of the directory '%s', but this is not ours; "
-			     "move it away", g->path);
+			     "move it away",
+			     g->path);
 	return dir ? FS_WALK_SKIP : 0;
 }
 
@@ -312,9 +313,10 @@ static int foreign(struct plan_build *b, const struct target *t, const struct li
 			     "it is a device, pipe or socket and is not overwritten; remove it");
 		return PLAN_SKIP;
 	default:
-		problems_add(b->problems, PROBLEM_ERROR, t->path,
-			     "it exists already and file_exists_behavior is DISALLOW; move it away, "
-			     "or choose OVERWRITE or RETAIN");
+		problems_add(
+			b->problems, PROBLEM_ERROR, t->path,
+			"it exists already and file_exists_behavior is DISALLOW; move it away, "
+			"or choose OVERWRITE or RETAIN");
 		return PLAN_SKIP;
 	}
 }
@@ -333,7 +335,8 @@ static int overlaps(struct plan_build *b, const struct target *t, struct error *
 		return 0;
 	problems_add(b->problems, PROBLEM_ERROR, path,
 		     "it belongs to the deployment group '%s'; remove it from one of the two, or "
-		     "let this group adopt it", b->groups[group - 1]);
+		     "let this group adopt it",
+		     b->groups[group - 1]);
 	return PLAN_SKIP;
 }
 
@@ -434,8 +437,8 @@ static int live_dir(struct plan_build *b, struct target *t, bool mode_fixed, str
 		return error_set(err, r, "%s: %s", path, strerror(-r));
 	if (b->nodes[self].flags & NODE_LIVE) {
 		if (e.old.type != 'd')
-			return error_set(err, ERR_CONFLICT, "%s: it changed while the plan was made",
-					 path);
+			return error_set(err, ERR_CONFLICT,
+					 "%s: it changed while the plan was made", path);
 		e.op = compare_dir(b, t, mode_fixed, &e.old, &e.mode);
 		e.mtime_s = st.st_mtim.tv_sec;
 		e.mtime_ns = (uint32_t)st.st_mtim.tv_nsec;

@@ -12,7 +12,8 @@
 #include <sys/statvfs.h>
 
 #define MARGIN_BYTES (1024 * 1024)
-#define INODE_BYTES 1024 /* what an object's inode and name may cost where inodes are made of space */
+#define INODE_BYTES \
+	1024 /* what an object's inode and name may cost where inodes are made of space */
 
 /* Shorten a to the deepest directory that is b or above both. */
 static void common_prefix(char *a, const char *b)
@@ -136,8 +137,7 @@ static void check_room(struct plan_build *b, const struct plan_build_mount *m, c
 	if (vfs.f_files > 0 && vfs.f_favail < m->objects + 16)
 		problems_add(b->problems, PROBLEM_ERROR, path,
 			     "the file system has %llu inodes free and %llu are needed; make room",
-			     (unsigned long long)vfs.f_favail,
-			     (unsigned long long)m->objects + 16);
+			     (unsigned long long)vfs.f_favail, (unsigned long long)m->objects + 16);
 }
 
 static int finish_one(struct plan_build *b, uint32_t index, struct error *err)

@@ -176,7 +176,8 @@ void plan_perms_finish(struct plan_build *b)
 		if (!b->perms[i].used)
 			problems_add(b->problems, PROBLEM_WARNING, b->perms[i].spec->object,
 				     "line %u: these permissions apply to nothing that this "
-				     "revision installs", b->perms[i].spec->line);
+				     "revision installs",
+				     b->perms[i].spec->line);
 }
 
 void plan_perms_clear(struct plan_build *b)

@@ -202,8 +202,7 @@ static int dir_alias(struct plan_build *b, uint32_t parent, const char *path,
 	int r = dir_resolve(b, real, want, ret, err);
 	if (r != 0)
 		return r;
-	struct target t = {
-		.type = 'a', .path = path, .source = "", .node = *ret, .parent = parent};
+	struct target t = {.type = 'a', .path = path, .source = "", .node = *ret, .parent = parent};
 	return target_add(b, &t, true, NULL, err);
 }
 
@@ -341,7 +340,8 @@ static int dir_child(struct plan_build *b, uint32_t parent, const char *name,
 	if (t.type != 'd' && t.type != 'a') {
 		problems_add(b->problems, PROBLEM_ERROR, path,
 			     "two entries clash: '%s' is a file here, and a directory is needed "
-			     "too", t.source);
+			     "too",
+			     t.source);
 		return PLAN_SKIP;
 	}
 	*ret = t.node;
@@ -365,7 +365,9 @@ int plan_node_parent(struct plan_build *b, const char *path, uint32_t *ret, stru
 	bool taken = r > 0;
 	t = (struct target){.path = path, .source = "", .parent = NO_NODE, .implicit = true};
 	struct plan_node proto = {.flags = NODE_LIVE | NODE_PARENT,
-				  .root = NO_NODE, .number = PLAN_NONE, .dir = PLAN_NONE};
+				  .root = NO_NODE,
+				  .number = PLAN_NONE,
+				  .dir = PLAN_NONE};
 	return node_new(b, &t, &proto, !taken, ret, err);
 }
 
@@ -513,8 +515,7 @@ static int destination(struct plan_build *b, const struct spec_file *file, const
 static int entry_make(struct plan_build *b, const struct spec_file *file, struct error *err)
 {
 	const char *source = file->source[0] ? file->source : ".";
-	auto_close int fd =
-		fs_open_beneath(b->request->archive_fd, source, O_PATH | O_NOFOLLOW, 0);
+	auto_close int fd = fs_open_beneath(b->request->archive_fd, source, O_PATH | O_NOFOLLOW, 0);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		problems_add(b->problems, PROBLEM_ERROR, file->source,

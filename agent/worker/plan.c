@@ -11,9 +11,9 @@
 #include <string.h>
 
 static const char *const op_names[] = {
-	[PLAN_MKDIR] = "mkdir",	  [PLAN_CREATE] = "create", [PLAN_REPLACE] = "replace",
-	[PLAN_SYMLINK] = "symlink", [PLAN_DELETE] = "delete", [PLAN_RMDIR] = "rmdir",
-	[PLAN_METADATA] = "metadata", [PLAN_KEEP] = "keep",	  [PLAN_RETAIN] = "retain",
+	[PLAN_MKDIR] = "mkdir",       [PLAN_CREATE] = "create", [PLAN_REPLACE] = "replace",
+	[PLAN_SYMLINK] = "symlink",   [PLAN_DELETE] = "delete", [PLAN_RMDIR] = "rmdir",
+	[PLAN_METADATA] = "metadata", [PLAN_KEEP] = "keep",     [PLAN_RETAIN] = "retain",
 };
 
 const char *plan_op_to_string(enum plan_op op)
@@ -88,8 +88,8 @@ typedef int step_fn(struct plan_build *b, struct error *err);
 int plan_make(const struct plan_request *request, struct plan_summary *ret,
 	      struct problems *problems, struct error *err)
 {
-	static step_fn *const steps[] = {plan_targets_make, plan_create,        plan_overlap,
-					 plan_perms_prepare, plan_live, plan_mounts_finish,
+	static step_fn *const steps[] = {plan_targets_make,  plan_create, plan_overlap,
+					 plan_perms_prepare, plan_live,   plan_mounts_finish,
 					 write_end};
 	struct error ignored;
 	auto_build struct plan_build *b = NULL;

@@ -46,9 +46,9 @@ struct plan_summary {
 };
 
 /* What was changed or removed locally since it was installed is put right again and noted as a
- * warning in problems. Returns 0; ERR_REFUSED with everything that stands in the way in problems (conflicts under
- * DISALLOW, duplicate targets, type clashes, unknown users and groups, overlap with another group,
- * too few bytes or inodes, missing sources), or another error. */
+ * warning in problems. Returns 0; ERR_REFUSED with everything that stands in the way in problems
+ * (conflicts under DISALLOW, duplicate targets, type clashes, unknown users and groups, overlap
+ * with another group, too few bytes or inodes, missing sources), or another error. */
 int plan_make(const struct plan_request *request, struct plan_summary *ret,
 	      struct problems *problems, struct error *err) MUST_CHECK;
 

@@ -152,8 +152,8 @@ const char *record_text(struct record *r)
 int record_check(const struct record *r, const char *what, struct error *err)
 {
 	if (r->bad || r->p != r->end)
-		return error_set(err, ERR_FORMAT, "%s: a record of type %u has the wrong length", what,
-				 r->type);
+		return error_set(err, ERR_FORMAT, "%s: a record of type %u has the wrong length",
+				 what, r->type);
 	return 0;
 }
 
@@ -206,8 +206,10 @@ int record_open(struct record_file *f, int fd, enum record_kind kind, struct err
 	if (memcmp(got, want, sizeof(got)) != 0)
 		return error_set(err, ERR_FORMAT, "the header is not that of this kind of file");
 	if (version != FORMAT_VERSION)
-		return error_set(err, ERR_FORMAT, "version %u was written by another release; this "
-				 "one reads version %u", version, FORMAT_VERSION);
+		return error_set(err, ERR_FORMAT,
+				 "version %u was written by another release; this "
+				 "one reads version %u",
+				 version, FORMAT_VERSION);
 	f->end = (uint64_t)st.st_size;
 	return 0;
 }
@@ -319,8 +321,11 @@ int record_at(struct record_file *f, uint64_t offset, struct record *ret, struct
 	if ((size_t)n < HEAD_LEN + len || checksum(p, p + HEAD_LEN, len) != get_u32(p + 4))
 		return 0;
 
-	*ret = (struct record){.type = p[HEAD_LEN], .p = p + HEAD_LEN + 1, .end = p + HEAD_LEN + len,
-			       .offset = offset, .next = offset + HEAD_LEN + len};
+	*ret = (struct record){.type = p[HEAD_LEN],
+			       .p = p + HEAD_LEN + 1,
+			       .end = p + HEAD_LEN + len,
+			       .offset = offset,
+			       .next = offset + HEAD_LEN + len};
 	return 1;
 }
 

@@ -48,10 +48,10 @@ const uint8_t *record_bytes(struct record *r, uint16_t *ret_len);
 int record_check(const struct record *r, const char *what, struct error *err) MUST_CHECK;
 
 struct record_file {
-	int fd;          /* owned; -1: closed */
-	uint64_t end;    /* where the next record goes */
-	uint64_t pos;    /* of record_next() */
-	uint8_t *out;    /* appended and not yet written: out_len bytes that end at end */
+	int fd;       /* owned; -1: closed */
+	uint64_t end; /* where the next record goes */
+	uint64_t pos; /* of record_next() */
+	uint8_t *out; /* appended and not yet written: out_len bytes that end at end */
 	size_t out_len;
 	uint8_t *window; /* what was read last */
 	uint64_t window_at;

@@ -79,8 +79,8 @@ static int stage_place(const struct stager *s, const struct plan_entry *e, char 
 
 static int changed(const struct plan_entry *e, struct error *err)
 {
-	return error_set(err, ERR_CONFLICT, "%s: it changed in the revision since the plan was made",
-			 e->source);
+	return error_set(err, ERR_CONFLICT,
+			 "%s: it changed in the revision since the plan was made", e->source);
 }
 
 static int copy_small(struct stager *s, const struct plan_entry *e, int in, int out,
@@ -227,8 +227,10 @@ static int stage_object(struct stager *s, const struct plan_entry *e, struct sta
 
 static bool is_staged(const struct plan_entry *e)
 {
-	static const bool staged[PLAN_OP_COUNT] = {[PLAN_MKDIR] = true, [PLAN_CREATE] = true,
-						   [PLAN_REPLACE] = true, [PLAN_SYMLINK] = true};
+	static const bool staged[PLAN_OP_COUNT] = {[PLAN_MKDIR] = true,
+						   [PLAN_CREATE] = true,
+						   [PLAN_REPLACE] = true,
+						   [PLAN_SYMLINK] = true};
 	return staged[e->op] || (e->op == PLAN_METADATA && e->type != 'd');
 }
 

@@ -91,8 +91,10 @@ static int stage_probe(int fd, const char *path, struct error *err)
 		return error_errno(err, "%s", path);
 	FAULT("probe made");
 	if (linkat(fd, "probe.a", fd, "probe.b", 0) < 0)
-		return error_errno(err, "%s: the file system has no hard links, and a file cannot "
-				   "be replaced safely without", path);
+		return error_errno(err,
+				   "%s: the file system has no hard links, and a file cannot "
+				   "be replaced safely without",
+				   path);
 	FAULT("probe linked");
 	if (renameat2(fd, "probe.a", fd, "probe.c", RENAME_NOREPLACE) < 0 ||
 	    renameat2(fd, "probe.b", fd, "probe.d", RENAME_EXCHANGE) < 0)

@@ -13,8 +13,9 @@
 
 enum txn_pass txn_pass(enum journal_kind kind)
 {
-	return kind == JOURNAL_META ? PASS_META :
-	       kind == JOURNAL_EXCHANGE ? PASS_EXCHANGE : PASS_PLAIN;
+	return kind == JOURNAL_META       ? PASS_META
+	       : kind == JOURNAL_EXCHANGE ? PASS_EXCHANGE
+					  : PASS_PLAIN;
 }
 
 int txn_site(struct txn *t, uint32_t i, struct txn_site *ret, struct error *err)
@@ -233,7 +234,7 @@ static int create(struct txn *t, struct txn_site *s, struct error *err)
 	return 0;
 }
 
-static int delete(struct txn *t, struct txn_site *s, struct error *err)
+static int delete (struct txn *t, struct txn_site *s, struct error *err)
 {
 	struct sight at;
 	int r = look_stage(s, &at, err);
@@ -304,12 +305,12 @@ static int exchange(struct txn *t, struct txn_site *s, struct error *err)
 		return r;
 	if (at.new.type == 0)
 		return error_set(err, ERR_CONFLICT, "%s: what was staged for it is lost", s->path);
-	bool done = at.new.ino == s->op.old.ino && at.new.type == s->op.old.type;
+	bool done = at.new.ino == s->op.old.ino &&at.new.type == s->op.old.type;
 	if (!done) {
 		bool dir = s->op.old.type == 'd';
 		if (at.new.ino != s->op.new_ino ||
-		    (dir ? at.name.type != 'd' || at.name.ino != s->op.old.ino :
-			   !live_same(&at.name, &s->op.old)))
+		    (dir ? at.name.type != 'd' || at.name.ino != s->op.old.ino
+			 : !live_same(&at.name, &s->op.old)))
 			return conflict(s, err);
 		r = dir ? empty_at(s->dir_fd, s->name, s, err) : 1;
 		if (r <= 0)
@@ -356,8 +357,8 @@ static int metadata(struct txn *t, struct txn_site *s, struct error *err)
 
 typedef int forward_fn(struct txn *t, struct txn_site *s, struct error *err);
 static forward_fn *const forward[JOURNAL_KIND_END] = {
-	[JOURNAL_PUT] = put,	       [JOURNAL_CREATE] = create,     [JOURNAL_DELETE] = delete,
-	[JOURNAL_RMDIR] = remove_dir,  [JOURNAL_EXCHANGE] = exchange, [JOURNAL_META] = metadata,
+	[JOURNAL_PUT] = put,          [JOURNAL_CREATE] = create,     [JOURNAL_DELETE] = delete,
+	[JOURNAL_RMDIR] = remove_dir, [JOURNAL_EXCHANGE] = exchange, [JOURNAL_META] = metadata,
 };
 
 int switch_run(struct txn *t, struct error *err)

@@ -27,7 +27,7 @@ struct txn_mount {
 
 struct txn {
 	int group_fd, archive_fd;
-	struct journal *journal; /* owned */
+	struct journal *journal;  /* owned */
 	struct txn_mount *mounts; /* as the journal's */
 
 	/* The destination directory that was opened last. */

@@ -42,8 +42,7 @@ static int move_aside(struct txn *t, struct txn_site *s, int from_fd, const char
 	if (renameat2(from_fd, from, s->dir_fd, name, RENAME_NOREPLACE) < 0)
 		return error_errno(err, "move %s aside", s->path);
 	FAULT("undo: moved aside");
-	auto_free char *path =
-		xasprintf("%.*s%s", (int)(s->name - s->path), s->path, name);
+	auto_free char *path = xasprintf("%.*s%s", (int)(s->name - s->path), s->path, name);
 	report(t, path);
 	return 0;
 }
@@ -80,9 +79,9 @@ static int back_put(struct txn *t, struct txn_site *s, struct error *err)
 		r = look(s->dir_fd, s->name, s, &name, err);
 	if (r < 0)
 		return r;
-	return name.ino == s->op.old.ino ?
-		       0 :
-		       error_set(err, ERR_UNDO, "%s: the old file is lost", s->path);
+	return name.ino == s->op.old.ino
+		       ? 0
+		       : error_set(err, ERR_UNDO, "%s: the old file is lost", s->path);
 }
 
 static int back_create(struct txn *t, struct txn_site *s, struct error *err)
@@ -200,8 +199,8 @@ static int back_meta(struct txn *t, struct txn_site *s, struct error *err)
 
 typedef int backward_fn(struct txn *t, struct txn_site *s, struct error *err);
 static backward_fn *const backward[JOURNAL_KIND_END] = {
-	[JOURNAL_PUT] = back_put,	   [JOURNAL_CREATE] = back_create,
-	[JOURNAL_DELETE] = back_delete,	   [JOURNAL_RMDIR] = back_rmdir,
+	[JOURNAL_PUT] = back_put,           [JOURNAL_CREATE] = back_create,
+	[JOURNAL_DELETE] = back_delete,     [JOURNAL_RMDIR] = back_rmdir,
 	[JOURNAL_EXCHANGE] = back_exchange, [JOURNAL_META] = back_meta,
 };
 
@@ -237,8 +236,8 @@ static bool in_place(struct txn *t, struct txn_site *s)
 		return false;
 	struct error ignored;
 	struct live_object name;
-	return new.type == s->op.old.type && new.ino == s->op.old.ino &&
-	       txn_site_open(t, s, OPEN_PRESENT, &ignored) == 0 &&
+	return new.type == s->op.old.type &&new.ino ==
+		       s->op.old.ino &&txn_site_open(t, s, OPEN_PRESENT, &ignored) == 0 &&
 	       live_look(s->dir_fd, s->name, &name, NULL) == 0 && name.type == 'd';
 }
 
@@ -416,11 +415,12 @@ int undo_run(struct txn *t, struct error *err)
 	back(t, PASS_PLAIN, &f);
 	if (f.count == 0)
 		return 0;
-	return error_set(err, ERR_UNDO,
-			 "%u objects could not be put back, their old state is kept in '%s/"
-			 STAGE_PREFIX "%s' (%s)", f.count,
-			 t->journal->n_mounts ? t->journal->mounts[0].path : "", t->journal->txid,
-			 f.first.text);
+	return error_set(
+		err, ERR_UNDO,
+		"%u objects could not be put back, their old state is kept in '%s/" STAGE_PREFIX
+		"%s' (%s)",
+		f.count, t->journal->n_mounts ? t->journal->mounts[0].path : "", t->journal->txid,
+		f.first.text);
 }
 
 static int rescue_one(struct txn *t, struct txn_site *s, struct error *err)

@@ -60,7 +60,8 @@ static int remove_all(const struct world *w, struct error *err)
 	return world_install(w, TREE_NONE, err);
 }
 
-/* A child that is killed at a call of an act. Returns 1, 0 when it ended before, -1 when it failed. */
+/* A child that is killed at a call of an act. Returns 1, 0 when it ended before, -1 when it failed.
+ */
 static int crash(const struct world *w, int (*act)(const struct world *, struct error *), int at)
 {
 	fflush(stdout);
@@ -124,9 +125,9 @@ static int die_in_switch(const struct world *w, struct error *err)
 		if (world_undo(w, err) < 0)
 			return err->code;
 	}
-	return crash(w, install_b, (int)(points - points / 10)) == 1 ?
-		       0 :
-		       error_set(err, -EINVAL, "it did not die");
+	return crash(w, install_b, (int)(points - points / 10)) == 1
+		       ? 0
+		       : error_set(err, -EINVAL, "it did not die");
 }
 
 static int die_in_undo(const struct world *w, struct error *err)
@@ -141,9 +142,9 @@ static int die_in_undo(const struct world *w, struct error *err)
 		if (r < 0)
 			return r;
 	}
-	return crash(w, world_undo, (int)(points / 4)) == 1 ?
-		       0 :
-		       error_set(err, -EINVAL, "it did not die");
+	return crash(w, world_undo, (int)(points / 4)) == 1
+		       ? 0
+		       : error_set(err, -EINVAL, "it did not die");
 }
 
 static const struct scenario scenarios[] = {
@@ -158,7 +159,8 @@ static const struct scenario scenarios[] = {
 	{"recover-undo", TREE_A, TREE_A, NULL, die_in_undo, recover, true, false},
 	{"defect-no-commit-record", TREE_A, TREE_B, "no-commit-record", no_preparation, install_b,
 	 false, false},
-	{"defect-blind-switch", TREE_A, TREE_B, "blind-switch", no_preparation, install_b, false, false},
+	{"defect-blind-switch", TREE_A, TREE_B, "blind-switch", no_preparation, install_b, false,
+	 false},
 };
 
 /* Shared by the processes of a run. */
@@ -278,8 +280,9 @@ int main(int argc, char **argv)
 			       s->name, tally->first_bad);
 		else
 			printf("%sok %u - killed in %s at %u points: %u old, %u new, "
-			       "%u violations\n", ok ? "" : "not ", ++n, s->name, tally->done,
-			       tally->old, tally->new, tally->violations);
+			       "%u violations\n",
+			       ok ? "" : "not ", ++n, s->name, tally->done, tally->old, tally->new,
+			       tally->violations);
 		fflush(stdout);
 	}
 	printf("1..%u\n", n);

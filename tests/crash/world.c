@@ -132,10 +132,9 @@ static void make_row(int dirfd, const struct row *row, bool b)
 	const char *what = b ? row->b : row->a;
 	const char *percent = strchr(row->path, '%');
 	for (unsigned i = 0; i < row->count && what[0]; i++) {
-		auto_free char *path =
-			percent ? xasprintf("%.*s%u%s", (int)(percent - row->path), row->path, i,
-					    percent + 1) :
-				  xstrdup(row->path);
+		auto_free char *path = percent ? xasprintf("%.*s%u%s", (int)(percent - row->path),
+							   row->path, i, percent + 1)
+					       : xstrdup(row->path);
 		make_object(dirfd, path, what, b && !str_eq(row->a, row->b) ? "B" : "A");
 	}
 }
@@ -204,8 +203,7 @@ static int plan(const struct world *w, enum tree to, int archive_fd, int group_f
 		struct error *err)
 {
 	auto_free char *destination = xasprintf("%s/app", w->dest);
-	struct spec_file file = {
-		.source = (char *)"tree", .destination = destination, .line = 3};
+	struct spec_file file = {.source = (char *)"tree", .destination = destination, .line = 3};
 	struct spec spec = {.files = &file, .n_files = 1};
 	struct plan_request request = {.archive_fd = archive_fd,
 				       .spec = to == TREE_NONE ? NULL : &spec,
@@ -277,10 +275,9 @@ static int print_entry(const struct fs_entry *e, void *arg, struct error *err)
 		return FS_WALK_SKIP;
 	}
 	bool dir = S_ISDIR(e->st.st_mode);
-	auto_free char *line = xasprintf("%s %o %u %u %lld %lld\n", e->path, e->st.st_mode,
-					 e->st.st_uid, e->st.st_gid,
-					 dir ? 0LL : (long long)e->st.st_size,
-					 dir ? 0LL : (long long)e->st.st_mtim.tv_sec);
+	auto_free char *line = xasprintf(
+		"%s %o %u %u %lld %lld\n", e->path, e->st.st_mode, e->st.st_uid, e->st.st_gid,
+		dir ? 0LL : (long long)e->st.st_size, dir ? 0LL : (long long)e->st.st_mtim.tv_sec);
 	digest_update(p->digest, line, strlen(line));
 	if (S_ISREG(e->st.st_mode))
 		print_content(p, e);
@@ -353,8 +350,7 @@ static bool say(const char *what, const struct error *err)
 	return false;
 }
 
-bool world_judge(const struct world *w, enum tree old, enum tree new, bool one_way,
-		 enum tree *ret)
+bool world_judge(const struct world *w, enum tree old, enum tree new, bool one_way, enum tree *ret)
 {
 	struct error err = {0};
 	enum install_state state;

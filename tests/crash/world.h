@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A small world for the crash tests: a deployment group, two revisions of an application that
- * differ in every way in which two revisions can, and a destination. All acts work on this world and
- * on nothing outside of it. */
+ * differ in every way in which two revisions can, and a destination. All acts work on this world
+ * and on nothing outside of it. */
 #pragma once
 
 #include "agent/worker/install.h"
@@ -46,11 +46,10 @@ void world_print(const struct world *w, char out[PRINT_MAX], unsigned *ret_stage
  * journal, and the manifest is the tree's? What differs is told as a TAP comment. */
 bool world_is(const struct world *w, enum tree tree, bool settled);
 
-/* After a crash of an act that was to lead from old to new: recover, and see that the destination is
- * the one tree or the other, as recovery says. one_way: it must be new. An undo leads from old to
- * old by way of B. Then undo or settle what is still open; ends with *ret, settled. */
-bool world_judge(const struct world *w, enum tree old, enum tree new, bool one_way,
-		 enum tree *ret);
+/* After a crash of an act that was to lead from old to new: recover, and see that the destination
+ * is the one tree or the other, as recovery says. one_way: it must be new. An undo leads from old
+ * to old by way of B. Then undo or settle what is still open; ends with *ret, settled. */
+bool world_judge(const struct world *w, enum tree old, enum tree new, bool one_way, enum tree *ret);
 /* The next deployment must succeed; then another one, if need be, back to a tree. */
 bool world_next(const struct world *w, enum tree now, enum tree back_to);
 

@@ -410,9 +410,10 @@ static void a_default_acl_is_inherited(void **state)
 {
 	struct txn *t = *state;
 	/* user::rwx user:12345:rwx group::r-x mask::rwx other::--- */
-	static const uint8_t acl[] = {2, 0, 0,	  0, 1, 0, 7, 0, 255, 255, 255, 255, 2, 0, 7,
-				      0, 0x39, 0x30, 0, 0, 4, 0, 5, 0, 255, 255, 255, 255, 16, 0,
-				      7, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255};
+	static const uint8_t acl[] = {2,   0,   0,   0,   1,   0,    7,    0,   255, 255, 255,
+				      255, 2,   0,   7,   0,   0x39, 0x30, 0,   0,   4,   0,
+				      5,   0,   255, 255, 255, 255,  16,   0,   7,   0,   255,
+				      255, 255, 255, 32,  0,   0,    0,    255, 255, 255, 255};
 	uint8_t got[256];
 	auto_close int dest = txn_dir(t, "dest");
 	if (fsetxattr(dest, "system.posix_acl_default", acl, sizeof(acl), 0) < 0)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/worker/plan.h"
 #include "agent/worker/manifest.h"
+#include "agent/worker/plan.h"
 #include "tests/unit/txn.h"
 
 struct seen {
@@ -221,8 +221,10 @@ static void what_is_no_longer_wanted_goes_deepest_first(void **state)
 	txn_write(t, "dest/app/b", "2");
 	txn_write(t, "archive/c", "3");
 	txn_manifest(t, t->group_fd,
-		     (struct previous[]){{'d', "dest/app"}, {'f', "dest/app/b"},
-					 {'d', "dest/app/lib"}, {'f', "dest/app/lib/a"}},
+		     (struct previous[]){{'d', "dest/app"},
+					 {'f', "dest/app/b"},
+					 {'d', "dest/app/lib"},
+					 {'f', "dest/app/lib/a"}},
 		     4);
 	txn_file(t, "c", "dest");
 	assert_plan(t, "create /dest/c 1\ndelete /dest/app/lib/a 0\nrmdir /dest/app/lib 0\n"
@@ -234,8 +236,8 @@ static void removing_takes_what_the_manifest_has(void **state)
 	struct txn *t = *state;
 	txn_write(t, "dest/app/b", "2");
 	txn_write(t, "dest/app/log", "not ours");
-	txn_manifest(t, t->group_fd,
-		     (struct previous[]){{'d', "dest/app"}, {'f', "dest/app/b"}}, 2);
+	txn_manifest(t, t->group_fd, (struct previous[]){{'d', "dest/app"}, {'f', "dest/app/b"}},
+		     2);
 	t->request.spec = NULL;
 	t->request.archive_fd = -1;
 	assert_plan(t, "delete /dest/app/b 0\nrmdir /dest/app 0\n");
@@ -246,8 +248,8 @@ static void a_directory_on_the_way_stays_ours(void **state)
 	struct txn *t = *state;
 	close(txn_dir(t, "dest/app/x"));
 	txn_write(t, "archive/f", "1");
-	txn_manifest(t, t->group_fd,
-		     (struct previous[]){{'d', "dest/app"}, {'d', "dest/app/x"}}, 2);
+	txn_manifest(t, t->group_fd, (struct previous[]){{'d', "dest/app"}, {'d', "dest/app/x"}},
+		     2);
 	txn_file(t, "f", "dest/app/x");
 	assert_plan(t, "keep /dest/app 0\nkeep /dest/app/x 0\ncreate /dest/app/x/f 1\n");
 }

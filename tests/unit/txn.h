@@ -94,7 +94,8 @@ static inline void txn_write(const struct txn *t, const char *path, const char *
 	snprintf(dir, sizeof(dir), "%s", path);
 	*strrchr(dir, '/') = '\0';
 	int dirfd = txn_dir(t, dir);
-	int fd = openat(dirfd, strrchr(path, '/') + 1, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	int fd = openat(dirfd, strrchr(path, '/') + 1, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+			0644);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, content, strlen(content)), strlen(content));
 	close(fd);
@@ -175,9 +176,8 @@ static inline void txn_deploy(struct txn *t)
 static inline bool txn_has_problem(const struct txn *t, enum problem_level level, const char *text)
 {
 	for (size_t i = 0; i < t->problems.count; i++)
-		if (t->problems.list[i].level == level &&
-		    (strstr(t->problems.list[i].text, text) ||
-		     strstr(t->problems.list[i].where, text)))
+		if (t->problems.list[i].level == level && (strstr(t->problems.list[i].text, text) ||
+							   strstr(t->problems.list[i].where, text)))
 			return true;
 	return false;
 }
