@@ -24,8 +24,10 @@ struct hook_request {
 	int logs_fd;     /* directory: EVENT-N.stdout and .stderr are made in it, scripts.log is
 			    appended to (official format) */
 	unsigned number; /* N: counts scripts of the deployment, for unique file names */
+	const char *log_before; /* log_tail of the event's script before this one, which this one's
+				   goes on with; NULL: this is the event's first */
 	void (*on_line)(const char *stream, const char *line, size_t len,
-			void *arg); /* live output, may be NULL */
+			void *arg); /* live output without the line's end, any bytes; may be NULL */
 	void (*on_start)(
 		pid_t pid, uint64_t start_time,
 		void *arg); /* to be recorded: a restarted worker kills what is left. May be NULL */
@@ -39,7 +41,8 @@ struct hook_result {
 			 */
 	char *log_tail; /* official form, at most WIRE_LOG_TAIL_MAX bytes; whole lines, one long
 			   line is cut, not dropped */
-	int exit_code, signal;
+	int exit_code;  /* -1: it did not run, or a signal ended it */
+	int signal;     /* 0: none */
 	bool timed_out;
 	double wall_s, cpu_s;
 	int64_t memory_peak_bytes; /* -1: unknown */
@@ -47,10 +50,15 @@ struct hook_result {
 void hook_result_clear(struct hook_result *r);
 #define auto_hook_result CLEANUP(hook_result_clear)
 
+/* Output of one script that is copied into scripts.log, to on_line and into the tail. Beyond it, it
+ * stays in EVENT-N.stdout and .stderr, and scripts.log says so. */
+#define HOOK_OUTPUT_MAX ((uint64_t)64 * 1024 * 1024)
+
 /* Returns 0 when the script ran or could not be run for a reason that is the script's own (see
  * ret->code); below 0 when the runner failed. The hook ends when its main process ends; what it
  * leaves running in its session lives on (unless it timed out: SIGTERM, 5 s, SIGKILL to the whole
- * group). */
+ * group). A log that cannot be written is warned about, and the script runs all the same: on a full
+ * disk the application must still be started again. */
 int hook_run(const struct hook_request *request, struct hook_result *ret,
 	     struct error *err) MUST_CHECK;
 

@@ -7,6 +7,7 @@
 #include "common/alloc.h"
 #include "common/buf.h"
 #include "common/fs.h"
+#include "tests/unit/tempdir.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -22,24 +23,12 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
-static char root_path[] = "/tmp/slipway-bundle-XXXXXX";
-static int root = -1;
+static int root = -1; /* of the running test */
 
 static int make_root(void **state)
 {
-	if (!mkdtemp(root_path))
-		return -1;
-	root = open(root_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return root < 0 ? -1 : 0;
-}
-
-static int remove_root(void **state)
-{
-	close(root);
-	root = -1;
-	auto_close int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = fs_remove_tree(tmp, strrchr(root_path, '/') + 1, NULL);
-	memcpy(root_path + strlen(root_path) - 6, "XXXXXX", 6);
+	int r = tempdir_setup(state);
+	root = r < 0 ? -1 : ((struct tempdir *)*state)->fd;
 	return r;
 }
 
@@ -429,7 +418,7 @@ static void nothing_stays_when_there_is_no_room(void **state)
 	assert_false(exists(out, ".archive.new"));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_root, tempdir_teardown)
 
 int main(void)
 {

@@ -3,6 +3,7 @@
 #include "agent/worker/spec.h"
 #include "common/alloc.h"
 #include "common/fs.h"
+#include "tests/unit/tempdir.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -431,23 +432,12 @@ static void the_range_grammar(void **state)
 
 /* spec_load and spec_check_archive: a revision in a temporary directory */
 
-static char root_path[] = "/tmp/slipway-spec-XXXXXX";
-static int root = -1;
+static int root = -1; /* of the running test */
 
 static int make_root(void **state)
 {
-	assert_non_null(mkdtemp(root_path));
-	root = open(root_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return root < 0 ? -1 : 0;
-}
-
-static int empty_root(void **state)
-{
-	close(root);
-	root = -1;
-	auto_close int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = fs_remove_tree(tmp, strrchr(root_path, '/') + 1, NULL);
-	memcpy(root_path + strlen(root_path) - 6, "XXXXXX", 6);
+	int r = tempdir_setup(state);
+	root = r < 0 ? -1 : ((struct tempdir *)*state)->fd;
 	return r;
 }
 
@@ -593,13 +583,13 @@ int main(void)
 		cmocka_unit_test(the_acl_grammar),
 		cmocka_unit_test(the_range_grammar),
 		cmocka_unit_test_setup_teardown(the_appspec_is_found_under_its_names, make_root,
-						empty_root),
+						tempdir_teardown),
 		cmocka_unit_test_setup_teardown(the_appspec_must_be_a_file_inside_the_revision,
-						make_root, empty_root),
+						make_root, tempdir_teardown),
 		cmocka_unit_test_setup_teardown(an_appspec_above_its_ceiling_is_refused, make_root,
-						empty_root),
+						tempdir_teardown),
 		cmocka_unit_test_setup_teardown(an_appspec_is_held_against_its_bundle, make_root,
-						empty_root),
+						tempdir_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

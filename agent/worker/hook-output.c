@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A script writes to EVENT-N.stdout and EVENT-N.stderr itself, so nothing that it leaves running
+ * can lose its output when we end. From there whole lines go three ways: to scripts.log as bytes,
+ * to the caller as they come, and into the tail.
+ *
+ * The tail is text: what is not UTF-8 has been replaced. It holds whole entries, less than
+ * WIRE_LOG_TAIL_MAX bytes as with the official agent; but a long line, which there drives out
+ * itself and everything before it, is cut. */
+#include "agent/worker/hook-output.h"
+
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/str.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+
+#define STEP ((size_t)64 * 1024)
+#define LINE_MAX_BYTES STEP /* a longer line is handed on in pieces */
+#define LOG_FLUSH ((size_t)256 * 1024)
+#define ENTRY_MAX ((size_t)1023) /* of a line in the tail */
+#define CUT_MARK "..."
+#define FILE_MODE 0640
+
+/* Files */
+
+/* An event's name is free text; a file's is not. */
+static void file_name(const struct hook_request *request, const char *stream, char out[256])
+{
+	char event[200];
+	snprintf(event, sizeof(event), "%s", request->event);
+	for (char *c = event; *c; c++)
+		if (!isalnum((unsigned char)*c) && *c != '-' && *c != '_')
+			*c = '_';
+	snprintf(out, 256, "%s-%u.%s", event, request->number, stream);
+}
+
+static void open_stream(struct hook_output *out, struct hook_stream *s, uid_t owner)
+{
+	char name[256];
+	struct stat st;
+	file_name(out->request, s->name, name);
+	s->write_fd = openat(out->request->logs_fd, name,
+			     O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+	s->read_fd = openat(out->request->logs_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (s->write_fd < 0 || s->read_fd < 0 || fstat(s->read_fd, &st) < 0) {
+		log_warning("cannot write '%s', the output of '%s' is lost: %s", name,
+			    out->request->location_text, strerror(errno));
+		fs_close_quiet(TAKE_FD(s->read_fd));
+		fs_close_quiet(s->write_fd);
+		s->write_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+		return;
+	}
+	s->offset = (uint64_t)st.st_size;
+	if (owner != st.st_uid && fchown(s->write_fd, owner, (gid_t)-1) < 0)
+		log_debug("cannot give '%s' to its script: %s", name, strerror(errno));
+	if (out->inotify_fd >= 0) {
+		char path[64];
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", s->read_fd);
+		if (inotify_add_watch(out->inotify_fd, path, IN_MODIFY) < 0)
+			fs_close_quiet(TAKE_FD(out->inotify_fd));
+	}
+}
+
+static void add_entry(struct hook_output *out, const char *stream, const char *data, size_t len);
+
+static void add_header(struct hook_output *out, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static void add_header(struct hook_output *out, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	auto_free char *entry = xvasprintf(fmt, ap);
+	va_end(ap);
+	add_entry(out, NULL, entry, strlen(entry));
+}
+
+void hook_output_init(struct hook_output *out)
+{
+	*out = (struct hook_output){.streams = {{.name = "stdout", .write_fd = -1, .read_fd = -1},
+						{.name = "stderr", .write_fd = -1, .read_fd = -1}},
+				    .log_fd = -1,
+				    .inotify_fd = -1,
+				    .log = BUF_INIT(4 * LOG_FLUSH),
+				    .tail = BUF_INIT(4 * WIRE_LOG_TAIL_MAX)};
+	for (size_t i = 0; i < ARRAY_LEN(out->streams); i++)
+		out->streams[i].line = BUF_INIT(LINE_MAX_BYTES);
+}
+
+void hook_output_open(struct hook_output *out, const struct hook_request *request, uid_t owner)
+{
+	out->request = request;
+	out->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	out->log_fd = openat(request->logs_fd, "scripts.log",
+			     O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+	if (out->log_fd < 0)
+		log_warning("cannot write scripts.log: %s", strerror(errno));
+	for (size_t i = 0; i < ARRAY_LEN(out->streams); i++)
+		open_stream(out, &out->streams[i], owner);
+	if (request->log_before)
+		buf_adds(&out->tail, request->log_before);
+	else
+		add_header(out, "LifecycleEvent - %s\n", request->event);
+	add_header(out, "Script - %s\n", request->location_text);
+}
+
+void hook_output_close(struct hook_output *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(out->streams); i++) {
+		fs_close_quiet(out->streams[i].write_fd);
+		fs_close_quiet(out->streams[i].read_fd);
+		buf_clear(&out->streams[i].line);
+	}
+	fs_close_quiet(out->log_fd);
+	fs_close_quiet(out->inotify_fd);
+	buf_clear(&out->log);
+	buf_clear(&out->tail);
+}
+
+/* scripts.log */
+
+static void flush_log(struct hook_output *out)
+{
+	int r = out->log_fd < 0 ? 0 : fs_write_all(out->log_fd, buf_str(&out->log), out->log.len);
+	if (r < 0) {
+		log_warning("cannot write scripts.log, the rest of it is lost: %s", strerror(-r));
+		fs_close_quiet(TAKE_FD(out->log_fd));
+	}
+	buf_reset(&out->log);
+}
+
+static const char *stamp(struct hook_output *out)
+{
+	int64_t now = clock_wall_s();
+	if (now != out->stamp_s || !*out->stamp)
+		clock_format_local(now, out->stamp);
+	out->stamp_s = now;
+	return out->stamp;
+}
+
+static void log_entry(struct hook_output *out, const char *stream, const char *data, size_t len)
+{
+	buf_addf(&out->log, "%s ", stamp(out));
+	if (stream)
+		buf_addf(&out->log, "[%s]", stream);
+	buf_add(&out->log, data, len);
+	if (len == 0 || data[len - 1] != '\n')
+		buf_addc(&out->log, '\n'); /* the next record is to have a line of its own */
+	if (out->log.len >= LOG_FLUSH)
+		flush_log(out);
+}
+
+/* The tail */
+
+/* Text of at most max bytes, cut between characters. */
+static void cut(char *text, size_t max)
+{
+	size_t len = strlen(text);
+	if (len <= max)
+		return;
+	len = max - strlen(CUT_MARK "\n");
+	while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+		len--;
+	strcpy(text + len, CUT_MARK "\n");
+}
+
+static void tail_entry(struct hook_output *out, const char *stream, const char *data, size_t len)
+{
+	/* what cut() takes away need not be looked at */
+	auto_free char *clean = str_to_utf8(data, len < 2 * ENTRY_MAX ? len : 2 * ENTRY_MAX);
+	bool ends = str_ends(clean, "\n");
+	auto_free char *entry = stream ? xasprintf("[%s]%s%s", stream, clean, ends ? "" : "\n")
+				       : xasprintf("%s%s", clean, ends ? "" : "\n");
+	cut(entry, ENTRY_MAX);
+	buf_adds(&out->tail, entry);
+	while (out->tail.len >= WIRE_LOG_TAIL_MAX) {
+		const char *end = memchr(out->tail.data, '\n', out->tail.len);
+		buf_consume(&out->tail, end ? (size_t)(end + 1 - out->tail.data) : out->tail.len);
+	}
+}
+
+char *hook_output_tail(const struct hook_output *out)
+{
+	return xstrdup(buf_str(&out->tail));
+}
+
+/* Lines */
+
+static void add_entry(struct hook_output *out, const char *stream, const char *data, size_t len)
+{
+	if (!out->full || !stream)
+		log_entry(out, stream, data, len);
+	tail_entry(out, stream, data, len);
+}
+
+static void announce_full(struct hook_output *out)
+{
+	char line[200];
+	snprintf(line, sizeof(line),
+		 "more than %llu bytes of output: the rest is only in the files beside this one\n",
+		 (unsigned long long)HOOK_OUTPUT_MAX);
+	log_entry(out, "slipway", line, strlen(line));
+	out->full = true;
+}
+
+/* data: a line with its end, or a part of one that is too long. */
+static void add_line(struct hook_output *out, struct hook_stream *s, const char *data, size_t len)
+{
+	add_entry(out, s->name, data, len);
+	if (out->full)
+		return;
+	size_t bare = len > 0 && data[len - 1] == '\n' ? len - 1 : len;
+	if (out->request->on_line)
+		out->request->on_line(s->name, data, bare, out->request->arg);
+	out->copied += len;
+	if (out->copied > HOOK_OUTPUT_MAX)
+		announce_full(out);
+}
+
+static void end_line(struct hook_output *out, struct hook_stream *s)
+{
+	if (s->line.len > 0)
+		add_line(out, s, buf_str(&s->line), s->line.len);
+	buf_reset(&s->line);
+}
+
+static void take_bytes(struct hook_output *out, struct hook_stream *s, const char *data, size_t len)
+{
+	while (len > 0) {
+		const char *end = memchr(data, '\n', len);
+		size_t n = end ? (size_t)(end + 1 - data) : len;
+		if (n > LINE_MAX_BYTES - s->line.len)
+			n = LINE_MAX_BYTES - s->line.len;
+		buf_add(&s->line, data, n);
+		if (data[n - 1] == '\n' || s->line.len == LINE_MAX_BYTES)
+			end_line(out, s);
+		data += n;
+		len -= n;
+	}
+}
+
+/* Up to the end that the file has now: what else still writes to it must not keep us here. Who
+ * empties its own file (truncate) is followed from the beginning. */
+static void follow_stream(struct hook_output *out, struct hook_stream *s)
+{
+	char step[STEP];
+	struct stat st;
+	if (s->read_fd < 0 || fstat(s->read_fd, &st) < 0)
+		return;
+	if ((uint64_t)st.st_size < s->offset)
+		s->offset = 0;
+	while (s->offset < (uint64_t)st.st_size) {
+		ssize_t n = pread(s->read_fd, step, sizeof(step), (off_t)s->offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return;
+		s->offset += (uint64_t)n;
+		take_bytes(out, s, step, (size_t)n);
+	}
+}
+
+void hook_output_follow(struct hook_output *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(out->streams); i++)
+		follow_stream(out, &out->streams[i]);
+	flush_log(out);
+}
+
+void hook_output_finish(struct hook_output *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(out->streams); i++) {
+		follow_stream(out, &out->streams[i]);
+		end_line(out, &out->streams[i]);
+	}
+	flush_log(out);
+}

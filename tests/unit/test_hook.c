@@ -1,0 +1,525 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/worker/hook-process.h"
+#include "agent/worker/hook.h"
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/str.h"
+#include "tests/unit/tempdir.h"
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define DEADLINE_US ((uint64_t)20 * 1000 * 1000)
+
+static const char *root_path;
+static int root = -1, logs = -1;
+
+static int make_root(void **state)
+{
+	if (tempdir_setup(state) < 0)
+		return -1;
+	const struct tempdir *dir = *state;
+	root = dir->fd;
+	root_path = dir->path;
+	if (chmod(root_path, 0755) < 0 || mkdirat(root, "logs", 0755) < 0)
+		return -1;
+	logs = openat(root, "logs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return logs < 0 ? -1 : 0;
+}
+
+static int remove_root(void **state)
+{
+	close(logs);
+	return tempdir_teardown(state);
+}
+
+static void put(const char *name, const char *text, mode_t mode)
+{
+	auto_close int fd = openat(root, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(fchmod(fd, mode), 0);
+	assert_int_equal(fs_write_all(fd, text, strlen(text)), 0);
+}
+
+static char *content(const char *name, size_t *ret_len)
+{
+	char *text = NULL;
+	assert_int_equal(fs_read_file(logs, name, 100 << 20, &text, ret_len, NULL), 0);
+	return text;
+}
+
+static const char *const plain_env[] = {"LIFECYCLE_EVENT=AfterInstall", "A=b c", NULL};
+
+static struct hook_request request_of(const char *location)
+{
+	return (struct hook_request){.archive_fd = root,
+				     .archive_path = root_path,
+				     .location = location,
+				     .location_text = location,
+				     .event = "AfterInstall",
+				     .timeout_s = 20,
+				     .env = plain_env,
+				     .logs_fd = logs,
+				     .number = 1};
+}
+
+/* Run a script of this text. */
+static void run(const char *text, struct hook_result *ret)
+{
+	put("s.sh", text, 0755);
+	struct hook_request request = request_of("s.sh");
+	assert_int_equal(hook_run(&request, ret, NULL), 0);
+}
+
+static void a_script_that_works_is_a_success(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	run("#!/bin/sh\necho hello\necho oops >&2\n", &result);
+	assert_int_equal(result.code, WIRE_SUCCESS);
+	assert_null(result.message);
+	assert_int_equal(result.exit_code, 0);
+	assert_false(result.timed_out);
+	assert_true(result.wall_s > 0 && result.wall_s < 20);
+	assert_true(result.memory_peak_bytes > 100000);
+	auto_free char *out = content("AfterInstall-1.stdout", NULL);
+	auto_free char *err = content("AfterInstall-1.stderr", NULL);
+	assert_string_equal(out, "hello\n");
+	assert_string_equal(err, "oops\n");
+	assert_string_equal(result.log_tail, "LifecycleEvent - AfterInstall\nScript - s.sh\n"
+					     "[stdout]hello\n[stderr]oops\n");
+}
+
+static void scripts_log_has_the_official_form(void **state)
+{
+	auto_hook_result struct hook_result one = {0}, two = {0};
+	run("#!/bin/sh\nprintf 'no end'\n", &one);
+	struct hook_request request = request_of("s.sh");
+	request.number = 2;
+	request.log_before = one.log_tail;
+	assert_int_equal(hook_run(&request, &two, NULL), 0);
+	auto_free char *log = content("scripts.log", NULL);
+	static const char *const lines[] = {"LifecycleEvent - AfterInstall", "Script - s.sh",
+					    "[stdout]no end", "Script - s.sh", "[stdout]no end"};
+	char **got = str_split(log, '\n');
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		int n = 0;
+		sscanf(got[i], "%*4d-%*2d-%*2d %*2d:%*2d:%*2d %n", &n);
+		assert_int_equal(n, 20);
+		assert_string_equal(got[i] + n, lines[i]);
+	}
+	assert_string_equal(got[ARRAY_LEN(lines)], "");
+	str_list_free(got);
+	assert_string_equal(two.log_tail, "LifecycleEvent - AfterInstall\nScript - s.sh\n"
+					  "[stdout]no end\nScript - s.sh\n[stdout]no end\n");
+}
+
+static void a_script_gets_its_environment_and_nothing_else(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	setenv("SLIPWAY_TEST_LEAK", "1", 1);
+	run("#!/bin/sh\n/usr/bin/env | sort\npwd\numask\ncat\nls /proc/self/fd | wc -l\n"
+	    "[ $(cut -d' ' -f6 /proc/$$/stat) = $$ ] && echo leader\n",
+	    &result);
+	assert_int_equal(result.code, WIRE_SUCCESS);
+	auto_free char *out = content("AfterInstall-1.stdout", NULL);
+	const struct passwd *me = getpwuid(geteuid());
+	auto_free char *home = xasprintf("\nHOME=%s\n", me->pw_dir);
+	auto_free char *user = xasprintf("\nUSER=%s\n", me->pw_name);
+	assert_true(str_starts(out, "A=b c\n"));
+	assert_non_null(strstr(out, home));
+	assert_non_null(strstr(out, user));
+	assert_non_null(strstr(out, "\nLIFECYCLE_EVENT=AfterInstall\n"));
+	assert_non_null(strstr(out, "\nPATH=/usr/local/sbin:"));
+	assert_null(strstr(out, "SLIPWAY_TEST_LEAK"));
+	assert_non_null(strstr(out, "\n/\n0022\n4\nleader\n")); /* 0, 1, 2 and ls's own */
+}
+
+static void a_given_variable_wins_over_the_account(void **state)
+{
+	static const char *const env[] = {"HOME=/elsewhere", "PATH=/bin:/usr/bin", NULL};
+	auto_hook_result struct hook_result result = {0};
+	put("s.sh", "#!/bin/sh\necho $HOME $PATH\n", 0755);
+	struct hook_request request = request_of("s.sh");
+	request.env = env;
+	assert_int_equal(hook_run(&request, &result, NULL), 0);
+	auto_free char *out = content("AfterInstall-1.stdout", NULL);
+	assert_string_equal(out, "/elsewhere /bin:/usr/bin\n");
+}
+
+static void failures_are_told_apart(void **state)
+{
+	static const struct {
+		const char *text, *message;
+		int exit_code, signal;
+	} rows[] = {
+		{"#!/bin/sh\nexit 3\n",
+		 "Script at specified location: s.sh failed with exit code 3", 3, 0},
+		{"#!/bin/sh\nkill -9 $$\n",
+		 "Script at specified location: s.sh failed with signal 9 (Killed)", -1, 9},
+		{"#!/no/such/program\n",
+		 "Script at specified location: s.sh failed with error Errno::ENOENT with message "
+		 "there is no interpreter '/no/such/program'",
+		 -1, 0},
+		{"#!/bin/sh\r\nexit 0\r\n",
+		 "Script at specified location: s.sh failed with error Errno::ENOENT with message "
+		 "the interpreter '/bin/sh' is followed by a carriage return: the script has "
+		 "Windows line ends",
+		 -1, 0},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_hook_result struct hook_result result = {0};
+		run(rows[i].text, &result);
+		assert_int_equal(result.code, WIRE_SCRIPT_FAILED);
+		assert_string_equal(result.message, rows[i].message);
+		assert_int_equal(result.exit_code, rows[i].exit_code);
+		assert_int_equal(result.signal, rows[i].signal);
+		assert_true(str_starts(result.log_tail, "LifecycleEvent - AfterInstall\nScript"));
+	}
+}
+
+static void a_missing_script_is_named_by_its_whole_path(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	struct hook_request request = request_of("sub/gone.sh");
+	assert_int_equal(hook_run(&request, &result, NULL), 0);
+	assert_int_equal(result.code, WIRE_SCRIPT_MISSING);
+	auto_free char *message =
+		xasprintf("Script does not exist at specified location: %s/sub/gone.sh", root_path);
+	assert_string_equal(result.message, message);
+}
+
+static void a_script_outside_of_the_revision_does_not_run(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	assert_int_equal(symlinkat("/bin/true", root, "out.sh"), 0);
+	struct hook_request request = request_of("out.sh");
+	assert_int_equal(hook_run(&request, &result, NULL), 0);
+	assert_int_equal(result.code, WIRE_SCRIPT_MISSING);
+}
+
+static void a_directory_is_no_script(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	struct hook_request request = request_of("logs");
+	assert_int_equal(hook_run(&request, &result, NULL), 0);
+	assert_int_equal(result.code, WIRE_SCRIPT_FAILED);
+	assert_non_null(strstr(result.message, "Errno::EACCES"));
+}
+
+static void what_is_not_executable_is_made_so(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	struct stat st;
+	put("plain.sh", "#!/bin/sh\necho ran\n", 0640);
+	struct hook_request request = request_of("plain.sh");
+	assert_int_equal(hook_run(&request, &result, NULL), 0);
+	assert_int_equal(result.code, WIRE_SUCCESS);
+	assert_int_equal(fstatat(root, "plain.sh", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0751);
+}
+
+static void without_shebang_the_shell_runs_it(void **state)
+{
+	auto_hook_result struct hook_result result = {0}, empty = {0};
+	run("echo \"$0\"\n", &result);
+	assert_int_equal(result.code, WIRE_SUCCESS);
+	auto_free char *out = content("AfterInstall-1.stdout", NULL);
+	auto_free char *path = xasprintf("%s/s.sh\n", root_path);
+	assert_string_equal(out, path);
+	run("", &empty);
+	assert_int_equal(empty.code, WIRE_SUCCESS);
+}
+
+static void a_path_with_blanks_and_shell_characters_works(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	put("a b;$(id)&.sh", "#!/bin/sh\nexit 0\n", 0755);
+	struct hook_request request = request_of("a b;$(id)&.sh");
+	assert_int_equal(hook_run(&request, &result, NULL), 0);
+	assert_int_equal(result.code, WIRE_SUCCESS);
+}
+
+/* Output */
+
+static void bytes_stay_bytes_and_the_tail_is_text(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	run("#!/bin/sh\nprintf 'a\\377b\\000c\\033[1m\\n\\303\\244\\n'\n", &result);
+	size_t len = 0;
+	auto_free char *log = content("scripts.log", &len);
+	assert_non_null(memmem(log, len, "[stdout]a\377b\0c\033[1m\n", 17));
+	assert_true(str_is_utf8(result.log_tail, strlen(result.log_tail)));
+	assert_non_null(strstr(result.log_tail, "[stdout]a\xef\xbf\xbd"
+						"b?c?[1m\n[stdout]\xc3\xa4\n"));
+}
+
+static void a_long_line_is_cut_and_drives_nothing_out(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	run("#!/bin/sh\necho before\nprintf '%03000d\\n' 7\necho after\n", &result);
+	assert_non_null(strstr(result.log_tail, "[stdout]before\n[stdout]000"));
+	assert_non_null(strstr(result.log_tail, "000...\n[stdout]after\n"));
+	assert_true(strlen(result.log_tail) < WIRE_LOG_TAIL_MAX);
+	size_t len = 0;
+	auto_free char *log = content("scripts.log", &len);
+	assert_true(len > 3000);
+}
+
+static void the_tail_holds_the_last_whole_lines(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	run("#!/bin/sh\ni=0\nwhile [ $i -lt 500 ]; do echo \"line $i\"; i=$((i+1)); done\n",
+	    &result);
+	size_t len = strlen(result.log_tail);
+	assert_true(len < WIRE_LOG_TAIL_MAX && len > WIRE_LOG_TAIL_MAX - 20);
+	assert_true(str_starts(result.log_tail, "[stdout]line "));
+	assert_true(str_ends(result.log_tail, "[stdout]line 498\n[stdout]line 499\n"));
+}
+
+static void beyond_the_ceiling_only_the_files_go_on(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	run("#!/bin/sh\nyes $(printf '%0999d' 1) | head -c 70000000\necho; "
+	    "echo last\n",
+	    &result);
+	size_t log_len = 0, out_len = 0;
+	auto_free char *log = content("scripts.log", &log_len);
+	auto_free char *out = content("AfterInstall-1.stdout", &out_len);
+	assert_int_equal(out_len, 70000006);
+	assert_non_null(strstr(log, "[slipway]more than 67108864 bytes of output"));
+	assert_null(strstr(log, "[stdout]last"));
+	assert_true(str_ends(result.log_tail, "[stdout]last\n"));
+}
+
+static void an_event_name_is_no_path(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	put("s.sh", "#!/bin/sh\necho x\n", 0755);
+	struct hook_request request = request_of("s.sh");
+	request.event = "../My Event";
+	assert_int_equal(hook_run(&request, &result, NULL), 0);
+	auto_free char *out = content("___My_Event-1.stdout", NULL);
+	assert_string_equal(out, "x\n");
+}
+
+static void a_log_that_cannot_be_written_is_survived(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	put("s.sh", "#!/bin/sh\necho x\nexit 4\n", 0755);
+	auto_close int no_dir = openat(root, "s.sh", O_RDONLY | O_CLOEXEC);
+	struct hook_request request = request_of("s.sh");
+	request.logs_fd = no_dir;
+	assert_int_equal(hook_run(&request, &result, NULL), 0);
+	assert_int_equal(result.exit_code, 4);
+}
+
+struct seen {
+	char text[256];
+	pid_t pid;
+	uint64_t start_time;
+};
+
+static void note_line(const char *stream, const char *line, size_t len, void *arg)
+{
+	struct seen *seen = arg;
+	size_t used = strlen(seen->text);
+	snprintf(seen->text + used, sizeof(seen->text) - used, "%s:%.*s;", stream, (int)len, line);
+}
+
+static void note_start(pid_t pid, uint64_t start_time, void *arg)
+{
+	struct seen *seen = arg;
+	seen->pid = pid;
+	seen->start_time = start_time;
+}
+
+static void start_and_lines_are_told_as_they_come(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	struct seen seen = {0};
+	put("s.sh", "#!/bin/sh\necho $$\n", 0755);
+	struct hook_request request = request_of("s.sh");
+	request.on_line = note_line;
+	request.on_start = note_start;
+	request.arg = &seen;
+	assert_int_equal(hook_run(&request, &result, NULL), 0);
+	auto_free char *expected = xasprintf("stdout:%d;", (int)seen.pid);
+	assert_string_equal(seen.text, expected);
+	assert_true(seen.start_time > 0);
+}
+
+/* Time */
+
+static bool is_gone(pid_t pid)
+{
+	auto_free char *path = xasprintf("/proc/%d/stat", (int)pid);
+	auto_fclose FILE *f = fopen(path, "re");
+	char mode = 'Z';
+	return !f || fscanf(f, "%*d (%*[^)]) %c", &mode) != 1 || mode == 'Z';
+}
+
+static void assert_gone(pid_t pid)
+{
+	uint64_t deadline = clock_mono_us() + DEADLINE_US;
+	while (!is_gone(pid)) {
+		assert_true(clock_mono_us() < deadline);
+		poll(NULL, 0, 5);
+	}
+}
+
+static void a_timeout_ends_the_whole_group(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	put("s.sh", "#!/bin/sh\n(sh -c 'echo $$; exec sleep 1000') &\nsleep 1000\n", 0755);
+	struct hook_request request = request_of("s.sh");
+	request.timeout_s = 1;
+	assert_int_equal(hook_run(&request, &result, NULL), 0);
+	assert_int_equal(result.code, WIRE_SCRIPT_TIMED_OUT);
+	assert_string_equal(result.message,
+			    "Script at specified location: s.sh failed to complete in 1 seconds");
+	assert_true(result.timed_out);
+	assert_int_equal(result.signal, SIGTERM);
+	assert_true(result.wall_s >= 1 && result.wall_s < 5);
+	auto_free char *out = content("AfterInstall-1.stdout", NULL);
+	assert_gone(atoi(out));
+}
+
+static void who_ignores_sigterm_is_killed(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	put("s.sh", "#!/bin/sh\ntrap 'echo no' TERM\nwhile :; do sleep 0.1; done\n", 0755);
+	struct hook_request request = request_of("s.sh");
+	request.timeout_s = 1;
+	assert_int_equal(hook_run(&request, &result, NULL), 0);
+	assert_int_equal(result.code, WIRE_SCRIPT_TIMED_OUT);
+	assert_int_equal(result.signal, SIGKILL);
+	assert_true(result.wall_s >= 6 && result.wall_s < 12);
+	assert_non_null(strstr(result.log_tail, "[stdout]no\n"));
+}
+
+static void what_is_left_running_lives_and_writes_on(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	assert_int_equal(mkfifoat(root, "go", 0600), 0);
+	auto_free char *text =
+		xasprintf("#!/bin/sh\n(read go <%s/go; echo late) &\necho $!\n", root_path);
+	run(text, &result);
+	assert_int_equal(result.code, WIRE_SUCCESS);
+	assert_true(result.wall_s < 10);
+	auto_free char *out = content("AfterInstall-1.stdout", NULL);
+	pid_t pid = atoi(out);
+	assert_false(is_gone(pid));
+
+	auto_close int go = openat(root, "go", O_RDWR | O_CLOEXEC);
+	assert_int_equal(fs_write_all(go, "now\n", 4), 0);
+	assert_gone(pid);
+	auto_free char *later = content("AfterInstall-1.stdout", NULL);
+	assert_true(str_ends(later, "\nlate\n"));
+	assert_null(strstr(result.log_tail, "late"));
+}
+
+static pid_t start_sleeper(void)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		setsid();
+		execl("/bin/sleep", "sleep", "1000", (char *)NULL);
+		_exit(127);
+	}
+	uint64_t deadline = clock_mono_us() + DEADLINE_US;
+	while (getpgid(pid) != pid && clock_mono_us() < deadline)
+		poll(NULL, 0, 1);
+	return pid;
+}
+
+static void a_leftover_is_killed_only_if_it_is_the_one(void **state)
+{
+	pid_t pid = start_sleeper();
+	uint64_t start = hook_process_start(pid);
+	assert_true(start > 0);
+	hook_kill_leftover(pid, start + 1);
+	hook_kill_leftover(pid, 0);
+	assert_false(is_gone(pid));
+	hook_kill_leftover(pid, start);
+	int status = 0;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+	hook_kill_leftover(pid, start);
+}
+
+/* Accounts */
+
+static void an_unknown_account_is_named(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	put("s.sh", "#!/bin/sh\n", 0755);
+	struct hook_request request = request_of("s.sh");
+	request.runas = "no-such-user";
+	assert_int_equal(hook_run(&request, &result, NULL), 0);
+	assert_int_equal(result.code, WIRE_SCRIPT_FAILED);
+	assert_string_equal(result.message,
+			    "Script at specified location: s.sh run as user no-such-user failed: "
+			    "there is no user 'no-such-user' on this host");
+}
+
+static void a_script_runs_as_its_account(void **state)
+{
+	const struct passwd *nobody = getpwnam("nobody");
+	if (geteuid() != 0 || !nobody)
+		skip();
+	auto_free char *expected = xasprintf("%u %u %u nobody %s\nagain\n", nobody->pw_uid,
+					     nobody->pw_gid, nobody->pw_gid, nobody->pw_dir);
+	auto_hook_result struct hook_result result = {0};
+	put("s.sh",
+	    "#!/bin/sh\necho $(id -u) $(id -g) $(id -G) $USER $HOME\n"
+	    "echo again >>/dev/stdout\nexit 5\n",
+	    0755);
+	struct hook_request request = request_of("s.sh");
+	request.runas = "nobody";
+	assert_int_equal(hook_run(&request, &result, NULL), 0);
+	auto_free char *out = content("AfterInstall-1.stdout", NULL);
+	assert_string_equal(out, expected);
+	assert_string_equal(result.message, "Script at specified location: s.sh run as user nobody "
+					    "failed with exit code 5");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_script_that_works_is_a_success),
+		TEST(scripts_log_has_the_official_form),
+		TEST(a_script_gets_its_environment_and_nothing_else),
+		TEST(a_given_variable_wins_over_the_account),
+		TEST(failures_are_told_apart),
+		TEST(a_missing_script_is_named_by_its_whole_path),
+		TEST(a_script_outside_of_the_revision_does_not_run),
+		TEST(a_directory_is_no_script),
+		TEST(what_is_not_executable_is_made_so),
+		TEST(without_shebang_the_shell_runs_it),
+		TEST(a_path_with_blanks_and_shell_characters_works),
+		TEST(bytes_stay_bytes_and_the_tail_is_text),
+		TEST(a_long_line_is_cut_and_drives_nothing_out),
+		TEST(the_tail_holds_the_last_whole_lines),
+		TEST(beyond_the_ceiling_only_the_files_go_on),
+		TEST(an_event_name_is_no_path),
+		TEST(a_log_that_cannot_be_written_is_survived),
+		TEST(start_and_lines_are_told_as_they_come),
+		TEST(a_timeout_ends_the_whole_group),
+		TEST(who_ignores_sigterm_is_killed),
+		TEST(what_is_left_running_lives_and_writes_on),
+		TEST(a_leftover_is_killed_only_if_it_is_the_one),
+		TEST(an_unknown_account_is_named),
+		TEST(a_script_runs_as_its_account),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
