@@ -129,8 +129,9 @@ static struct state_failure *describe_failure(const char *event, const struct sp
 	return f;
 }
 
+/* log: what the event has printed so far; the diagnostics of a failure show it too. */
 static int run_one(struct group *g, const struct hooks_request *request,
-		   const struct spec_hook *hook, struct state_failure **ret_failure,
+		   const struct spec_hook *hook, char **log, struct state_failure **ret_failure,
 		   struct error *err)
 {
 	struct state_deployment *d = g->state->open;
@@ -154,6 +155,7 @@ static int run_one(struct group *g, const struct hooks_request *request,
 		.env = (const char *const *)env,
 		.logs_fd = logs_fd,
 		.number = ++d->scripts,
+		.log_before = *log,
 		.on_line = tell_line,
 		.on_start = note_start,
 		.arg = g,
@@ -164,6 +166,8 @@ static int run_one(struct group *g, const struct hooks_request *request,
 	str_list_free(env);
 	if (r < 0)
 		return r;
+	free(*log);
+	*log = xstrdup_null(result.log_tail);
 	if (result.code == WIRE_SUCCESS)
 		return 0;
 	*ret_failure = describe_failure(request->event, hook, &result);
@@ -174,8 +178,9 @@ int hooks_run(struct group *g, const struct hooks_request *request,
 	      struct state_failure **ret_failure, struct error *err)
 {
 	const struct spec_event *event = request->hooks->event;
+	auto_free char *log = NULL;
 	int r = group_save(g, err);
 	for (size_t i = 0; r >= 0 && i < event->n_hooks; i++)
-		r = run_one(g, request, &event->hooks[i], ret_failure, err);
+		r = run_one(g, request, &event->hooks[i], &log, ret_failure, err);
 	return r;
 }
