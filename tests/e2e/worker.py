@@ -21,8 +21,9 @@ import tarfile
 import tempfile
 import time
 
-WORKER = os.environ["SLIPWAY_WORKER"]
-MKSPEC = os.path.join(os.environ["top_builddir"], "tests/tools/mkspec")
+BUILD = os.environ["top_builddir"]
+WORKER = os.environ.get("SLIPWAY_WORKER", os.path.join(BUILD, "slipway-worker"))
+MKSPEC = os.path.join(BUILD, "tests/tools/mkspec")
 HOST_ID = "arn:aws:codedeploy:local:000000000000:instance/test"
 DEADLINE_S = 60
 SEVEN = ["ApplicationStop", "DownloadBundle", "BeforeInstall", "Install", "AfterInstall", "ApplicationStart",
