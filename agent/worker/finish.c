@@ -4,10 +4,10 @@
 #include "agent/worker/finish.h"
 
 #include "agent/worker/history.h"
-#include "agent/worker/install.h"
 #include "agent/worker/report.h"
 #include "agent/worker/retention.h"
 #include "agent/worker/rollback.h"
+#include "agent/worker/transact.h"
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/fs.h"
@@ -30,15 +30,6 @@ static int enter(struct group *g, enum state_phase phase, struct error *err)
 {
 	g->state->open->phase = phase;
 	return group_save(g, err);
-}
-
-static int settle(struct group *g, struct error *err)
-{
-	enum install_state state;
-	int r = install_state(g->fd, &state, NULL, err);
-	if (r < 0 || state != INSTALL_INSTALLED)
-		return r;
-	return install_settle(g->fd, err);
 }
 
 static struct report describe(const struct group *g)
@@ -123,7 +114,7 @@ static void take_place(struct group *g, bool succeeded)
 static int completing(struct group *g, const char *message, struct error *err)
 {
 	struct state_deployment *d = g->state->open;
-	int r = settle(g, err);
+	int r = transact_settle(g, err);
 	if (r < 0)
 		return r;
 	take_place(g, true);
@@ -151,7 +142,7 @@ static void add_to_message(struct state_failure *f, const char *text)
 static int leaving(struct group *g, struct error *err)
 {
 	struct state_deployment *d = g->state->open;
-	int r = settle(g, err);
+	int r = transact_settle(g, err);
 	if (r < 0)
 		return r;
 	if (!d->complete)
@@ -169,7 +160,7 @@ static int leaving(struct group *g, struct error *err)
 static int give_up(struct group *g, int code, struct error *err)
 {
 	struct state_deployment *d = g->state->open;
-	if (code == ERR_NOT_MOUNTED)
+	if (code == ERR_NOT_MOUNTED || code == ERR_BUSY)
 		return code;
 	auto_free char *message = xasprintf("%s; NOT rolled back, a person is needed: %s",
 					    d->failure->message, err->text);

@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/worker/lifecycle.h"
 
-#include "agent/worker/install.h"
-#include "agent/worker/prepare.h"
 #include "agent/worker/report.h"
 #include "agent/worker/retention.h"
+#include "agent/worker/transact.h"
 #include "common/alloc.h"
-#include "common/fs.h"
 #include "common/log.h"
 #include "common/str.h"
 
 #include <string.h>
-
-#define INSTALL_WAIT_MS ((uint64_t)10 * 60 * 1000)
 
 size_t lifecycle_begin(struct group *g, const char *step)
 {
@@ -106,62 +102,30 @@ static int walk_hooks(struct group *g, const char *event, enum state_step_status
 }
 
 /* The bundle came with the deployment's first command; what is left is to remember it, and to make
- * room only now. */
+ * room only now. Of a local deployment nothing has to be remembered before its next step. */
 static int walk_download(struct group *g, const char *event, enum state_step_status *ret_status,
 			 const char **ret_message, struct error *err)
 {
 	struct state_deployment *d = g->state->open;
 	free(g->state->most_recent);
 	g->state->most_recent = xstrdup(state_deployment_id(d));
-	int r = group_save(g, err);
+	int r = job_is_local(d->job) ? 0 : group_save(g, err);
 	if (r < 0)
 		return r;
 	group_write_pointers(g);
-	retention_run(g);
-	return 0;
-}
-
-static void tell_progress(uint64_t done, uint64_t total, void *arg)
-{
-	struct group *g = arg;
-	caller_progress(&g->run->caller, "install", done, total);
-}
-
-/* The live tree may have changed since the plan of the first command: plan again. */
-static int plan_now(struct group *g, int *ret_archive_fd, struct error *err)
-{
-	struct state_deployment *d = g->state->open;
-	struct plan_summary summary;
-	if (d->job->verb == JOB_REMOVE)
-		return prepare_plan(g, -1, NULL, NULL, &summary, err);
-	auto_close int archive_fd = group_archive(g, d->archive, err);
-	if (archive_fd < 0)
-		return archive_fd;
-	auto_spec struct spec *spec = NULL;
-	auto_problems struct problems problems = {0};
-	int r = spec_load(archive_fd, d->appspec, &spec, NULL, &problems, err);
-	if (r < 0)
-		return r;
-	r = prepare_plan(g, archive_fd, spec, d->job->spec->file_exists, &summary, err);
-	if (r < 0)
-		return r;
-	*ret_archive_fd = TAKE_FD(archive_fd);
-	return 0;
+	return retention_run(g, err);
 }
 
 static int walk_install(struct group *g, const char *event, enum state_step_status *ret_status,
 			const char **ret_message, struct error *err)
 {
 	struct state_deployment *d = g->state->open;
-	auto_close int lock_fd = fs_lock(g->run->locks_fd, "install", INSTALL_WAIT_MS, err);
-	if (lock_fd < 0)
-		return lock_fd;
-	auto_close int archive_fd = -1;
-	int r = plan_now(g, &archive_fd, err);
-	if (r >= 0)
-		r = group_save(g, err);
-	if (r >= 0)
-		r = install_run(g->fd, archive_fd, state_deployment_id(d), tell_progress, g, err);
+	struct hooks_revision revision;
+	bool remove = d->job->verb == JOB_REMOVE;
+	if (!remove && !hooks_revision_new(g, &revision))
+		return error_set(err, ERR_NOT_FOUND, "deployment '%s' has no unpacked revision",
+				 state_deployment_id(d));
+	int r = transact_install(g, remove ? NULL : &revision, state_deployment_id(d), err);
 	d->undo_failed = r == ERR_UNDO;
 	return r;
 }

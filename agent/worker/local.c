@@ -2,7 +2,6 @@
 #include "agent/worker/local.h"
 
 #include "agent/worker/finish.h"
-#include "agent/worker/history.h"
 #include "agent/worker/lifecycle.h"
 #include "agent/worker/prepare.h"
 #include "agent/worker/recover.h"
@@ -168,9 +167,6 @@ static int open_group(struct run *run, const char *id, const char *verb, bool mu
 	if (d &&
 	    (r = recover_abandon(&g, "a person on the host went on without the endpoint", err)) < 0)
 		return r;
-	struct error quiet = {0};
-	if (history_ensure(run->host_fd, g.state, &quiet) < 0)
-		log_warning("%s", quiet.text);
 	*ret = g;
 	g = (struct group){.lock_fd = -1, .fd = -1, .dir_fd = -1};
 	return 0;

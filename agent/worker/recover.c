@@ -4,11 +4,11 @@
 #include "agent/worker/finish.h"
 #include "agent/worker/history.h"
 #include "agent/worker/hooks.h"
-#include "agent/worker/install.h"
 #include "agent/worker/lifecycle.h"
 #include "agent/worker/preview.h"
 #include "agent/worker/report.h"
 #include "agent/worker/retention.h"
+#include "agent/worker/transact.h"
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/fs.h"
@@ -95,23 +95,33 @@ static const char *what_of(enum state_phase phase)
 	}
 }
 
+/* Its line is written after the state: a worker may have died between the two. */
+static void ensure_history(struct group *g)
+{
+	struct error quiet = {0};
+	if (history_ensure(g->run->host_fd, g->state, &quiet) < 0)
+		log_warning("history was not written: %s", quiet.text);
+}
+
 int recover_group(struct group *g, const char **ret_what, struct error *err)
 {
 	const char *what = NULL;
 	enum install_state installed;
-	int r = install_recover(g->fd, &installed, err);
+	int r = transact_recover(g, &installed, err);
 	if (r < 0)
 		return error_prefix(err, r, "group '%s'", g->id);
 	const struct state_deployment *d = g->state->open;
 	if (!d && installed == INSTALL_INSTALLED) {
 		what = "undone";
-		r = install_undo(g->fd, NULL, NULL, err);
+		r = transact_undo(g, NULL, NULL, err);
 	} else if (d && d->phase == STATE_RUNNING) {
 		r = recover_running(g, installed, &what, err);
 	} else if (d) {
 		what = what_of(d->phase);
 		r = finish_resume(g, err);
 	}
+	if (r >= 0 && !g->state->open)
+		ensure_history(g);
 	if (what)
 		log_notice("group '%s': what a crash left was %s%s%s", g->id, r < 0 ? "not " : "",
 			   what, r < 0 ? " yet" : "");
@@ -216,9 +226,6 @@ static int recover_one(struct run *run, const char *id, struct error *err)
 	}
 	retention_finish(&g);
 	group_write_pointers(&g);
-	struct error quiet = {0};
-	if (history_ensure(run->host_fd, g.state, &quiet) < 0)
-		log_warning("%s", quiet.text);
 	return 0;
 }
 

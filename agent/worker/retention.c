@@ -107,7 +107,6 @@ static void delete (struct group *g, const char *name)
 {
 	struct error err = {0};
 	auto_free char *doomed = xasprintf(DOOMED "%s", name);
-	state_revision_remove(g->state, name);
 	if (renameat(g->dir_fd, name, g->dir_fd, doomed) < 0 ||
 	    fs_remove_tree(g->dir_fd, doomed, &err) < 0)
 		log_warning("old deployment '%s' stays: %s", name,
@@ -116,20 +115,34 @@ static void delete (struct group *g, const char *name)
 		log_info("deployment '%s' is no longer kept", name);
 }
 
-void retention_run(struct group *g)
+/* Returns how many go. */
+static size_t forget_doomed(struct state *state, const struct retention_entry *entries, size_t n)
+{
+	size_t doomed = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (!entries[i].doomed)
+			continue;
+		state_revision_remove(state, entries[i].name);
+		doomed++;
+	}
+	return doomed;
+}
+
+int retention_run(struct group *g, struct error *err)
 {
 	size_t n;
 	struct retention_entry *entries = list_deployments(g, &n);
-	size_t max =
-		g->run->settings.max_revisions > 0 ? (size_t)g->run->settings.max_revisions : 1;
-	retention_choose(entries, n, max);
+	int64_t max = g->run->settings.max_revisions;
+	retention_choose(entries, n, max > 0 ? (size_t)max : 1);
 	spare_shared(g->state, entries, n);
+	int r = forget_doomed(g->state, entries, n) ? group_save(g, err) : 0;
 	for (size_t i = 0; i < n; i++) {
-		if (entries[i].doomed)
-			delete (g, entries[i].name);
+		if (entries[i].doomed && r >= 0)
+			delete(g, entries[i].name);
 		free(entries[i].name);
 	}
 	free(entries);
+	return r;
 }
 
 void retention_finish(struct group *g)

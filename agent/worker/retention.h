@@ -3,6 +3,7 @@
 #pragma once
 
 #include "agent/worker/group.h"
+#include "common/error.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,8 +19,9 @@ struct retention_entry {
 void retention_choose(struct retention_entry *entries, size_t n, size_t max);
 
 /* After a bundle is on the host: delete what is too many. Stays: the open deployment, what is
- * installed, the last successful one, and every archive that one of these uses. Best effort. */
-void retention_run(struct group *g);
+ * installed, the last successful one, and every archive that one of these uses. The state knows it,
+ * durably, before anything goes; that is the only error, deleting is best effort. */
+int retention_run(struct group *g, struct error *err) MUST_CHECK;
 
 /* Delete what an interrupted retention had begun to delete. Best effort. */
 void retention_finish(struct group *g);

@@ -2,12 +2,10 @@
 #include "agent/worker/rollback.h"
 
 #include "agent/worker/hooks.h"
-#include "agent/worker/install.h"
 #include "agent/worker/lifecycle.h"
-#include "agent/worker/prepare.h"
+#include "agent/worker/transact.h"
 #include "common/alloc.h"
 #include "common/buf.h"
-#include "common/fs.h"
 #include "common/log.h"
 #include "common/str.h"
 
@@ -15,7 +13,6 @@
 
 #define LEFT_MAX 1000
 #define SUMMARY_MAX 4096
-#define INSTALL_WAIT_MS ((uint64_t)10 * 60 * 1000)
 
 static bool ran_from(const struct state_deployment *d, enum wire_event from)
 {
@@ -145,35 +142,21 @@ static void collect_left(const char *path, void *arg)
 static int undo_install(struct undo *u, struct error *err)
 {
 	struct state_deployment *d = u->g->state->open;
-	enum install_state state;
-	int r = install_state(u->g->fd, &state, NULL, err);
-	if (r < 0 || (state != INSTALL_INSTALLED && state != INSTALL_UNDOING))
-		return r;
 	str_list_free(d->left);
 	d->left = NULL;
+	if (!state_step_succeeded(d, "Install"))
+		return transact_undo(u->g, collect_left, u, err);
 	size_t step = lifecycle_begin(u->g, "Rollback: Install");
-	r = install_undo(u->g->fd, collect_left, u, err);
-	lifecycle_end(u->g, step, r < 0 ? STATE_FAILED : STATE_SUCCEEDED, r < 0 ? err->text : NULL);
+	int r = transact_undo(u->g, collect_left, u, err);
+	lifecycle_end(u->g, step, r < 0 ? STATE_FAILED : STATE_SUCCEEDED,
+		      r < 0 ? err->text : NULL);
 	return r;
 }
 
-static int install_kept(struct group *g, const struct hooks_revision *revision, struct error *err)
+static void set(char **place, const char *value)
 {
-	auto_close int lock_fd = fs_lock(g->run->locks_fd, "install", INSTALL_WAIT_MS, err);
-	if (lock_fd < 0)
-		return lock_fd;
-	auto_close int archive_fd = group_archive(g, revision->archive, err);
-	if (archive_fd < 0)
-		return archive_fd;
-	auto_spec struct spec *spec = NULL;
-	auto_problems struct problems problems = {0};
-	int r = spec_load(archive_fd, revision->appspec, &spec, NULL, &problems, err);
-	struct plan_summary summary;
-	if (r >= 0)
-		r = prepare_plan(g, archive_fd, spec, revision->spec->file_exists, &summary, err);
-	if (r >= 0)
-		r = install_run(g->fd, archive_fd, revision->deployment_id, NULL, NULL, err);
-	return r;
+	free(*place);
+	*place = xstrdup(value);
 }
 
 /* The deployment was complete, and so settled: its predecessor is installed again from what is
@@ -191,16 +174,14 @@ static int reinstate(struct undo *u, struct error *err)
 		return r;
 	size_t step = lifecycle_begin(g, "Rollback: Install");
 	if (state != INSTALL_INSTALLED)
-		r = install_kept(g, &revision, err);
+		r = transact_install(g, &revision, revision.deployment_id, err);
 	if (r >= 0)
-		r = install_settle(g->fd, err);
+		r = transact_settle(g, err);
 	lifecycle_end(g, step, r < 0 ? STATE_FAILED : STATE_SUCCEEDED, r < 0 ? err->text : NULL);
 	if (r < 0)
 		return r;
-	free(g->state->installed);
-	g->state->installed = xstrdup(d->previous);
-	free(g->state->last_successful);
-	g->state->last_successful = xstrdup(d->previous);
+	set(&g->state->installed, d->previous);
+	set(&g->state->last_successful, d->previous);
 	return 0;
 }
 

@@ -325,6 +325,7 @@ class Deployment:
 
     def all(self, events=SEVEN, **options):
         """Walk until one fails; the last run."""
+        run = None
         for event in events:
             run = self.command(event, **options)
             if run.result is None or run.result["exit"] != 0:
