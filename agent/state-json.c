@@ -283,6 +283,7 @@ int state_deployment_from_json(const json_t *obj, struct state_deployment **ret,
 	if (r < 0)
 		return error_prefix(err, r, "job");
 	auto_state_deployment struct state_deployment *d = state_deployment_new(job);
+	d->started = 0;
 	if ((r = plain_from_json(obj, d, err)) < 0 || (r = steps_from_json(obj, d, err)) < 0 ||
 	    (r = outcome_from_json(obj, d, err)) < 0)
 		return r;
