@@ -196,13 +196,13 @@ static void go(struct command *command)
 	auto_json json_t *message = json_object();
 	json_set_str(message, "verb", "go");
 	struct error err = {0};
-	int r = save(command, &err);
-	if (r == 0)
-		r = dialogue_send(command->dialogue, message, -1, &err);
-	if (r < 0) {
+	if (save(command, &err) < 0) {
 		retry(command, OUTCOME_UNREACHABLE, &err);
 		return;
 	}
+	/* A worker that is gone is heard of by the end of the dialogue. */
+	if (dialogue_send(command->dialogue, message, -1, &err) < 0)
+		log_debug("go: %s", err.text);
 	set_state(command, COMMAND_RUNNING);
 	backoff_reset(&command->backoff);
 	if (command->group)

@@ -156,6 +156,22 @@ static void warn_of_restart(const struct daemon *daemon, const struct settings *
 		    "starts again");
 }
 
+/* The file that sites with the official agent look at. Opened again on each reload, so that it may
+ * be rotated. */
+static void open_log_file(struct daemon *daemon)
+{
+	fs_close_quiet(TAKE_FD(daemon->log_fd));
+	log_to_fd(-1);
+	if (!daemon->settings.log_dir)
+		return;
+	auto_free char *path = fs_join(daemon->settings.log_dir, "codedeploy-agent.log");
+	daemon->log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	if (daemon->log_fd < 0)
+		log_warning("'%s' cannot be written: %s", path, strerror(errno));
+	else
+		log_to_fd(daemon->log_fd);
+}
+
 static int load_settings(struct daemon *daemon, struct error *err)
 {
 	struct settings fresh = {0};
@@ -166,6 +182,7 @@ static int load_settings(struct daemon *daemon, struct error *err)
 	settings_clear(&daemon->settings);
 	daemon->settings = fresh;
 	log_set_level(fresh.verbose || daemon->verbose ? LOG_DEBUG : LOG_INFO);
+	open_log_file(daemon);
 	return 0;
 }
 
@@ -223,6 +240,7 @@ static int start(struct daemon *daemon, const struct daemon_options *options, st
 	if (r < 0)
 		return r;
 	log_set_level(options->verbose || daemon->settings.verbose ? LOG_DEBUG : LOG_INFO);
+	open_log_file(daemon);
 	r = loop_init(&daemon->loop, err);
 	if (r == 0)
 		r = open_agent_dir(daemon, err);
@@ -258,6 +276,8 @@ static void clear(struct daemon *daemon)
 	service_free(daemon->service);
 	identity_free(daemon->identity);
 	loop_clear(&daemon->loop);
+	log_to_fd(-1);
+	fs_close_quiet(daemon->log_fd);
 	fs_close_quiet(daemon->lock_fd);
 	fs_close_quiet(daemon->agent_dirfd);
 	settings_clear(&daemon->settings);
@@ -271,6 +291,7 @@ int daemon_main(const struct daemon_options *options, struct error *err)
 	struct daemon daemon = {
 		.agent_dirfd = -1,
 		.lock_fd = -1,
+		.log_fd = -1,
 		.verbose = options->verbose,
 		.started_s = clock_wall_s(),
 	};

@@ -26,7 +26,7 @@ struct daemon {
 	struct poll *poll;
 	struct renew *renew;
 	struct ipc *ipc;
-	int agent_dirfd, lock_fd;
+	int agent_dirfd, lock_fd, log_fd;
 	bool verbose; /* asked for on the command line */
 	bool running; /* the recovery at start is over */
 	int64_t started_s;

@@ -95,4 +95,10 @@ rm "$P/bundles/b/app 1.tgz"
 order PollHostCommand "command c-13 a/b/c/d-13 DownloadBundle"
 ok "a missing bundle is told to the worker" within 10 grep -q '"verb": "bundle-failed".*NoSuchKey' "$FAKE/log"
 is "no download is left" "" "$(ls "$A/downloads")"
+
+# It ends at once, in order: nothing was lost sight of.
+kill "${started[daemon]}"
+ok "SIGTERM ends it at once" within 3 gone "${started[daemon]}"
+wait "${started[daemon]}"
+is "with exit code 0" 0 $?
 done_testing
