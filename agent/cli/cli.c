@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/str.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
@@ -176,6 +177,13 @@ static int read_leading(struct cli *cli, int argc, const char *const *argv, cons
 	return i;
 }
 
+/* "slipway history | head": that is no error. */
+static bool reader_left(void)
+{
+	struct pollfd out = {.fd = STDOUT_FILENO};
+	return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
+}
+
 static int run_command(struct cli *cli, const struct cli_args *args, const char *root)
 {
 	struct error err = {0};
@@ -186,7 +194,8 @@ static int run_command(struct cli *cli, const struct cli_args *args, const char 
 	int code = cli->command->run(cli, args);
 	paths_clear(&cli->paths);
 	/* a full disk behind a redirection must not look like success */
-	if (fflush(stdout) == EOF || ferror(stdout)) {
+	bool failed = fflush(stdout) == EOF || ferror(stdout);
+	if (failed && !reader_left()) {
 		error_errno(&err, "write to standard output");
 		cli->json = false;
 		cli_fail(cli, CLI_FAILED, &err, NULL);

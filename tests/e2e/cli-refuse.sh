@@ -80,6 +80,13 @@ exits 2 "an unknown file-exists-behavior" slip deploy "$T/r1" --file-exists-beha
 exits 2 "a group that is no name" slip deploy "$T/r1" --group ../x
 exits 2 "an unknown command" slip depoly
 says "is named" "'depoly'"
+exits 1 "output that cannot be written is an error" bash -c '"$1" version >/dev/full' - "$SLIPWAY"
+says "and named" "standard output"
+exits 0 "but not a reader who has seen enough" python3 -c '
+import os, subprocess, sys
+r, w = os.pipe()
+os.close(r)
+sys.exit(subprocess.call(sys.argv[1:], stdout=w))' "$SLIPWAY" help
 exits 0 "every command has help with an example" slip deploy --help
 says "in it" "Example:" "$T/out"
 
