@@ -29,11 +29,16 @@ is "another one too" 200 "$(enroll web2 | head -n 1)"
 arn=arn:aws:codedeploy:us-east-1:000000000000:instance
 poll() { host "$1" PollHostCommand "{\"HostIdentifier\": \"$arn/$1\"}"; }
 is "a poll is answered empty at its end, idle timeout or not" "200 {}" "$(poll web1 | tr '\n' ' ' | sed 's/ *$//')"
-start waiting poll web1
+# The client itself, not a shell around it: it is to be killed.
+start_poll() {
+	start waiting python3 "$top_srcdir/tests/e2e/client.py" "$url" POST / --ca "$ca" --cert "$T/$1.pem" --key "$T/$1.key" \
+		--target CodeDeployCommandService_v20141006.PollHostCommand --body "{\"HostIdentifier\": \"$arn/$1\"}"
+}
+start_poll web1
 ok "a poll waits" within 5 only $((base + 1))
 stop waiting KILL
 ok "a peer that goes away is noticed at once" within 2 only "$base"
-start waiting poll web1
+start_poll web1
 ok "a poll waits again" within 5 only $((base + 1))
 ok "its host is revoked" "$CONTROLD" host revoke web1 --dir "$T/control"
 ends() { grep -q "$1" "$T/waiting.out"; }
@@ -41,7 +46,7 @@ ok "the poll ends" within 2 ends AccessDenied
 is "with 403" 403 "$(head -n 1 "$T/waiting.out")"
 
 # The end
-start waiting poll web2
+start_poll web2
 ok "a poll waits at the end" within 5 only $((base + 1))
 ends_well
 ok "it is answered" within 2 ends '{}'
