@@ -60,6 +60,8 @@ static int pack(struct push *push, int dirfd, struct error *err)
 	if (push->fd < 0)
 		return push->fd;
 	int r = bundle_pack(dirfd, BUNDLE_TGZ, push->fd, &stats, err);
+	if (r == -ENOENT)
+		r = ERR_INPUT; /* no AppSpec */
 	return r < 0 ? error_prefix(err, r, "pack '%s'", push->source) : 0;
 }
 

@@ -1,0 +1,79 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# enroll, unenroll, whoami against a real endpoint, with and without a daemon.
+. "$top_srcdir/tests/e2e/lib.sh"
+. "$top_srcdir/tests/e2e/fleet.sh"
+fleet_up
+
+new_token() { "$CONTROLD" token create --dir "$T/control" --quiet; }
+join() { # join NAME [OPTION...]
+	local name=$1
+	shift
+	"$SLIPWAY" --root "$T/$name" enroll "$url" --ca-fingerprint "$fingerprint" --name "$name" "$@"
+}
+hosts() { "$SLIPWAY" fleet hosts; }
+token=$(new_token)
+printf '%s\n' "$token" >"$T/token"
+
+# How it is called
+exits 2 "a token is needed" join web1
+exits 2 "one token, not two" join web1 --token a --token-file "$T/token"
+exits 2 "a fingerprint is needed" "$SLIPWAY" --root "$T/web1" enroll "$url" --token "$token"
+says "and the message says why" "nobody can tell the endpoint from a stranger"
+exits 2 "a fingerprint has 64 digits" "$SLIPWAY" --root "$T/web1" enroll "$url" --token "$token" --ca-fingerprint abc
+exits 2 "a tag has a value" join web1 --token "$token" --tag role
+exits 2 "http is refused" "$SLIPWAY" --root "$T/web1" enroll "http://${url#https://}" --token "$token" --ca-fingerprint "$fingerprint"
+exits 2 "a token file must be there" join web1 --token-file "$T/no-such"
+
+# Refusals
+exits 1 "nobody is, before it has joined" "$SLIPWAY" --root "$T/web1" whoami
+says "and the message says how to" "slipway enroll"
+other=$(printf '%064d' 7)
+exits 1 "another CA is refused" "$SLIPWAY" --root "$T/web1" enroll "$url" --token "$token" --ca-fingerprint "$other" --name web1
+says "with its subject" "CN=Slipway CA"
+says "with its dates" "valid 2"
+says "with its fingerprint" "$fingerprint"
+says "with the expected one" "$other"
+exits 1 "a certificate for another name is refused" \
+	"$SLIPWAY" --root "$T/web1" enroll "https://127.1:${url##*:}" --token "$token" --ca-fingerprint "$fingerprint" --name web1
+exits 1 "an unknown token is refused" join web1 --token slt-unknown
+exits 6 "an endpoint that is not there is unreachable" \
+	"$SLIPWAY" --root "$T/web1" enroll https://127.0.0.1:1 --token "$token" --ca-fingerprint "$fingerprint" --name web1
+ok "no refusal left an identity" test ! -e "$T/web1/var/lib/slipway/agent/identity.json"
+
+# Joining: the token is still good, because nothing was sent to strangers
+exits 0 "the host joins with a token from a file" join web1 --token-file "$T/token" --tag role=web --tag zone=a
+is "its directory is its own" 700 "$(stat -c %a "$T/web1/var/lib/slipway/agent")"
+is "its key is secret" 600 "$(stat -Lc %a "$T/web1/var/lib/slipway/agent/keys/key.pem")"
+hosts >"$T/hosts"
+says "the endpoint lists it with its tags" "role=web zone=a" "$T/hosts"
+exits 0 "whoami knows" "$SLIPWAY" --root "$T/web1" whoami
+says "the name" "web1" "$T/out"
+says "the endpoint" "$url" "$T/out"
+exits 0 "whoami speaks JSON" "$SLIPWAY" --root "$T/web1" --json whoami
+ok "with the identifier" grep -q '"host_identifier":"arn:aws:codedeploy:[^"]*:instance/web1"' "$T/out"
+exits 2 "nobody joins twice" join web1 --token "$(new_token)"
+says "and the message says what to do" "slipway unenroll"
+exits 1 "a name that is taken is refused" "$SLIPWAY" --root "$T/web2" enroll "$url" --token "$(new_token)" \
+	--ca-fingerprint "$fingerprint" --name web1
+exits 0 "a token may come from standard input" sh -c "echo '$(new_token)' | '$SLIPWAY' --root '$T/web2' --json enroll '$url' \
+	--token-file - --ca-fingerprint '$fingerprint' --name web2"
+ok "enroll speaks JSON" grep -q '"enrolled":true.*"daemon_reloaded":false' "$T/out"
+
+# A daemon that runs already is told
+start daemon "$SLIPWAYD" --root "$T/web3"
+ok "a daemon without an endpoint answers" within 10 sh -c "'$SLIPWAY' --root '$T/web3' status"
+exits 0 "its host joins" join web3 --token "$(new_token)"
+says "and the daemon is told" "The daemon has been told" "$T/out"
+ok "and knows who it is" within 20 grep -q "this host is 'web3' at" "$T/daemon.err"
+
+# Leaving
+exits 0 "a host leaves" "$SLIPWAY" --root "$T/web3" unenroll
+ok "its key is gone" test ! -e "$T/web3/var/lib/slipway/agent/keys"
+ok "its trust is gone" test ! -e "$T/web3/var/lib/slipway/host/trust"
+ok "the daemon lives on" kill -0 "${started[daemon]}"
+exits 2 "it cannot leave twice" "$SLIPWAY" --root "$T/web3" unenroll
+exits 1 "its name is in use until it is revoked" join web3 --token "$(new_token)"
+ok "the endpoint forgets it" "$CONTROLD" host revoke web3 --dir "$T/control"
+exits 0 "then it may join again" join web3 --token "$(new_token)"
+done_testing
