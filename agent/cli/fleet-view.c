@@ -186,6 +186,17 @@ static void print_failure(const struct fleet_failure *failure, FILE *out)
 	}
 }
 
+/* The endpoint's sentence repeats the first failure; what it says beyond that are the counts and
+ * the rule that was applied. */
+static const char *after_failure(const char *message, const char *failure)
+{
+	const char *there = *failure ? strstr(message, failure) : NULL;
+	if (!there)
+		return message;
+	there += strlen(failure);
+	return there + strspn(there, ". ");
+}
+
 void fleet_view_print_outcome(const struct fleet_view *view, FILE *out)
 {
 	double from = json_number_value(json_object_get(view->info, "createTime"));
@@ -198,13 +209,14 @@ void fleet_view_print_outcome(const struct fleet_view *view, FILE *out)
 	if (to > from)
 		fprintf(out, " after %.1f s", to - from);
 	fprintf(out, ", %s\n", counts);
-	struct fleet_failure failure;
+	struct fleet_failure failure = {.message = ""};
 	if (fleet_view_failure(view, &failure))
 		print_failure(&failure, out);
 	const char *message =
 		fleet_text(json_object_get(view->info, "errorInformation"), "message");
+	message = after_failure(message, failure.message);
 	if (*message)
-		print_clean(out, "The endpoint says: ", message);
+		print_clean(out, "", message);
 }
 
 static json_t *host_to_json(const json_t *host)

@@ -22,7 +22,7 @@ static json_t *parse(const char *text)
 static const char info_text[] =
 	"{\"deploymentId\":\"d-1\",\"status\":\"Failed\",\"createTime\":100.0,\"completeTime\":"
 	"102.5,\"errorInformation\":{\"code\":\"HEALTH_CONSTRAINTS\",\"message\":\"too many "
-	"failed\"}}";
+	"failed: host 'web2': exit code 7. 0 of 4 hosts succeeded.\"}}";
 static const char hosts_text[] =
 	"[{\"targetId\":\"web1\",\"status\":\"Failed\",\"lifecycleEvents\":[" DONE(
 		"Install") ","
@@ -91,7 +91,7 @@ static void the_outcome_names_host_event_script_and_log(void **state)
 				  "  the end of its output:\n"
 				  "    [stderr]a\n"
 				  "    [stderr]b?[31m\n"
-				  "The endpoint says: too many failed\n");
+				  "0 of 4 hosts succeeded.\n");
 	assert_int_equal(fleet_view_exit(&view), CLI_FAILED);
 	assert_true(fleet_view_is_over(&view));
 }
