@@ -239,6 +239,15 @@ int http_start(struct http_client *client, const struct http_request *request, h
 	return 0;
 }
 
+bool http_is_sent(const struct http_call *call)
+{
+	long bytes = 0;
+	if (!call->transfer.easy)
+		return true; /* its end is about to be told */
+	curl_easy_getinfo(call->transfer.easy, CURLINFO_REQUEST_SIZE, &bytes);
+	return bytes > 0;
+}
+
 void http_cancel(struct http_call *call)
 {
 	if (!call)

@@ -91,5 +91,7 @@ struct http_call;
 typedef void http_done_fn(struct http_call *call, struct http_response *response, void *arg);
 int http_start(struct http_client *client, const struct http_request *request, http_done_fn *done,
 	       void *arg, struct http_call **ret, struct error *err) MUST_CHECK;
+/* Has the request left, over a connection that is trusted? */
+bool http_is_sent(const struct http_call *call);
 /* No callback will come. */
 void http_cancel(struct http_call *call);

@@ -151,14 +151,6 @@ size_t commands_count(const struct commands *commands)
 	return commands->count;
 }
 
-bool commands_group_is_busy(const struct commands *commands, const char *group_id)
-{
-	for (size_t i = 0; i < commands->count; i++)
-		if (str_eq(commands->list[i]->group, group_id))
-			return true;
-	return false;
-}
-
 static struct command *next_to_run(const struct commands *commands)
 {
 	for (size_t i = 0; i < commands->count; i++)
@@ -194,6 +186,18 @@ void commands_kick(struct commands *commands)
 	for (size_t i = 0; i < commands->count; i++)
 		if (commands->list[i]->state == COMMAND_RETRYING)
 			command_hurry(commands->list[i]);
+}
+
+void commands_result_seen(struct commands *commands, const char *name)
+{
+	for (size_t i = 0; i < commands->count; i++) {
+		struct command *command = commands->list[i];
+		if (command->state != COMMAND_RETRYING || !str_eq(command->name, name))
+			continue;
+		inflight_remove(commands->inflight_dirfd, name);
+		commands_remove(commands, command);
+		return;
+	}
 }
 
 void commands_stop(struct commands *commands)

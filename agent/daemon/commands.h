@@ -26,11 +26,11 @@ bool commands_have_room(const struct commands *commands);
 size_t commands_count(const struct commands *commands);
 /* The endpoint answers (again), or a recovery ended: commands that wait for a retry go on now. */
 void commands_kick(struct commands *commands);
+/* A result is there: a command that waits for another try needs none. */
+void commands_result_seen(struct commands *commands, const char *name);
 /* Run those that wait and may run now. */
 void commands_schedule(struct commands *commands);
 /* The service goes: commands that wait for an answer of it begin again later. */
 void commands_stop(struct commands *commands);
 /* For ipc's status: new reference. */
 json_t *commands_to_json(const struct commands *commands);
-/* Is a command of this group in work? */
-bool commands_group_is_busy(const struct commands *commands, const char *group_id);

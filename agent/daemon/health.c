@@ -71,9 +71,7 @@ static void describe(const struct health *h, enum health_state before, enum outc
 bool health_note(struct health *h, enum outcome outcome, const struct error *why,
 		 const char *endpoint, struct health_now now, struct health_line *ret)
 {
-	if (outcome == OUTCOME_OK) {
-		h->last_ok_s = now.wall_s;
-	} else {
+	if (outcome != OUTCOME_OK) {
 		h->error = *why;
 		h->error_s = now.wall_s;
 	}

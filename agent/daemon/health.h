@@ -22,7 +22,7 @@ struct health {
 	enum health_state state;
 	int64_t since_s;    /* of this state; wall clock, for people */
 	uint64_t lost_us;   /* monotonic: when it was last left for the worse */
-	int64_t last_ok_s;  /* 0: never */
+	int64_t last_ok_s;  /* of the last good answer, kept by the caller; 0: never */
 	struct error error; /* the newest failure; code 0: none yet */
 	int64_t error_s;
 };

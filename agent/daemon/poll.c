@@ -15,11 +15,17 @@
  * are slowed down like errors, without being one. */
 enum { LONG_POLL_US = 1000000 };
 
+/* A poll is answered after a minute; whether somebody listens is known much sooner. After one that
+ * failed early, a poll that is sent and not turned away for so long counts as an answer; a
+ * connection that cannot be made takes its time to fail. */
+enum { CONFIRM_MS = 2000, CONNECT_FAILS_MS = 20000 };
+
 struct poll {
 	struct daemon *daemon;
 	struct service_call *call;
-	sd_event_source *timer;
-	bool waiting; /* the timer runs */
+	sd_event_source *timer, *confirm;
+	bool waiting;     /* the timer runs */
+	bool failed_late; /* the last poll: the next one has to come to its end */
 	uint64_t sent_us;
 	struct backoff backoff, pace;
 	struct health health;
@@ -36,9 +42,9 @@ struct poll *poll_new(struct daemon *daemon)
 void poll_reset(struct poll *poll)
 {
 	service_cancel(TAKE(poll->call));
-	if (poll->timer)
-		loop_timer_off(poll->timer);
-	poll->waiting = false;
+	loop_timer_off(poll->timer);
+	loop_timer_off(poll->confirm);
+	poll->waiting = poll->failed_late = false;
 	backoff_reset(&poll->backoff);
 	backoff_reset(&poll->pace);
 	poll->health = (struct health){.since_s = clock_wall_s()};
@@ -50,6 +56,7 @@ void poll_free(struct poll *poll)
 		return;
 	service_cancel(poll->call);
 	sd_event_source_disable_unref(poll->timer);
+	sd_event_source_disable_unref(poll->confirm);
 	free(poll);
 }
 
@@ -110,6 +117,8 @@ static void failed(struct poll *poll, enum outcome outcome, const struct error *
 {
 	note(poll, outcome, why);
 	log_debug("poll: %s", why->text);
+	uint64_t early_ms = outcome == OUTCOME_UNREACHABLE ? CONNECT_FAILS_MS : CONFIRM_MS;
+	poll->failed_late = clock_mono_us() - poll->sent_us >= early_ms * 1000;
 	wait_a_while(poll, &poll->backoff, outcome);
 	daemon_show_status(poll->daemon);
 }
@@ -120,6 +129,8 @@ static void succeeded(struct poll *poll, struct wire_command *command)
 	struct daemon *daemon = poll->daemon;
 	bool was_reachable = poll->health.state == HEALTH_REACHABLE;
 	note(poll, OUTCOME_OK, NULL);
+	poll->health.last_ok_s = clock_wall_s();
+	poll->failed_late = false;
 	backoff_reset(&poll->backoff);
 	bool at_once = command ? commands_offer(daemon->commands, command)
 			       : clock_mono_us() - poll->sent_us >= LONG_POLL_US;
@@ -135,6 +146,7 @@ static void on_answer(const struct answer *answer, void *arg)
 {
 	struct poll *poll = arg;
 	poll->call = NULL;
+	loop_timer_off(poll->confirm);
 	struct wire_command *command = NULL;
 	struct error err = answer->error;
 	enum outcome outcome = answer->outcome;
@@ -146,6 +158,27 @@ static void on_answer(const struct answer *answer, void *arg)
 		succeeded(poll, command);
 	else
 		failed(poll, outcome, &err);
+}
+
+static int on_confirm(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct poll *poll = arg;
+	if (!poll->call || !service_is_sent(poll->call))
+		return 0;
+	note(poll, OUTCOME_OK, NULL);
+	daemon_endpoint_answers(poll->daemon, true);
+	return 0;
+}
+
+static void confirm_soon(struct poll *poll)
+{
+	struct error err = {0};
+	if (poll->failed_late ||
+	    (poll->health.state != HEALTH_CONNECTING && poll->health.state != HEALTH_UNREACHABLE))
+		return;
+	if (loop_timer(&poll->daemon->loop, &poll->confirm, CONFIRM_MS, 100, on_confirm, poll,
+		       &err) < 0)
+		log_debug("%s", err.text);
 }
 
 void poll_go_on(struct poll *poll)
@@ -166,4 +199,6 @@ void poll_go_on(struct poll *poll)
 	poll->sent_us = clock_mono_us();
 	if (service_start(daemon->service, &request, on_answer, poll, &poll->call, &err) < 0)
 		failed(poll, OUTCOME_UNREACHABLE, &err);
+	else
+		confirm_soon(poll);
 }

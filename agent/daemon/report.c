@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/daemon/report.h"
 
+#include "agent/daemon/commands.h"
 #include "agent/daemon/names.h"
 #include "agent/daemon/orphans.h"
 #include "agent/daemon/queue.h"
@@ -145,6 +146,7 @@ static void add(struct report *report, int dirfd, const char *name)
 		return;
 	}
 	orphans_note(report->daemon->orphans, result);
+	commands_result_seen(report->daemon->commands, name);
 	struct stat st;
 	if (exists(report->reported_dirfd, name) ||
 	    fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)

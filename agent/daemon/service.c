@@ -255,6 +255,11 @@ int service_start(struct service *service, const struct service_request *request
 	return 0;
 }
 
+bool service_is_sent(const struct service_call *call)
+{
+	return http_is_sent(call->http);
+}
+
 void service_cancel(struct service_call *call)
 {
 	if (!call)

@@ -61,4 +61,6 @@ typedef void service_done_fn(const struct answer *answer, void *arg);
 int service_start(struct service *service, const struct service_request *request,
 		  service_done_fn *done, void *arg, struct service_call **ret,
 		  struct error *err) MUST_CHECK;
+/* Has it left, over a connection that is trusted? */
+bool service_is_sent(const struct service_call *call);
 void service_cancel(struct service_call *call); /* no callback will come; NULL is allowed */

@@ -96,6 +96,18 @@ order PollHostCommand "command c-13 a/b/c/d-13 DownloadBundle"
 ok "a missing bundle is told to the worker" within 10 grep -q '"verb": "bundle-failed".*NoSuchKey' "$FAKE/log"
 is "no download is left" "" "$(ls "$A/downloads")"
 
+# No more groups at once than the settings allow; SIGHUP reads them again.
+echo "max_parallel: 1" >"$R/etc/slipway/agent.yml"
+kill -HUP "${started[daemon]}"
+ok "settings are read again" within 10 grep -q "were read again" "$T/daemon.err"
+echo "ready go wait:let-go-2 result" >"$FAKE/AfterInstall"
+order PollHostCommand "command c-14 a/b/c/d-14 AfterInstall"
+ok "one group runs" within 10 grep -q '"told": "go", "command": "c-14"' "$FAKE/log"
+order PollHostCommand "command c-15 a/b/c/d-15 Install"
+is "another is not even asked for" 1 "$(ls "$P/queue/PollHostCommand" | wc -l)"
+touch "$FAKE/let-go-2"
+ok "until there is room" within 10 completed c-15
+
 # It ends at once, in order: nothing was lost sight of.
 kill "${started[daemon]}"
 ok "SIGTERM ends it at once" within 3 gone "${started[daemon]}"

@@ -26,7 +26,7 @@ static void the_first_answer_is_said_once(void **state)
 	assert_int_equal(line.level, LOG_NOTICE);
 	assert_false(health_note(&h, OUTCOME_OK, NULL, URL, at(61), &line));
 	assert_int_equal(h.state, HEALTH_REACHABLE);
-	assert_int_equal(h.last_ok_s, at(61).wall_s);
+	assert_int_equal(h.since_s, at(1).wall_s);
 }
 
 static void a_loss_is_said_once_and_the_return_tells_how_long_it_lasted(void **state)
