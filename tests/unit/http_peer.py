@@ -2,6 +2,7 @@
 """A peer for test_http: http_peer.py [CERT KEY [CLIENT_CA]]. Prints its port; ends when its standard input does."""
 import http.server
 import os
+import socket
 import ssl
 import sys
 import threading
@@ -98,6 +99,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
+
+    def finish_request(self, request, client_address):
+        if isinstance(request, ssl.SSLSocket):
+            try:
+                request.do_handshake()
+            except ssl.SSLError:
+                # a reset, for bytes that nobody reads, would overtake the alert
+                socket.socket.shutdown(request, socket.SHUT_WR)
+                while socket.socket.recv(request, 4096):
+                    pass
+                raise
+        super().finish_request(request, client_address)
 
     def handle_error(self, request, client_address):
         pass  # clients that go away are the point of some tests
