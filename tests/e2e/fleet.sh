@@ -87,7 +87,7 @@ fleet_deploy() {
 		run_fleet deploy --app "$1" --group "$2" --revision "s3://bundles/$(basename "$3").tgz" --watch
 }
 last_deployment() { run_fleet deployments | grep -oE 'd-[A-Z0-9]{9}' | head -n 1; }
-deployment_is() { run_fleet show "$1" | grep -q "$2"; }
+deployment_is() { run_fleet show "$1" | grep -q "^Deployment $1: $2"; }
 
 # What a host has: its revision, its tree, its events, its worker's pid.
 installed() { cat "$T/$1/tree/srv/app/revision" 2>/dev/null || echo none; }
