@@ -140,10 +140,11 @@ static bool refuse_request(struct request *request, const struct route *route,
 			   const struct auth_fault *fault)
 {
 	auto_free char *id = str_to_utf8(fault->access_key_id, strlen(fault->access_key_id));
+	auto_free char *text = str_to_utf8(fault->text, strlen(fault->text));
 	const char *const fields[] = {"ACCESS_KEY_ID", id, "PEER", request->caller.peer, NULL};
 	log_event(LOG_WARNING, NULL, fields, "refused %s of %s, access key '%s': %s",
 		  route->operation ? route->operation : request->method, request->caller.peer,
-		  id[0] ? id : "none", fault->text);
+		  id[0] ? id : "none", text);
 	route_reply_fault(route, request, fault->status, fault->type, "%s", fault->text);
 	return false;
 }

@@ -19,6 +19,7 @@
 #include "common/pki.h"
 #include "common/str.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
@@ -41,6 +42,7 @@ struct ca {
 	char fingerprint[65];
 	char *names; /* of the server's certificate, "a,b,c" */
 	struct leaf server, signer;
+	bool reload;        /* look at their files again */
 	char *server_chain; /* server's certificate, then the CA's */
 };
 
@@ -181,30 +183,40 @@ static bool is_stale(const struct leaf *leaf, int64_t now_s)
 	return end - now_s < (end - begin) / 3 || begin > now_s;
 }
 
+/* What is in memory stays until something better is on disk. Returns 1 when it was made anew. */
+static int renew_leaf(struct ca *ca, struct leaf *leaf, const char *file,
+		      const struct pki_issue *issue, const char *names, int64_t now_s,
+		      struct error *err)
+{
+	bool make = false;
+	if (!leaf->cert || ca->reload) {
+		struct leaf found = {0};
+		struct error ignored = {0};
+		auto_free char *found_names = NULL;
+		make = load_leaf(ca->dirfd, file, &found, &found_names, &ignored) < 0 ||
+		       !str_eq(found_names, names);
+		leaf_clear(make ? &found : leaf);
+		if (!make)
+			*leaf = found;
+	}
+	if (!make && !is_stale(leaf, now_s))
+		return 0;
+	int r = make_leaf(ca, file, issue, names, leaf, err);
+	return r < 0 ? error_prefix(err, r, "%s", issue->cn) : r;
+}
+
 static int renew_server(struct ca *ca, int64_t now_s, struct error *err)
 {
-	struct leaf leaf = {0};
-	struct error ignored = {0};
-	auto_free char *names = NULL;
-	if (!ca->server.cert && load_leaf(ca->dirfd, "server.pem", &leaf, &names, &ignored) >= 0 &&
-	    str_eq(names, ca->names))
-		ca->server = leaf;
-	else
-		leaf_clear(&leaf);
-
-	int r = 0;
-	if (is_stale(&ca->server, now_s)) {
-		char **list = str_split(ca->names, ',');
-		struct pki_issue issue = {.role = PKI_SERVER,
-					  .cn = "slipway-controld",
-					  .names = (const char *const *)list,
-					  .not_before_s = now_s - BACKDATE_S,
-					  .not_after_s = now_s + CA_SERVER_LIFE_S};
-		r = make_leaf(ca, "server.pem", &issue, ca->names, &ca->server, err);
-		str_list_free(list);
-		if (r < 0)
-			return error_prefix(err, r, "server certificate");
-	}
+	char **list = str_split(ca->names, ',');
+	struct pki_issue issue = {.role = PKI_SERVER,
+				  .cn = "slipway-controld",
+				  .names = (const char *const *)list,
+				  .not_before_s = now_s - BACKDATE_S,
+				  .not_after_s = now_s + CA_SERVER_LIFE_S};
+	int r = renew_leaf(ca, &ca->server, "server.pem", &issue, ca->names, now_s, err);
+	str_list_free(list);
+	if (r < 0)
+		return r;
 	free(ca->server_chain);
 	ca->server_chain = xasprintf("%s%s", ca->server.cert_pem, ca->pem);
 	return r;
@@ -212,20 +224,11 @@ static int renew_server(struct ca *ca, int64_t now_s, struct error *err)
 
 static int renew_signer(struct ca *ca, int64_t now_s, struct error *err)
 {
-	struct leaf leaf = {0};
-	struct error ignored = {0};
-	if (!ca->signer.cert && load_leaf(ca->dirfd, "signer.pem", &leaf, NULL, &ignored) >= 0)
-		ca->signer = leaf;
-	else
-		leaf_clear(&leaf);
-	if (!is_stale(&ca->signer, now_s))
-		return 0;
 	struct pki_issue issue = {.role = PKI_SIGNER,
 				  .cn = "Slipway deployment signer",
 				  .not_before_s = now_s - BACKDATE_S,
 				  .not_after_s = now_s + CA_SERVER_LIFE_S};
-	int r = make_leaf(ca, "signer.pem", &issue, NULL, &ca->signer, err);
-	return r < 0 ? error_prefix(err, r, "signer certificate") : r;
+	return renew_leaf(ca, &ca->signer, "signer.pem", &issue, NULL, now_s, err);
 }
 
 static void add_name(struct buf *list, const char *name)
@@ -263,16 +266,22 @@ int ca_renew(struct ca *ca, const char *const names[], int64_t now_s, bool *ret_
 	if (names) {
 		free(ca->names);
 		ca->names = all_names(names);
-		leaf_clear(&ca->server);
+		ca->reload = true;
 	}
 	int r = renew_signer(ca, now_s, err);
 	if (r >= 0)
 		r = renew_server(ca, now_s, err);
 	if (r < 0)
 		return r;
+	ca->reload = false;
 	if (ret_renewed)
 		*ret_renewed = r > 0;
 	return 0;
+}
+
+void ca_reload(struct ca *ca)
+{
+	ca->reload = true;
 }
 
 int ca_open(int dirfd, struct ca **ret, struct error *err)
@@ -312,6 +321,7 @@ const char *ca_server_key(const struct ca *ca)
 
 int ca_sign(struct ca *ca, const void *content, size_t len, char **ret_pem, struct error *err)
 {
+	assert(ca->signer.cert); /* ca_renew() was called */
 	return pki_cms_sign(content, len, ca->signer.cert, ca->signer.key, ret_pem, err);
 }
 

@@ -30,6 +30,9 @@ DEFINE_CLEANUP(struct ca *, ca_free)
 int ca_renew(struct ca *ca, const char *const names[], int64_t now_s, bool *ret_renewed,
 	     struct error *err) MUST_CHECK;
 
+/* The next ca_renew() looks at the files again, and makes what is missing there. */
+void ca_reload(struct ca *ca);
+
 const char *ca_pem(const struct ca *ca);
 const char *ca_fingerprint(const struct ca *ca); /* SHA-256 of the DER, 64 hex digits */
 const char *ca_server_pem(const struct ca *ca);  /* the server's certificate, then the CA's */

@@ -30,6 +30,9 @@
 #include <sys/epoll.h>
 
 #define JSON_TYPE "application/x-amz-json-1.1"
+/* Bytes of bodies that are on their way, of all requests together: a JSON body must be whole before
+ * its signature can be checked, so anybody may send one. */
+#define HELD_MAX (256UL * 1024 * 1024)
 #define DROP_MAX (16 * 1024 * 1024) /* bytes of an unwanted body that are read and dropped */
 
 static struct exchange *exchange_of(const struct request *request)
@@ -211,6 +214,12 @@ void *request_on_uri(void *arg, const char *uri, struct MHD_Connection *mhd)
 	return x;
 }
 
+static void uncount(struct exchange *x)
+{
+	x->request.server->held -= x->held;
+	x->held = 0;
+}
+
 static void tell_closed(struct exchange *x)
 {
 	request_close_fn *on_close = x->request.on_close;
@@ -229,6 +238,7 @@ void request_on_completed(struct exchange *x)
 	link_remove(&x->ready);
 	link_remove(&x->all);
 	conn_idle(x->conn);
+	uncount(x);
 	buf_clear(&x->request.body);
 	free(x->uri);
 	free(x);
@@ -378,6 +388,23 @@ static int begin(struct exchange *x, const char *method)
 	return 1;
 }
 
+static void hold_piece(struct exchange *x, const char *data, size_t len)
+{
+	struct request *request = &x->request;
+	x->held += len;
+	request->server->held += len;
+	if (request->server->held > HELD_MAX)
+		route_reply_fault(x->route, request, 503, "ServiceUnavailable",
+				  "too many requests at once: try again");
+	else if (buf_add(&request->body, data, len) < 0)
+		route_reply_fault(x->route, request, 413, "RequestEntityTooLarge",
+				  "the body has more than %zu bytes", x->route->body_max);
+	else
+		return;
+	buf_clear(&request->body);
+	uncount(x);
+}
+
 static int take_piece(struct exchange *x, const char *data, size_t len)
 {
 	struct request *request = &x->request;
@@ -385,16 +412,10 @@ static int take_piece(struct exchange *x, const char *data, size_t len)
 		x->dropped += len;
 		return x->dropped <= DROP_MAX;
 	}
-	if (request->on_piece) {
-		if (request->on_piece(request, data, len, request->arg) < 0 && !x->response)
-			request_reply_fault(request, 500, "InternalFailure", "the upload failed");
-		return 1;
-	}
-	if (buf_add(&request->body, data, len) < 0) {
-		buf_clear(&request->body);
-		route_reply_fault(x->route, request, 413, "RequestEntityTooLarge",
-				  "the body has more than %zu bytes", x->route->body_max);
-	}
+	if (!request->on_piece)
+		hold_piece(x, data, len);
+	else if (request->on_piece(request, data, len, request->arg) < 0 && !x->response)
+		request_reply_fault(request, 500, "InternalFailure", "the upload failed");
 	return 1;
 }
 
@@ -403,6 +424,7 @@ static void finish(struct exchange *x)
 	struct request *request = &x->request;
 	x->complete = true;
 	conn_busy(x->conn);
+	uncount(x);
 	if (x->response)
 		return;
 	if (request->on_piece) {

@@ -50,24 +50,36 @@ static int arm_renew(struct serve *serve, struct error *err)
 			  serve, err);
 }
 
-static int on_renew(sd_event_source *source, uint64_t usec, void *arg)
+static void renew(struct control *control, bool always)
 {
-	struct serve *serve = arg;
-	struct control *control = serve->control;
 	struct error err = {0};
 	bool renewed = false;
 	int r = ca_renew(control->ca, NULL, clock_wall_s(), &renewed, &err);
-	if (r >= 0 && renewed) {
+	if (r >= 0 && (renewed || always))
 		r = server_set_certificate(control->server, ca_server_pem(control->ca),
 					   ca_server_key(control->ca), &err);
-		if (r >= 0)
-			log_notice("the server's certificate was renewed");
-	}
 	if (r < 0)
 		log_error("renewing the server's certificate: %s", err.text);
+	else if (renewed)
+		log_notice("the server's certificate was renewed");
+}
+
+static int on_renew(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct serve *serve = arg;
+	struct error err = {0};
+	renew(serve->control, false);
 	if (arm_renew(serve, &err) < 0)
 		log_error("%s", err.text);
 	return 0;
+}
+
+/* SIGHUP: look at the certificates' files now. */
+static void on_reload(void *arg)
+{
+	struct control *control = ((struct serve *)arg)->control;
+	ca_reload(control->ca);
+	renew(control, true);
 }
 
 static void on_stopped(void *arg)
@@ -192,6 +204,7 @@ int control_serve(struct control *control, struct error *err)
 		return r;
 	struct serve serve = {.control = control};
 	control->loop.on_stop = on_stop;
+	control->loop.on_reload = on_reload;
 	control->loop.arg = &serve;
 	r = start(&serve, err);
 	if (r >= 0) {

@@ -67,6 +67,7 @@ struct exchange {
 	bool parked;
 	bool gone;               /* the peer is: close */
 	bool queued;             /* the answer leaves */
+	size_t held;             /* bytes of the body, counted in server->held */
 	uint64_t dropped;        /* bytes of a body that nobody wants */
 	sd_event_source *hangup; /* while parked */
 	char *uri;               /* path NUL query */
@@ -87,6 +88,7 @@ struct server {
 	bool sweeping;
 	sd_event_source *run;  /* run libmicrohttpd without an event: something was resumed */
 	sd_event_source *turn; /* the end of each turn of the loop */
+	size_t held;           /* bytes of bodies that are on their way, of all requests */
 	bool stopping;
 	sd_event_source *stop_timer;
 	void (*stopped)(void *arg);

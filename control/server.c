@@ -386,8 +386,7 @@ static unsigned connection_limit(unsigned wanted)
 	unsigned possible = limit.rlim_cur > 2 * FDS_RESERVED
 				    ? (unsigned)limit.rlim_cur - FDS_RESERVED
 				    : FDS_RESERVED;
-	log_notice("connections_max is %u, but the limit of open files allows %u", wanted,
-		   possible);
+	log_info("connections_max is %u, but the limit of open files allows %u", wanted, possible);
 	return possible;
 }
 

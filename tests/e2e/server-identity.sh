@@ -62,6 +62,9 @@ is "a serial number that was never given out is refused" 403 "$(ask unknown)"
 is "a bad certificate is refused whatever is asked, signed or not" 403 \
 	"$(status_of admin ListApplications '{}' --cert "$T/self.pem" --key "$T/self.key")"
 is "a host is no administrator" 403 "$(status_of admin ListApplications '{}' --cert "$T/web1.pem" --key "$T/web1.key")"
+is "another host enrols" 200 "$(enroll web2 | head -n 1)"
+is "it cannot poll as the first" AccessDeniedException \
+	"$(host web2 PollHostCommand '{"HostIdentifier": "arn:aws:codedeploy:us-east-1:000000000000:instance/web1"}' | tail -n +2 | json_of __type)"
 ok "a host is revoked" "$CONTROLD" host revoke web1 --dir "$T/control"
 revoked() { [ "$(ask web1)" = 403 ]; }
 ok "it is refused from then on" within 5 revoked

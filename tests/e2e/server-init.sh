@@ -69,6 +69,13 @@ is "--quiet prints nothing else" 1 "$(controld "token create" --quiet | grep -c 
 endpoint || exit 1
 is "the credentials follow the port" "$url" "$(credential endpoint)"
 exits 6 "a second server of the directory is refused" controld serve --listen 127.0.0.1:0
+served() { openssl s_client -connect "${url#https://}" </dev/null 2>/dev/null | openssl x509 -noout -serial; }
+before=$(served)
+rm "$D/ca/server.pem"
+kill -HUP "${started[endpoint]}"
+other() { [ "$(served)" != "$before" ]; }
+ok "on SIGHUP it looks at its certificate again" within 5 other
+ok "which was made anew" openssl verify -CAfile "$ca" "$D/ca/server.pem"
 controld "token create" >"$T/out"
 says "tokens name where it listens" "slipway enroll $url" "$T/out"
 ends_well

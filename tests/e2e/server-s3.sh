@@ -117,6 +117,19 @@ by_host() { request "$1" /bundles/copy --cert "$T/web1.pem" --key "$T/web1.key" 
 is "a host may not read what it is not to install" 403 "$(status_of by_host GET)"
 is "nor look at it" 403 "$(status_of by_host HEAD)"
 is "nor write" 403 "$(status_of request PUT /bundles/x --cert "$T/web1.pem" --key "$T/web1.key" --body x)"
+# as HOST METHOD PATH: by that host's certificate
+as() { status_of request "$2" "$3" --cert "$T/$1.pem" --key "$T/$1.key"; }
+is "a host with a tag enrols" 200 "$(enroll web2 "$(token --tag role=web)" | head -n 1)"
+s3 PUT /bundles/app/revision.zip --body 'a revision' >/dev/null
+role=arn:aws:iam::000000000000:role/any
+admin CreateApplication '{"applicationName": "app"}' >/dev/null
+admin CreateDeploymentGroup '{"applicationName": "app", "deploymentGroupName": "group", "serviceRoleArn": "'$role'",
+	"onPremisesInstanceTagFilters": [{"Key": "role", "Value": "web", "Type": "KEY_AND_VALUE"}]}' >/dev/null
+is "a revision is deployed to it" 200 "$(admin CreateDeployment '{"applicationName": "app", "deploymentGroupName": "group",
+	"revision": {"revisionType": "S3", "s3Location": {"bucket": "bundles", "key": "app/revision.zip", "bundleType": "zip"}}}' | head -n 1)"
+is "then it may read that revision" "200 200" "$(as web2 GET /bundles/app/revision.zip) $(as web2 HEAD /bundles/app/revision.zip)"
+is "no other object" 403 "$(as web2 GET /bundles/copy)"
+is "and no other host may" 403 "$(as web1 GET /bundles/app/revision.zip)"
 
 # What is not offered says so
 is "listing" "501 NotImplemented" "$(s3 GET '/bundles?list-type=2') $(code)"

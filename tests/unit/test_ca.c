@@ -115,6 +115,20 @@ static void other_names_make_another_certificate(void **state)
 	assert_int_equal(X509_check_host(cert, "other.example", 0, 0, NULL), 0);
 }
 
+static void a_file_that_was_taken_away_is_made_anew_when_asked(void **state)
+{
+	const struct tempdir *dir = *state;
+	auto_ca struct ca *ca = open_ca(dir->fd);
+	int64_t now = clock_wall_s();
+	renew(ca, no_names, now);
+	fs_unlink_quiet(dir->fd, "ca/server.pem");
+	assert_false(renew(ca, NULL, now));
+	ca_reload(ca);
+	assert_true(renew(ca, NULL, now));
+	ca_reload(ca);
+	assert_false(renew(ca, NULL, now));
+}
+
 static void a_broken_file_is_made_anew(void **state)
 {
 	const struct tempdir *dir = *state;
@@ -201,6 +215,7 @@ int main(void)
 		tempdir_test(a_ca_without_its_key_is_not_replaced),
 		tempdir_test(certificates_are_kept_until_two_thirds_of_their_life),
 		tempdir_test(other_names_make_another_certificate),
+		tempdir_test(a_file_that_was_taken_away_is_made_anew_when_asked),
 		tempdir_test(a_broken_file_is_made_anew),
 		tempdir_test(what_it_signs_verifies_against_it),
 		tempdir_test(a_host_gets_a_certificate_for_its_key),
