@@ -32,6 +32,23 @@ static int not_registered(struct api *api, const char *name)
 
 /* ---- get ---- */
 
+/* Beside the documented members, under our own name: whether the host is there. */
+static int put_state(struct api *api, const struct store_host *host, json_t *info)
+{
+	double last_s = 0;
+	bool online = false;
+	if (host->deregistered_s)
+		return 0;
+	int r = deploy_host_state(api->control->deploy, host->name, &last_s, &online, &api->err);
+	if (r < 0)
+		return r;
+	json_t *state = json_object();
+	json_set_time(state, "lastPollTime", last_s);
+	json_set_bool(state, "online", online);
+	json_object_set_new(info, "slipway", state);
+	return 0;
+}
+
 static int get_instance(struct api *api, json_t **ret)
 {
 	const char *name = api_text(api->input, "instanceName");
@@ -47,8 +64,9 @@ static int get_instance(struct api *api, json_t **ret)
 	json_set_time(info, "registerTime", (double)host.registered_s);
 	json_set_time(info, "deregisterTime", (double)host.deregistered_s);
 	json_object_set_new(info, "tags", tags_to_json(&host));
+	r = put_state(api, &host, info);
 	*ret = json_pack("{s:o}", "instanceInfo", info);
-	return 0;
+	return r;
 }
 
 void api_get_on_premises_instance(struct request *request, const json_t *input)

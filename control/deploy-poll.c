@@ -120,6 +120,17 @@ int deploy_is_online(struct deploy *deploy, const char *host, char *why, size_t 
 	return 0;
 }
 
+int deploy_host_state(struct deploy *deploy, const char *host, double *ret_last_s, bool *ret_online,
+		      struct error *err)
+{
+	char why[512];
+	int online = deploy_is_online(deploy, host, why, sizeof(why), err);
+	int r = online < 0 ? online : last_poll(deploy, host, ret_last_s, err);
+	if (r == 0)
+		*ret_online = online > 0;
+	return r;
+}
+
 /* ---- commands ---- */
 
 static struct wire_command *command_of(struct deploy *deploy, const struct store_event *event)

@@ -81,6 +81,10 @@ int deploy_interrupt(struct deploy *deploy, const char *id, const char *why, con
 	"the deployment failed puts its previous revision back itself; deploy an older revision " \
 	"to change the others."
 
+/* When the host last spoke (Unix time, 0: never), and whether it would be deployed to now. */
+int deploy_host_state(struct deploy *deploy, const char *host, double *ret_last_s, bool *ret_online,
+		      struct error *err) MUST_CHECK;
+
 /* The events of a deployment, in order. */
 size_t deploy_events(const enum wire_event **ret);
 

@@ -188,6 +188,18 @@ void route_reply_miss(struct request *request, enum route_miss miss, const char 
 	}
 }
 
+/* What is about other kinds of deployments than ours, in the words of the model. */
+static const char *fault_of(const char *operation)
+{
+	static const char *const actions[] = {"ContinueDeployment",
+					      "PutLifecycleEventHookExecutionStatus",
+					      "SkipWaitTimeForInstanceTermination"};
+	for (size_t i = 0; i < ARRAY_LEN(actions); i++)
+		if (strcmp(operation, actions[i]) == 0)
+			return "UnsupportedActionForDeploymentTypeException";
+	return "OperationNotSupportedException";
+}
+
 static void call_api(const struct route *route, struct request *request)
 {
 	struct error err = {0};
@@ -208,8 +220,8 @@ static void call_api(const struct route *route, struct request *request)
 	if (route->api)
 		route->api(request, input);
 	else
-		request_reply_fault(request, 400, "OperationNotSupportedException",
-				    "%s is not offered by this endpoint", route->operation);
+		request_reply_fault(request, 400, fault_of(route->operation),
+				    "%s is not offered by this version", route->operation);
 }
 
 void route_call(const struct route *route, struct request *request)

@@ -75,4 +75,5 @@ def main():
     sys.stdout.buffer.write("\n".join(out).encode() + b"\n" + answer.read() + b"\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

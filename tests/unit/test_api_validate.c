@@ -442,7 +442,7 @@ static void hosts_are_checked(void **state)
 	assert_body(f, "{\"instanceInfo\":{\"instanceName\":\"web1\",\"instanceArn\":"
 		       "\"arn:aws:codedeploy:us-east-1:123456789012:instance/web1\","
 		       "\"registerTime\":1425579465.0,\"tags\":[{\"Key\":\"role\",\"Value\":"
-		       "\"web\"}]}}");
+		       "\"web\"}],\"slipway\":{\"online\":false}}}");
 	call(f, api_get_on_premises_instance, "{\"instanceName\":\"ghost\"}");
 	assert_fault(f, "InstanceNotRegisteredException", "ghost");
 	call(f, api_list_on_premises_instances, "{\"registrationStatus\":\"Lost\"}");

@@ -21,9 +21,9 @@ static void the_command_service_has_three_names(void **state)
 				    "CodeDeployCommandService_v20141006-secure.PollHostCommand",
 				    &secure),
 			 ROUTE_FOUND);
-	assert_int_equal(route_find("POST", "/", "CodeDeployCommandService.PollHostCommand",
-				    &policy),
-			 ROUTE_FOUND);
+	assert_int_equal(
+		route_find("POST", "/", "CodeDeployCommandService.PollHostCommand", &policy),
+		ROUTE_FOUND);
 	assert_ptr_equal(plain, secure);
 	assert_ptr_equal(plain, policy);
 	assert_int_equal(plain->roles, ROLE_HOST);
