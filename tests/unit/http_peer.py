@@ -124,6 +124,8 @@ def main():
         if len(sys.argv) > 3:
             context.load_verify_locations(sys.argv[3])
             context.verify_mode = ssl.CERT_REQUIRED
+            # with 1.3 the refusal comes after the handshake, and a reset may overtake it
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
     print(server.server_address[1], flush=True)

@@ -268,9 +268,10 @@ static void a_peer_that_wants_a_certificate_gets_ours(void **state)
 	auto_http_client struct http_client *client = client_with(&peer, NULL, "ca.pem", "host-1");
 	auto_http_response struct http_response r = GET("/hello");
 	assert_int_equal(r.status, 200);
-	auto_http_client struct http_client *without = client_with(&peer, NULL, "ca.pem", NULL);
+	auto_http_client struct http_client *foreign =
+		client_with(&peer, NULL, "ca.pem", "other-ca");
 	auto_http_response struct http_response refused =
-		get(without, &peer, "/hello", (struct http_request){0});
+		get(foreign, &peer, "/hello", (struct http_request){0});
 	assert_int_equal(refused.code, ERR_DENIED);
 }
 
