@@ -251,6 +251,17 @@ static int remove_name(int dirfd, const char *name, unsigned depth, struct error
 	return 0;
 }
 
+/* XFS that has shut down after an I/O error still says that a directory was synced; but it refuses
+ * to be looked at. */
+static int sync_parent(int fd, struct error *err)
+{
+	struct stat st;
+	int r = fs_sync_dir(fd, err);
+	if (r < 0)
+		return r;
+	return fstat(fd, &st) < 0 ? error_errno(err, "sync a directory") : 0;
+}
+
 /* Removed, and durably so: the journal goes after it. */
 int stage_remove(struct txn *t, struct error *err)
 {
@@ -262,7 +273,7 @@ int stage_remove(struct txn *t, struct error *err)
 			continue;
 		int r = remove_name(m->parent_fd, name, 0, err);
 		if (r >= 0)
-			r = fs_sync_dir(m->parent_fd, err);
+			r = sync_parent(m->parent_fd, err);
 		if (r < 0)
 			return error_prefix(err, r, "%s", t->journal->mounts[i].path);
 		FAULT("stage removed");
