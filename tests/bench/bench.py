@@ -108,7 +108,7 @@ class Fleet:
         (root / "tree").mkdir()
         token = self.bench.run(self.bench.program("slipway-controld"), "token", "create", "--dir", self.control, "--quiet").strip()
         self.bench.run(self.bench.program("slipway"), "--root", root, "enroll", self.url, "--token", token,
-                       "--ca-fingerprint", self.fingerprint, "--name", name, "--tag", "role=bench")
+                       "--ca-fingerprint", self.fingerprint, "--name", name, "--tag", f"host={name}")
         return root
 
     def fleet(self, *words):
@@ -146,8 +146,7 @@ def bench_start(bench, fleet, root):
     path = next((root / "var/lib/slipway/agent").glob("identity.json"))
     kept = path.read_text(encoding="utf-8")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    pem = lambda pattern: str(next(p for p in sorted(fleet.control.rglob("*.pem")) if re.search(pattern, p.name)))
-    context.load_cert_chain(pem(r"^server(-cert)?\.pem$"), pem(r"^server-key\.pem$"))
+    context.load_cert_chain(fleet.control / "ca/server.pem")
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(20)
     known = json.loads(kept)
@@ -179,7 +178,7 @@ def bench_events(bench, fleet, root):
     (revision / "appspec.yml").write_text(APPSPEC + "hooks:\n" + hooks, encoding="ascii")
     daemon = bench.start(bench.program("slipwayd"), "--root", root, stderr=subprocess.DEVNULL)
     fleet.fleet("app", "create", "--app", "bench")
-    fleet.fleet("group", "create", "--app", "bench", "--group", "all", "--tag", "role=bench", "--config", "CodeDeployDefault.AllAtOnce")
+    fleet.fleet("group", "create", "--app", "bench", "--group", "all", "--tag", f"host={root.name}", "--config", "CodeDeployDefault.AllAtOnce")
     time.sleep(1)
     times = []
     for n in range(bench.rounds * 2 + 1):
