@@ -50,6 +50,7 @@ struct command *command_new(struct daemon *daemon, struct inflight *inflight)
 	struct command *command = xcalloc(1, sizeof(*command));
 	command->daemon = daemon;
 	command->inflight = *inflight;
+	command->saved = inflight->specification;
 	*inflight = (struct inflight){0};
 	result_name(command->inflight.command->id, command->name);
 	set_state(command, COMMAND_SPECIFICATION);
@@ -172,7 +173,7 @@ static void give_up(struct command *command, int error_code, const struct error 
 static void drop(struct command *command, const char *why)
 {
 	char text[256];
-	log_notice("%s is not run: %s", subject(command, text), why);
+	log_info("%s is not run: %s", subject(command, text), why);
 	auto_json json_t *message = json_object();
 	json_set_str(message, "verb", "drop");
 	struct error err = {0};
@@ -184,10 +185,15 @@ static void drop(struct command *command, const char *why)
 
 /* Acknowledgement */
 
+/* Before the acknowledgement, and while the worker starts: both take their time. */
 static int save(struct command *command, struct error *err)
 {
-	return inflight_save(commands_inflight_dirfd(command->daemon->commands), command->name,
-			     &command->inflight, err);
+	if (command->saved)
+		return 0;
+	int r = inflight_save(commands_inflight_dirfd(command->daemon->commands), command->name,
+			      &command->inflight, err);
+	command->saved = r == 0;
+	return r;
 }
 
 static void go(struct command *command)
@@ -196,7 +202,8 @@ static void go(struct command *command)
 	auto_json json_t *message = json_object();
 	json_set_str(message, "verb", "go");
 	struct error err = {0};
-	if (save(command, &err) < 0) {
+	if (inflight_mark_acked(commands_inflight_dirfd(command->daemon->commands), command->name,
+				&err) < 0) {
 		retry(command, OUTCOME_UNREACHABLE, &err);
 		return;
 	}
@@ -450,8 +457,11 @@ void command_run(struct command *command)
 	struct error err = {0};
 	int r = dialogue_start(&command->daemon->loop, &command->daemon->paths, first, &handler,
 			       &command->dialogue, &err);
-	if (r == 0)
+	if (r == 0) {
+		if (save(command, &err) < 0)
+			retry(command, OUTCOME_UNREACHABLE, &err);
 		return;
+	}
 	if (command->backoff.failures < START_ATTEMPTS_MAX)
 		retry(command, OUTCOME_UNREACHABLE, &err);
 	else
@@ -501,10 +511,9 @@ static void specification_failed(struct command *command, enum outcome outcome,
 				 const struct error *why)
 {
 	/* One that we have on disk may have been acknowledged: it is never let go. */
-	bool kept = command->inflight.specification;
 	if (outcome == OUTCOME_REFUSED) {
 		give_up(command, WIRE_UNKNOWN_ERROR, why);
-	} else if (kept || command->backoff.failures < SPECIFICATION_ATTEMPTS_MAX) {
+	} else if (command->saved || command->backoff.failures < SPECIFICATION_ATTEMPTS_MAX) {
 		retry(command, outcome, why);
 	} else {
 		char text[256];
@@ -522,8 +531,6 @@ static void on_specification(const struct answer *answer, void *arg)
 	enum outcome outcome = answer->outcome;
 	if (outcome == OUTCOME_OK && take_specification(command, answer, &err) < 0)
 		outcome = OUTCOME_BROKEN;
-	if (outcome == OUTCOME_OK && save(command, &err) < 0)
-		outcome = OUTCOME_UNREACHABLE;
 	if (outcome != OUTCOME_OK) {
 		specification_failed(command, outcome, &err);
 		return;

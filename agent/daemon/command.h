@@ -34,6 +34,7 @@ struct command {
 	struct inflight inflight;
 	char *group, *deployment; /* as the specification claims; NULL before */
 	bool noop;
+	bool saved; /* on disk */
 	enum command_state state;
 	int64_t since_s;
 	struct service_call *call;

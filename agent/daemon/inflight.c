@@ -21,12 +21,30 @@ void inflight_clear(struct inflight *inflight)
 	*inflight = (struct inflight){0};
 }
 
+/* A file of its own, so that the mark costs no sync and cannot tear what is there. */
+struct mark_name {
+	char text[48];
+};
+static struct mark_name mark_name(const char *name)
+{
+	struct mark_name mark;
+	snprintf(mark.text, sizeof(mark.text), "%.36s.acked", name);
+	return mark;
+}
+
+int inflight_mark_acked(int dirfd, const char *name, struct error *err)
+{
+	auto_close int fd =
+		openat(dirfd, mark_name(name).text, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	return fd < 0 ? error_errno(err, "make inflight/%s", mark_name(name).text) : 0;
+}
+
 int inflight_save(int dirfd, const char *name, const struct inflight *inflight, struct error *err)
 {
 	auto_json json_t *doc = json_object();
 	json_object_set_new(doc, "command", wire_command_to_json(inflight->command));
 	json_object_set(doc, "specification", inflight->specification);
-	json_set_bool(doc, "acked", inflight->acked);
+	fs_unlink_quiet(dirfd, mark_name(name).text);
 	int r = json_write_file(dirfd, name, doc, 0600, err);
 	return r < 0 ? error_prefix(err, r, "inflight/%s", name) : 0;
 }
@@ -37,8 +55,6 @@ static int from_json(const json_t *doc, struct inflight *inflight, struct error 
 	int r = json_need_obj(doc, "command", &command, err);
 	if (r == 0)
 		r = json_need_obj(doc, "specification", &specification, err);
-	if (r == 0)
-		r = json_opt_bool(doc, "acked", &inflight->acked, err);
 	if (r == 0)
 		r = wire_command_from_json(command, &inflight->command, err);
 	if (r == 0)
@@ -56,6 +72,7 @@ int inflight_load(int dirfd, const char *name, struct inflight *ret, struct erro
 	r = from_json(doc, &inflight, err);
 	if (r < 0)
 		return error_prefix(err, r, "inflight/%s", name);
+	inflight.acked = faccessat(dirfd, mark_name(name).text, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 	*ret = inflight;
 	inflight = (struct inflight){0};
 	return 0;
@@ -63,6 +80,7 @@ int inflight_load(int dirfd, const char *name, struct inflight *ret, struct erro
 
 void inflight_remove(int dirfd, const char *name)
 {
+	fs_unlink_quiet(dirfd, mark_name(name).text);
 	fs_unlink_quiet(dirfd, name);
 }
 

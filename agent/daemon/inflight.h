@@ -18,9 +18,12 @@ struct inflight {
 void inflight_clear(struct inflight *inflight);
 #define auto_inflight CLEANUP(inflight_clear)
 
-/* name: result_name() of the command. Durable before it returns. */
+/* name: result_name() of the command. Durable before it returns; not acknowledged yet. */
 int inflight_save(int dirfd, const char *name, const struct inflight *inflight,
 		  struct error *err) MUST_CHECK;
+/* The endpoint has taken the acknowledgement. Not synced: after a power cut it may be forgotten,
+ * then the command is acknowledged again, which changes nothing. */
+int inflight_mark_acked(int dirfd, const char *name, struct error *err) MUST_CHECK;
 /* ERR_FORMAT when the content is not what inflight_save() writes. */
 int inflight_load(int dirfd, const char *name, struct inflight *ret, struct error *err) MUST_CHECK;
 /* Best effort: a file that stays is found to have its result at the next start. */

@@ -40,10 +40,12 @@ static void save(const char *id, bool acked, char name[40])
 				       .nonce = 7};
 	auto_json json_t *specification =
 		json_pack("{s:s,s:s}", "Format", "TEXT/JSON", "Payload", "{}");
-	const struct inflight inflight = {&command, specification, acked};
+	const struct inflight inflight = {&command, specification, false};
 	struct error err = {0};
 	result_name(id, name);
 	assert_int_equal(inflight_save(dirfd_, name, &inflight, &err), 0);
+	if (acked)
+		assert_int_equal(inflight_mark_acked(dirfd_, name, &err), 0);
 }
 
 static void what_was_saved_is_loaded(void **state)
@@ -58,6 +60,19 @@ static void what_was_saved_is_loaded(void **state)
 	assert_true(back.acked);
 	assert_string_equal(json_string_value(json_object_get(back.specification, "Format")),
 			    "TEXT/JSON");
+}
+
+static void an_old_acknowledgement_is_not_that_of_a_new_command(void **state)
+{
+	char name[40];
+	save("command-1", true, name);
+	save("command-1", false, name);
+	auto_inflight struct inflight back = {0};
+	struct error err = {0};
+	assert_int_equal(inflight_load(dirfd_, name, &back, &err), 0);
+	assert_false(back.acked);
+	inflight_remove(dirfd_, name);
+	assert_int_equal(inflight_load(dirfd_, name, &back, &err), -ENOENT);
 }
 
 static void collect(const char *name, struct inflight *inflight, void *arg)
@@ -119,6 +134,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_saved_is_loaded),
+		cmocka_unit_test(an_old_acknowledgement_is_not_that_of_a_new_command),
 		cmocka_unit_test(whatever_else_lies_there_is_set_aside),
 		cmocka_unit_test(claims_are_read_without_being_believed),
 	};
