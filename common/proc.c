@@ -122,6 +122,7 @@ struct wiring {
 	int *from;
 	unsigned count;
 	int report;
+	int go[2]; /* a byte comes when the caller has noted the child; -1: nobody waits */
 };
 
 /* In two steps, so that no source is overwritten before it was used: all of them up out of the way,
@@ -162,6 +163,21 @@ static int become(const struct account *account)
 	return setresuid(account->uid, account->uid, account->uid);
 }
 
+/* The caller is dead when its end closes without a word. */
+static void await_go(const struct wiring *wiring)
+{
+	char byte;
+	ssize_t n;
+	if (wiring->go[0] < 0)
+		return;
+	close(wiring->go[1]);
+	do
+		n = read(wiring->go[0], &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
+		_exit(127);
+}
+
 static NORETURN void child_run(const struct proc_spec *spec, const struct account *account,
 			       struct wiring *wiring)
 {
@@ -171,6 +187,7 @@ static NORETURN void child_run(const struct proc_spec *spec, const struct accoun
 	int report = wiring->report;
 
 	reset_signals();
+	await_go(wiring);
 	umask(spec->umask ? spec->umask : 0022);
 	if (spec->new_session && setsid() < 0)
 		child_fail(report, STEP_SESSION);
@@ -221,6 +238,15 @@ static int await_exec(const struct proc_spec *spec, pid_t pid, int report, struc
 	return say_failure(spec, &failure, err);
 }
 
+static void release(const struct proc_spec *spec, pid_t pid, int go_write)
+{
+	ssize_t n;
+	spec->on_fork(pid, spec->arg);
+	do
+		n = write(go_write, "", 1);
+	while (n < 0 && errno == EINTR);
+}
+
 pid_t proc_start(const struct proc_spec *spec, struct error *err)
 {
 	CLEANUP(account_clear) struct account account = {0};
@@ -238,6 +264,11 @@ pid_t proc_start(const struct proc_spec *spec, struct error *err)
 		return error_errno(err, "make a pipe");
 	auto_close int report_read = ends[0];
 	auto_close int report_write = ends[1];
+	int go[2] = {-1, -1};
+	if (spec->on_fork && pipe2(go, O_CLOEXEC) < 0)
+		return error_errno(err, "make a pipe");
+	auto_close int go_read = go[0];
+	auto_close int go_write = go[1];
 
 	auto_free int *from = xcalloc(FIRST_FD + spec->n_fds, sizeof(*from));
 	from[0] = spec->stdin_fd < 0 ? null_fd : spec->stdin_fd;
@@ -245,8 +276,10 @@ pid_t proc_start(const struct proc_spec *spec, struct error *err)
 	from[2] = spec->stderr_fd;
 	for (unsigned i = 0; i < spec->n_fds; i++)
 		from[FIRST_FD + i] = spec->fds[i];
-	struct wiring wiring = {
-		.from = from, .count = FIRST_FD + spec->n_fds, .report = report_write};
+	struct wiring wiring = {.from = from,
+				.count = FIRST_FD + spec->n_fds,
+				.report = report_write,
+				.go = {go_read, go_write}};
 
 	pid_t pid = fork();
 	if (pid < 0)
@@ -254,6 +287,8 @@ pid_t proc_start(const struct proc_spec *spec, struct error *err)
 	if (pid == 0)
 		child_run(spec, &account, &wiring);
 	close(TAKE_FD(report_write));
+	if (spec->on_fork)
+		release(spec, pid, go_write);
 	r = await_exec(spec, pid, report_read, err);
 	return r < 0 ? r : pid;
 }

@@ -22,6 +22,11 @@ struct proc_spec {
 	const char *user; /* NULL: stay; else uid, gid and supplementary groups of this account */
 	bool new_session; /* setsid */
 	mode_t umask;     /* 0: 0022 */
+	/* Called between fork and exec, in the caller's process; the child waits for it, and ends
+	 * when the caller dies in it: so a program that was noted here never runs without the note.
+	 * May be NULL. */
+	void (*on_fork)(pid_t pid, void *arg);
+	void *arg;
 };
 
 /* fork + exec. Returns the pid, or below 0 with the reason, also for what failed between fork and

@@ -198,6 +198,13 @@ static void make_environment(struct hook *h)
 
 /* The process */
 
+static void note_start(pid_t pid, void *arg)
+{
+	const struct hook_request *request = ((struct hook *)arg)->request;
+	if (request->on_start)
+		request->on_start(pid, hook_process_start(pid), request->arg);
+}
+
 static pid_t start_process(struct hook *h, struct error *err)
 {
 	struct proc_spec spec = {.path = h->path,
@@ -208,7 +215,9 @@ static pid_t start_process(struct hook *h, struct error *err)
 				 .stderr_fd = h->output.streams[1].write_fd,
 				 .user = h->request->runas,
 				 .new_session = true,
-				 .umask = 0022};
+				 .umask = 0022,
+				 .on_fork = note_start,
+				 .arg = h};
 	pid_t pid = proc_start(&spec, err);
 	if (pid != -ENOEXEC)
 		return pid;
@@ -315,8 +324,6 @@ static int run(struct hook *h, struct error *err)
 	make_environment(h);
 	if (!start(h))
 		return 0;
-	if (request->on_start)
-		request->on_start(h->pid, hook_process_start(h->pid), request->arg);
 	h->pidfd = (int)syscall(SYS_pidfd_open, h->pid, 0);
 	int r = h->pidfd < 0 ? error_errno(err, "watch script '%s'", request->location_text)
 			     : follow(h, err);

@@ -4,9 +4,11 @@
 #include "tests/unit/tempdir.h"
 
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
 
 /* A shell command with its output in the file "out". */
 static struct proc_spec shell(const struct tempdir *dir, const char *const argv[], int *ret_fd)
@@ -222,6 +224,73 @@ static void at_the_time_limit_the_whole_group_ends(void **state)
 	assert_string_equal(text, "locked\n");
 }
 
+struct noted {
+	pid_t pid;
+	bool had_begun; /* the program ran before the note was made */
+	const struct tempdir *dir;
+};
+
+static void note(pid_t pid, void *arg)
+{
+	struct noted *noted = arg;
+	noted->pid = pid;
+	noted->had_begun = faccessat(noted->dir->fd, "begun", F_OK, 0) == 0;
+}
+
+static void a_program_is_noted_before_it_runs(void **state)
+{
+	struct tempdir *dir = *state;
+	struct noted noted = {.dir = dir};
+	auto_free char *command = xasprintf("touch %s/begun", dir->path);
+	const char *const argv[] = {"sh", "-c", command, NULL};
+	auto_close int out = -1;
+	struct proc_spec spec = shell(dir, argv, &out);
+	spec.on_fork = note;
+	spec.arg = &noted;
+	struct error err = {0};
+	pid_t pid = proc_start(&spec, &err);
+	assert_int_equal(noted.pid, pid);
+	struct proc_end end;
+	assert_int_equal(proc_wait(pid, 20000, false, &end, &err), 0);
+	assert_int_equal(end.exit_code, 0);
+	assert_false(noted.had_begun);
+	assert_int_equal(faccessat(dir->fd, "begun", F_OK, 0), 0);
+}
+
+static void die(pid_t pid, void *arg)
+{
+	_exit(0);
+}
+
+static void a_program_never_runs_without_its_note(void **state)
+{
+	struct tempdir *dir = *state;
+	auto_free char *command = xasprintf("touch %s/begun", dir->path);
+	const char *const argv[] = {"sh", "-c", command, NULL};
+	int alive[2];
+	assert_int_equal(pipe(alive), 0); /* open in the child until it ends, too */
+	pid_t starter = fork();
+	if (starter == 0) {
+		close(alive[0]);
+		struct proc_spec spec = {.path = "/bin/sh",
+					 .argv = argv,
+					 .stdin_fd = -1,
+					 .stdout_fd = -1,
+					 .stderr_fd = -1,
+					 .on_fork = die};
+		struct error err = {0};
+		_exit(proc_start(&spec, &err) > 0 ? 1 : 2);
+	}
+	close(alive[1]);
+	int status = -1;
+	assert_int_equal(waitpid(starter, &status, 0), starter);
+	assert_int_equal(status, 0);
+	struct pollfd p = {.fd = alive[0], .events = POLLIN};
+	assert_int_equal(poll(&p, 1, 20000), 1);
+	close(alive[0]);
+	assert_int_not_equal(faccessat(dir->fd, "begun", F_OK, 0), 0);
+}
+
 static void a_process_that_is_not_ours_cannot_be_waited_for(void **state)
 {
 	struct proc_end end;
@@ -241,6 +310,8 @@ int main(void)
 		tempdir_test(a_user_means_uid_gid_and_all_groups),
 		tempdir_test(death_by_signal_is_told_from_an_exit),
 		tempdir_test(at_the_time_limit_the_whole_group_ends),
+		tempdir_test(a_program_is_noted_before_it_runs),
+		tempdir_test(a_program_never_runs_without_its_note),
 		cmocka_unit_test(a_process_that_is_not_ours_cannot_be_waited_for),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

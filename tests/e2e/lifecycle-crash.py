@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""kill -9 of the worker in the middle of hooks, and an endpoint that goes silent: who comes next puts it right."""
+from worker import *
+
+SLOW = 'echo $$ >"$LOG.pid"; while [ ! -e "$LOG.go" ]; do sleep 0.02; done\n'
+
+
+def pid_of_script(host):
+    path = host.log + ".pid"
+    within(lambda: os.path.exists(path) and os.path.getsize(path) > 0)
+    with open(path) as f:
+        pid = int(f.read())
+    os.unlink(path)
+    return pid
+
+
+def is_gone(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def old_host(settings=""):
+    host = Host(settings)
+    Deployment(host, "d-OLD", bundle(revision("old"))).all()
+    host.ran()
+    return host
+
+
+def kill_in(host, d, event):
+    """Kill the worker while the script of that event runs; the script's pid."""
+    d.all(SEVEN[:SEVEN.index(event)])
+    run = d.start(event)
+    while True:
+        message = run.next()
+        if message["event"] == "ready":
+            run.send({"verb": "go"})
+        if message["event"] == "fetch":
+            d.fetch(run)
+        if message["event"] == "step" and message["step"] == event:
+            break
+    script_pid = pid_of_script(host)
+    run.kill()
+    return script_pid
+
+
+for event in ("BeforeInstall", "AfterInstall", "ValidateService"):
+    host = old_host()
+    new = Deployment(host, "d-NEW", bundle(revision("new", extra={event: SLOW})))
+    pid = kill_in(host, new, event)
+    equal(event + ": no result before recovery", None, host.stored(new.command_id(event)))
+    equal(event + ": the script outlives the worker", False, is_gone(pid))
+    run = host.recover()
+    equal(event + ": recovery rolls back", [(0, "rolled back")],
+          [(run.result["exit"], e["what"]) for e in run.of("recovered")], run.result)
+    equal(event + ": the script is killed", True, within(lambda: is_gone(pid)))
+    stored = host.stored(new.command_id(event))
+    equal(event + ": the command failed with code 7", ["Failed", 7], [stored["status"], stored["diagnostics"]["error_code"]])
+    holds(event + ": and says so", "Failed: the worker ended while %s was running; rolled back to d-OLD" % event,
+          stored["diagnostics"]["message"])
+    equal(event + ": the old tree is back", {"srv/app/index.html": "old", "srv/app/only-old": "x"}, host.files())
+    equal(event + ": the old application runs", ["ApplicationStart old d-OLD rollback", "ValidateService old d-OLD rollback"],
+          host.ran()[-2:])
+    run = new.command(event)
+    equal(event + ": the command is known when it comes again", ["known", "result"], [e["event"] for e in run.events])
+    equal(event + ": recovery has nothing more to do", [], host.recover().of("recovered"))
+    equal(event + ": the next deployment works", (0, "next"),
+          (Deployment(host, "d-NEXT", bundle(revision("next"))).all().result["exit"], host.files()["srv/app/index.html"]))
+
+# The same command, acknowledged and sent again, is what recovers.
+host = old_host()
+new = Deployment(host, "d-NEW", bundle(revision("new", extra={"AfterInstall": SLOW})))
+kill_in(host, new, "AfterInstall")
+run = new.command("AfterInstall", acked=True)
+equal("an interrupted command that comes again is recovered first", "known", run.of("known")[0]["event"])
+equal("and failed", [0, "Failed"], [run.result["exit"], run.result["status"]])
+equal("not run twice", 1, [line.split()[0] for line in host.ran()].count("AfterInstall") - 1)
+
+# Between two commands an open deployment stays open, and a busy group says who has it.
+host = old_host()
+new = Deployment(host, "d-NEW", bundle(revision("new", extra={"AfterInstall": SLOW})))
+new.all(SEVEN[:4])
+equal("between two commands recovery leaves a deployment open", [], host.recover().of("recovered"))
+equal("with its tree", "new", host.files()["srv/app/index.html"])
+run = host.deploy(revision("local"), group="group-1")
+equal("a local deployment does not interfere", [6, "busy"], [run.result["exit"], run.result["code"]])
+holds("and names the endpoint's", "d-NEW", run.result["text"])
+working = new.start("AfterInstall")
+working.until("ready")
+working.send({"verb": "go"})
+pid_of_script(host)
+other = Deployment(host, "d-OTHER", bundle(revision("other"))).command("ApplicationStop")
+equal("a second worker of the group is turned away", [6, "busy"], [other.result["exit"], other.result["code"]])
+holds("with the name of the first", "process %d runs 'AfterInstall'" % working.pid, other.result["text"])
+equal("recovery does not wait for it", [], host.recover().of("recovered"))
+open(host.log + ".go", "w").close()
+working.end()
+equal("which ends well", "Succeeded", working.result["status"])
+equal("and the deployment goes on", 0, new.all(SEVEN[5:]).result["exit"])
+
+# A worker that was killed while it rolled back.
+host = Host()
+slow_back = {"ApplicationStart": '[ -z "$SLIPWAY_ROLLBACK" ] || { %s }\n' % SLOW.strip()}
+Deployment(host, "d-OLD", bundle(revision("old", extra=slow_back))).all()
+new = Deployment(host, "d-NEW", bundle(revision("new", fails="ValidateService")))
+new.all(SEVEN[:-1])
+run = new.start("ValidateService")
+run.until("ready")
+run.send({"verb": "go"})
+pid = pid_of_script(host)
+run.kill()
+open(host.log + ".go", "w").close()
+run = host.recover()
+equal("an interrupted rollback goes on", "rolled back", run.of("recovered")[0]["what"])
+stored = host.stored(new.command_id("ValidateService"))
+equal("the report is that of the event that failed", [4, "scripts/ValidateService.sh"],
+      [stored["diagnostics"]["error_code"], stored["diagnostics"]["script_name"]])
+holds("with what the rollback did", "rolled back to d-OLD: AfterInstall ok, ApplicationStart ok, ValidateService ok",
+      stored["diagnostics"]["message"])
+equal("the old tree is in place", "old", host.files()["srv/app/index.html"])
+
+# Local deployments.
+host = old_host()
+tree = revision("new", extra={"ValidateService": SLOW})
+for rollback, text, code in ((True, "old", "rolled back"), (False, "new", "left")):
+    with tempfile.TemporaryFile() as f:
+        f.write(bundle(tree))
+        f.flush()
+        run = host.start({"verb": "deploy", "group": "group-1", "rollback": rollback,
+                          "source": {"type": "tgz", "name": "new.tgz"}}, f.fileno())
+    pid = pid_of_script(host)
+    run.kill()
+    equal("a killed local deployment, rollback %s: recovery" % rollback, [code],
+          [e["what"] for e in host.recover().of("recovered")])
+    equal("a killed local deployment, rollback %s: the tree" % rollback, text, host.files()["srv/app/index.html"])
+    equal("a killed local deployment, rollback %s: its script" % rollback, True, within(lambda: is_gone(pid)))
+    equal("a killed local deployment, rollback %s: the record" % rollback, ["failed", 7],
+          [host.history()[-1]["result"], host.history()[-1]["failure"]["error_code"]])
+    host.ran()
+
+# The endpoint goes silent.
+host = old_host("orphan_timeout: 1h\n")
+new = Deployment(host, "d-NEW", bundle(revision("new")))
+new.all(SEVEN[:4])
+run = host.local({"verb": "orphan", "group_id": "group-1"})
+equal("before orphan_timeout an open deployment is left alone", [6, "busy"], [run.result["exit"], run.result["code"]])
+with open(host.path("etc/slipway/agent.yml"), "a") as f:
+    f.write("")
+settings = open(host.path("etc/slipway/agent.yml")).read().replace("1h", "1s")
+open(host.path("etc/slipway/agent.yml"), "w").write(settings)
+run = host.local({"verb": "orphan", "group_id": "group-1"})
+equal("after it the old revision is put back", (0, "d-OLD", "old"),
+      (run.result["exit"], run.result["rolled_back"], host.files()["srv/app/index.html"]), run.result)
+equal("and runs", "ValidateService old d-OLD rollback", host.ran()[-1])
+run = new.command("AfterInstall")
+equal("later commands of it fail", [1, "Failed"], [run.result["exit"], run.result["status"]])
+holds("with the reason", "silent", run.result["text"])
+run = host.local({"verb": "orphan", "group_id": "group-1"})
+equal("asked again there is nothing to do", [0, None], [run.result["exit"], run.result.get("rolled_back")])
+done_testing()

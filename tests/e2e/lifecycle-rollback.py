@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A deployment that fails, at each of its events: what runs, what is back, what is reported."""
+from worker import *
+
+HOOKS = ["BeforeInstall", "AfterInstall", "ApplicationStart", "ValidateService"]
+# What runs when an event of "new" fails on top of "old": the new one's scripts so far, then the rollback.
+STOP_NEW = ["ApplicationStop new d-NEW rollback"]
+RESTART = ["ApplicationStart old d-OLD rollback", "ValidateService old d-OLD rollback"]
+AFTER = ["AfterInstall old d-OLD rollback"]
+ROLLBACK = {
+    "BeforeInstall": RESTART,
+    "AfterInstall": AFTER + RESTART,
+    "ApplicationStart": STOP_NEW + AFTER + RESTART,
+    "ValidateService": STOP_NEW + AFTER + RESTART,
+}
+
+for event in HOOKS:
+    host = Host()
+    Deployment(host, "d-OLD", bundle(revision("old"))).all()
+    old_files, _ = host.files(), host.ran()
+    new = Deployment(host, "d-NEW", bundle(revision("new", fails=event)))
+    run = new.all()
+    forward = ["ApplicationStop old d-NEW"] + [e + " new d-NEW" for e in HOOKS[:HOOKS.index(event) + 1]]
+    equal(event + " fails: what runs", forward + ROLLBACK[event], host.ran())
+    equal(event + " fails: the old tree is back", old_files, host.files())
+    equal(event + " fails: exit 1", [1, "script_failed", "d-OLD"],
+          [run.result["exit"], run.result["code"], run.result["rolled_back"]])
+    report = host.stored(new.command_id(event))["diagnostics"]
+    equal(event + " fails: the report is the script's", [4, "scripts/%s.sh" % event],
+          [report["error_code"], report["script_name"]])
+    did = "ApplicationStart ok, ValidateService ok"
+    did = "AfterInstall ok, " + did if event != "BeforeInstall" else did
+    if event == "BeforeInstall":
+        # nothing was installed, so only what was stopped is started again
+        did = "ApplicationStart ok, ValidateService ok"
+    equal(event + " fails: and says what the rollback did",
+          "Script at specified location: scripts/%s.sh failed with exit code 3; rolled back to d-OLD: %s" % (event, did),
+          report["message"])
+    holds(event + " fails: with the script's output", "LifecycleEvent - " + event, report["log"])
+    equal(event + " fails: the old one is what is installed", ["d-OLD"] * 2,
+          [host.state()["installed"], host.pointer("last_successful_install")])
+    again = Deployment(host, "d-NEXT", bundle(revision("next"))).all()
+    equal(event + " fails: the next deployment works", (0, "next"), (again.result["exit"], host.files()["srv/app/index.html"]))
+
+for event in HOOKS:
+    host = Host()
+    run = Deployment(host, "d-NEW", bundle(revision("new", fails=event, extra={
+        "AfterInstall": "echo made-by-script >%s/tree/srv/app/cache\n" % host.root}))).all()
+    stop = STOP_NEW if event in ("ApplicationStart", "ValidateService") else []
+    equal("first deployment, %s fails: what runs" % event,
+          [e + " new d-NEW" for e in HOOKS[:HOOKS.index(event) + 1]] + stop, host.ran())
+    left = {} if event == "BeforeInstall" else {"srv/app/cache": "made-by-script\n"}
+    equal("first deployment, %s fails: no file of it is left" % event, left, host.files())
+    equal("first deployment, %s fails: nothing is installed" % event, None, host.state().get("installed"))
+    if left:
+        equal("first deployment, %s fails: what its scripts made is listed" % event, True,
+              any(path.endswith("/srv/app/cache") for path in run.result.get("left", [])), run.result)
+        holds("first deployment, %s fails: the message" % event, "; rolled back: no file of this revision is left",
+              run.result["text"])
+
+# A rollback whose own scripts fail needs a person.
+host = Host()
+Deployment(host, "d-OLD", bundle(revision("old", extra={"ApplicationStart": '[ -z "$SLIPWAY_ROLLBACK" ] || exit 7\n'}))).all()
+run = Deployment(host, "d-NEW", bundle(revision("new", fails="AfterInstall"))).all()
+equal("a rollback whose ApplicationStart fails: exit 4", [4, "d-OLD"], [run.result["exit"], run.result["rolled_back"]])
+holds("it says what failed and that a person is needed",
+      "rolled back to d-OLD: AfterInstall ok, ApplicationStart failed (Script at specified location: "
+      "scripts/ApplicationStart.sh failed with exit code 7): a person is needed", run.result["text"])
+equal("its tree is back all the same", "old", host.files()["srv/app/index.html"])
+equal("the next deployment works", 0, Deployment(host, "d-NEXT", bundle(revision("next"))).all().result["exit"])
+
+# The new one's own ApplicationStop is best effort.
+host = Host()
+Deployment(host, "d-OLD", bundle(revision("old"))).all()
+host.ran()
+run = Deployment(host, "d-NEW", bundle(revision("new", fails="ValidateService", extra={"ApplicationStop": "exit 9\n"}))).all()
+equal("a failing ApplicationStop of the failed revision does not stop the rollback", [1, "d-OLD"],
+      [run.result["exit"], run.result["rolled_back"]])
+equal("the old one runs again", RESTART, host.ran()[-2:])
+
+# local_rollback: false is the official behaviour.
+host = Host("local_rollback: false\n")
+Deployment(host, "d-OLD", bundle(revision("old"))).all()
+host.ran()
+run = Deployment(host, "d-NEW", bundle(revision("new", fails="ApplicationStart"))).all()
+equal("local_rollback: false leaves the failed revision", (5, "new"), (run.result["exit"], host.files()["srv/app/index.html"]))
+equal("runs nothing after the failure", "ApplicationStart new d-NEW", host.ran()[-1])
+equal("and remembers it as installed, not as successful", ["d-NEW", "d-OLD"],
+      [host.state()["installed"], host.state()["last_successful"]])
+Deployment(host, "d-NEXT", bundle(revision("next"))).command("ApplicationStop")
+equal("the next ApplicationStop is that of what is installed", ["ApplicationStop new d-NEXT"], host.ran())
+done_testing()

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a worker does not run: specifications that are not signed for this host, now, by the endpoint."""
+from worker import *
+
+host = Host()
+content = bundle(revision("one"))
+
+
+def refused(name, code, text, d, **options):
+    run = d.command("ApplicationStop", **options)
+    command = options.get("command_id") or d.command_id("ApplicationStop")
+    equal(name + ": refused", [2, code], [run.result["exit"], run.result.get("code")], run.result)
+    holds(name + ": with the reason", text, run.result.get("text"))
+    stored = host.stored(command) or {"diagnostics": {}}
+    equal(name + ": the endpoint hears a failure", ["Failed", 5],
+          [stored.get("status"), stored["diagnostics"].get("error_code")], run.events)
+    holds(name + ": and why", text, stored["diagnostics"].get("message"))
+    equal(name + ": nothing was acknowledged, fetched or recorded", ([], [], False),
+          (run.of("ready"), run.of("fetch"), os.path.exists(host.path("var/lib/slipway/host/groups/" + d.group))))
+
+
+def d(number):
+    return Deployment(host, "d-%d" % number, content)
+
+
+refused("signed by another CA", "not_trusted", "", d(1), signer="stranger")
+refused("signed with a host certificate", "not_trusted", "", d(2), signer="host")
+refused("signed by an expired signer", "expired", "", d(3), signer="expired")
+refused("for another host", "access_denied", "this is '" + HOST_ID, d(4), Host="arn:other")
+refused("a command for another host", "access_denied", "arn:other", d(5), host="arn:other")
+refused("expired", "expired", "was valid until", d(6), NotAfter=int(time.time()) - 60)
+refused("without an end", "expired", "until when", d(7), NotAfter=0)
+refused("not signed at all", "bad_format", "", d(8), payload=json.dumps(d(8).spec()))
+
+pem = host.sign(d(9).spec()).splitlines()
+middle = len(pem) // 2
+pem[middle] = pem[middle][::-1]
+run = d(9).command("ApplicationStop", payload="\n".join(pem))
+equal("altered after signing: refused", 2, run.result["exit"], run.result)
+equal("altered after signing: nothing was asked for", [], run.of("ready") + run.of("fetch"))
+
+text = json.loads(json.dumps(d(10).message("ApplicationStop")))
+text["specification"] = {"Format": "TEXT/JSON", "Payload": json.dumps(d(10).spec())}
+run = host.local(text)
+equal("plain text: refused", [2, "signature_mismatch"], [run.result["exit"], run.result["code"]])
+
+local = {"RevisionType": "Local Directory", "LocalRevision": {"Location": "/etc", "BundleType": "directory"}}
+refused("a local revision from the endpoint", "bad_format", "local revision", d(11), Revision=local)
+refused("a group that climbs", "bad_format", "DeploymentGroupId", d(12), DeploymentGroupId="../../etc")
+refused("a deployment that climbs", "bad_format", "DeploymentId", d(13), DeploymentId="..")
+run = d(14).command("ApplicationStop", DeploymentGroupId="deployment-instructions")
+equal("a group named as the layout's own folder: refused", 2, run.result["exit"])
+run = host.local({"verb": "command"})
+equal("a command without content: refused", 2, run.result["exit"])
+run = host.local({"verb": "format-the-disk"})
+equal("a verb that nobody knows: refused", 2, run.result["exit"])
+
+# The daemon's own account may not give orders.
+if os.geteuid() == 0:
+    pid = os.fork()
+    if pid == 0:
+        os.setgroups([])
+        os.setresgid(65534, 65534, 0)
+        os.setresuid(65534, 65534, 0)
+        a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        os.setresuid(0, 0, 0)
+        os.setresgid(0, 0, 0)
+        theirs = os.dup(b.fileno())
+        worker = subprocess.Popen(["sh", "-c", 'exec "$0" --root "$1" 3<&%d' % theirs, WORKER, host.root],
+                                  pass_fds=[theirs], stderr=subprocess.DEVNULL)
+        b.close()
+        os.close(theirs)
+        a.settimeout(DEADLINE_S)
+        a.send(json.dumps({"verb": "remove", "group": "x"}).encode())
+        answer = json.loads(a.recv(65536))
+        worker.wait(DEADLINE_S)
+        os._exit(0 if answer.get("code") == "access_denied" and answer["exit"] == 2 else 1)
+    equal("an unsigned verb from another account: refused", 0, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+# Root without a network.
+needed = subprocess.run(["ldd", WORKER], stdout=subprocess.PIPE, text=True).stdout
+equal("the worker links no HTTP library", [True, False], ["libcrypto" in needed, "curl" in needed])
+
+os.unlink(host.path("var/lib/slipway/host/trust/ca.pem"))
+refused("a host that is not enrolled", "not_trusted", "not enrolled", d(15))
+host.enrol()
+run = d(16).all()
+equal("after all that a good one runs", 0, run.result["exit"], run.result)
+equal("and nothing else ever did", {"srv/app/index.html": "one", "srv/app/only-one": "x"}, host.files())
+done_testing()
