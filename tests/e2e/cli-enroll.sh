@@ -60,6 +60,23 @@ exits 0 "a token may come from standard input" sh -c "echo '$(new_token)' | '$SL
 	--token-file - --ca-fingerprint '$fingerprint' --name web2"
 ok "enroll speaks JSON" grep -q '"enrolled":true.*"daemon_reloaded":false' "$T/out"
 
+# As root, in a directory that belongs to the daemon's user
+if [ "$(id -u)" = 0 ]; then
+	agent=$T/web4/var/lib/slipway/agent
+	install -d -m 0700 -o nobody "$agent"
+	mkdir "$T/elsewhere"
+	ln -s "$T/elsewhere" "$agent/keys.new"
+	exits 1 "a link that the daemon's user planted leads nowhere" join web4 --token "$(new_token)"
+	is "and nothing was written behind it" "" "$(ls -A "$T/elsewhere")"
+	rm "$agent/keys.new"
+	exits 0 "root enrols for the daemon" join web4 --token "$(new_token)"
+	is "what it wrote belongs to the daemon's user" nobody "$(find "$agent" -printf '%u\n' | sort -u)"
+	is "and the worker's trust to root" root "$(find "$T/web4/var/lib/slipway/host" -printf '%u\n' | sort -u)"
+	exits 0 "root leaves for it" "$SLIPWAY" --root "$T/web4" unenroll
+else
+	skip "root enrols for the daemon" "needs root"
+fi
+
 # A daemon that runs already is told
 start daemon "$SLIPWAYD" --root "$T/web3"
 ok "a daemon without an endpoint answers" within 10 sh -c "'$SLIPWAY' --root '$T/web3' status"
