@@ -45,10 +45,26 @@ ends() { grep -q "$1" "$T/waiting.out"; }
 ok "the poll ends" within 2 ends AccessDenied
 is "with 403" 403 "$(head -n 1 "$T/waiting.out")"
 
+# A disk that does not write
+create() { admin CreateApplication "{\"applicationName\": \"$1\"}" | head -n 1; }
+is "an application is made" 200 "$(create app1)"
+if strace -o /dev/null true 2>/dev/null; then
+	start strace strace -f -qq -o /dev/null -e trace=fsync,fdatasync -e inject=fsync,fdatasync:error=EIO -p "$pid"
+	fails() { [ "$(create "app$RANDOM")" = 500 ]; }
+	ok "a change that cannot be stored is not answered with success" within 10 fails
+	before=$(admin ListApplications '{}' | tail -n +2 | json_of applications)
+	is "the next one neither" 500 "$(create app2)"
+	is "nothing of it is seen" "$before" "$(admin ListApplications '{}' | tail -n +2 | json_of applications)"
+	stop strace INT
+	is "when the disk is well again, all is" 200 "$(create app2)"
+else
+	skip "a change that cannot be stored" "strace does not work here"
+fi
+
 # The end
 start_poll web2
 ok "a poll waits at the end" within 5 only $((base + 1))
-ends_well
+ends_well 'are lost'
 ok "it is answered" within 2 ends '{}'
 is "with 200" 200 "$(head -n 1 "$T/waiting.out")"
 done_testing

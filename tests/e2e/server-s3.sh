@@ -137,7 +137,11 @@ is "multipart uploads" "501 NotImplemented" "$(s3 POST '/bundles/x?uploads') $(c
 is "a bucket name that is none" "400 InvalidURI" "$(s3 GET /B/x) $(code)"
 is "a path that climbs is a key like any other" "404 NoSuchKey" "$(s3 GET '/bundles/../../etc/passwd') $(code)"
 
-# A restart
+# A restart, and one that nobody announced
+is "what was answered ..." 200 "$(s3 PUT /bundles/answered --body kept)"
+stop endpoint KILL
+endpoint || exit 1
+is "... outlives a SIGKILL" 200 "$(s3 GET /bundles/answered)"
 stop endpoint
 touch "$T/control/bundles/tmp/LEFTOVER"
 endpoint || exit 1
