@@ -93,15 +93,26 @@ void deploy_last_poll_text(struct deploy *deploy, const char *host, char *out, s
 	snprintf(out, room, "the host last polled %s ago", ago);
 }
 
+/* 1: it may be deployed to; 0: it was taken out of the inventory after it became a target. */
+static int is_registered(struct deploy *deploy, const char *host, struct error *err)
+{
+	auto_store_host struct store_host row = {0};
+	int r = store_host_get(deploy->options.store, host, &row, err);
+	return r < 0 ? r : row.deregistered_s == 0;
+}
+
 /* A poll is at most poll_ms old while it is parked, and a host at work may not poll at all. After a
  * start of the endpoint, hosts that had polled before get the same time to come back. */
 int deploy_is_online(struct deploy *deploy, const char *host, char *why, size_t room,
 		     struct error *err)
 {
-	if (presence_is_parked(deploy->presence, host))
-		return 1;
+	int r = is_registered(deploy, host, err);
+	if (r == 0)
+		snprintf(why, room, "Host '%s' was deregistered or revoked.", host);
+	if (r <= 0 || presence_is_parked(deploy->presence, host))
+		return r;
 	double last = 0, offline = (double)deploy->options.offline_ms / 1e3;
-	int r = last_poll(deploy, host, &last, err);
+	r = last_poll(deploy, host, &last, err);
 	if (r < 0)
 		return r;
 	double shown = last > 0 && last < deploy->started_s ? deploy->started_s : last;
