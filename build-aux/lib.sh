@@ -25,14 +25,14 @@ need_packages() {
 
 # build_slipway DIR [CONFIGURE-OPTION...]: configure once, build; quiet unless it fails.
 build_slipway() {
-	local dir=$1 log
+	local dir=$1 top=$PWD log
 	shift
 	mkdir -p "$dir"
 	log=$dir/build.log
 	echo "Building Slipway in $dir"
 	if {
 		{ [ -x configure ] || ./autogen.sh; } &&
-			{ [ -f "$dir/Makefile" ] || (cd "$dir" && ../configure --quiet "$@"); } &&
+			{ [ -f "$dir/Makefile" ] || (cd "$dir" && "$top/configure" --quiet "$@"); } &&
 			make -C "$dir" -j"$(nproc)" all
 	} >"$log" 2>&1; then
 		return 0

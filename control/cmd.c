@@ -109,7 +109,7 @@ static void usage(FILE *out)
 	}
 	fprintf(out, "\nOptions of every command:\n"
 		     "  --dir DIR         where everything is kept (default " CONTROL_DIR ")\n"
-		     "  --config FILE     settings (default " SYSCONFDIR "/slipway/control.yml)\n"
+		     "  --config FILE     settings (default " CONTROL_SETTINGS ")\n"
 		     "  --set NAME=VALUE  one setting, before that of the file\n"
 		     "  --verbose         log more\n"
 		     "  --help, --help-config, --version\n");

@@ -12,7 +12,8 @@ struct guard;
 struct server;
 struct store;
 
-#define CONTROL_DIR LOCALSTATEDIR "/lib/slipway-control"
+#define CONTROL_DIR "/var/lib/slipway-control"
+#define CONTROL_SETTINGS "/etc/slipway/control.yml"
 #define CONTROL_CREDENTIALS "admin-credentials.json"
 
 struct control {

@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#define DEFAULT_FILE SYSCONFDIR "/slipway/control.yml"
 #define AT(member) offsetof(struct settings, member)
 #define SECONDS 1000LL
 #define DAYS (86400 * SECONDS)
@@ -68,7 +67,7 @@ static int check(const struct settings *settings, const char *file, struct error
 
 int settings_load(struct settings *settings, const char *file, struct error *err)
 {
-	const char *path = file ? file : DEFAULT_FILE;
+	const char *path = file ? file : CONTROL_SETTINGS;
 	int r = conf_load_file(table, ARRAY_LEN(table), path, settings, err);
 	if (r == -ENOENT && !file)
 		return 0;
