@@ -13,7 +13,6 @@ struct server;
 struct store;
 
 #define CONTROL_DIR "/var/lib/slipway-control"
-#define CONTROL_SETTINGS "/etc/slipway/control.yml"
 #define CONTROL_CREDENTIALS "admin-credentials.json"
 
 struct control {

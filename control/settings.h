@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#define CONTROL_SETTINGS "/etc/slipway/control.yml"
+
 struct settings {
 	char *listen;            /* "ADDRESS:PORT" */
 	char *names;             /* further names of the server, separated by commas; may be NULL */
