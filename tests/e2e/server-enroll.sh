@@ -3,7 +3,7 @@
 # Joining: tokens that are good, used, expired, unknown, bound to names or tags; renewal; names that are taken.
 . "$top_srcdir/tests/e2e/lib.sh"
 . "$top_srcdir/tests/e2e/server-lib.sh"
-endpoint --set idle_timeout=10s || exit 1
+endpoint || exit 1
 
 # renewal NAME: is the host's certificate accepted?
 renewal() { status_of request POST /slipway/v1/renew --cert "$T/$1.pem" --key "$T/$1.key" --body "$(renew_body "$1")"; }
@@ -33,7 +33,7 @@ is "it is used up after that" 403 "$(head -n 1 "$T/answer")"
 says "and the answer says so" "has been used already" "$T/answer"
 is "a token that nobody made is refused" 403 "$(enroll web2 "slt$(printf '%032d' 0)" | head -n 1)"
 late=$(token --ttl 1s)
-ok "a token expires" within 5 sh -c "'$CONTROLD' token list --dir '$T/control' | grep -q expired"
+ok "a token expires" within 20 sh -c "'$CONTROLD' token list --dir '$T/control' | grep -q expired"
 enroll late1 "$late" >"$T/answer"
 is "and is refused then" 403 "$(head -n 1 "$T/answer")"
 says "with the time of its end" "the token expired at 20" "$T/answer"
@@ -65,7 +65,7 @@ cp "$T/web1.pem" "$T/old.pem"
 cp "$T/web1.key" "$T/old.key"
 ok "a host can be revoked" "$CONTROLD" host revoke web1 --dir "$T/control"
 revoked() { [ "$(renewal web1)" = 403 ]; }
-ok "it is refused at its next request" within 5 revoked
+ok "it is refused at its next request" within 20 revoked
 is "its name is free again" 200 "$(enroll web1 | head -n 1)"
 is "the new certificate is good" 200 "$(renewal web1)"
 is "the old one stays refused" 403 \
@@ -94,7 +94,7 @@ head -c 70000 /dev/zero | tr '\0' ' ' >"$T/big"
 is "a body above the ceiling is refused" 413 "$(request POST /slipway/v1/enroll --body-file "$T/big" | head -n 1)"
 
 # Guessing
-guess() { [ "$(enroll guess "slt$RANDOM" | head -n 1)" = 429 ]; }
-ok "an address that keeps guessing has to wait" within 20 guess
+is "an address that keeps guessing has to wait" 429 \
+	"$(python3 "$top_srcdir/tests/e2e/server-peer.py" "$url" "$ca" guess "$(enroll_body sltGUESS guess "$(new_csr "$T/web1.key")")")"
 ends_well
 done_testing

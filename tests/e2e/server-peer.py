@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A peer that does one odd thing to the endpoint: server-peer.py URL CA WHAT. Prints the status it got, or "closed"."""
+"""A peer that does one odd thing to the endpoint: server-peer.py URL CA WHAT [BODY]. Prints the status it got, or "closed"."""
 import socket
 import ssl
 import sys
@@ -72,8 +72,11 @@ def main():
         sock.sendall(b"HELLO\r\n\r\n")
         print(status(sock))
     elif what == "big-header":
-        sock.sendall(b"GET /x/y HTTP/1.1\r\nHost: x\r\nX-Big: " + b"x" * 60000)
-        print(status(sock))
+        try:  # the answer may be lost when the connection closes while we still send
+            sock.sendall(b"GET /x/y HTTP/1.1\r\nHost: x\r\nX-Big: " + b"x" * 60000)
+            print("refused" if status(sock) in ("431", "closed") else "taken")
+        except (ConnectionError, ssl.SSLError):
+            print("refused")
     elif what == "announced":
         sock.sendall(post + b"Content-Length: 99999999999\r\n\r\n")
         print(status(sock))
@@ -83,6 +86,14 @@ def main():
             sock.sendall(b"8000\r\n" + b" " * 0x8000 + b"\r\n")
         sock.sendall(b"0\r\n\r\n")
         print(status(sock))
+    elif what == "guess":  # wrong enrolments until they are not even looked at any more
+        body = sys.argv[4].encode()
+        request = b"POST /slipway/v1/enroll HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        seen = []
+        while len(seen) < 40 and "429" not in seen:
+            sock.sendall(request)
+            seen.append(status(sock))
+        print(seen[-1])
     elif what == "absolute":
         sock.sendall(b"GET https://elsewhere/x/y HTTP/1.1\r\nHost: x\r\n\r\n")
         print(status(sock))
