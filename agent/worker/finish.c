@@ -234,8 +234,10 @@ int finish_failed(struct group *g, struct error *err)
 	if (leave && state_step_succeeded(d, "Install"))
 		add_to_message(d->failure, "left in place, as asked");
 	int r = enter(g, leave ? STATE_LEAVING : STATE_ROLLING_BACK, err);
-	if (r < 0)
-		log_error("the direction could not be recorded: %s", err->text);
+	if (r < 0 && leave)
+		return r;
+	if (r < 0) /* the application comes first; recovery sees that the tree is back */
+		log_error("the rollback could not be recorded: %s", err->text);
 	return leave ? leaving(g, err) : rolling_back(g, err);
 }
 

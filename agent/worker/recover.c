@@ -65,6 +65,13 @@ static int recover_command(struct group *g, const char **ret_what, struct error 
 	return finish_command(g, REPORT_DONE, err);
 }
 
+/* The tree was put back, but that could not be recorded (a full disk): it must not go on as if it
+ * were installed. */
+static bool was_undone(const struct state_deployment *d, enum install_state installed)
+{
+	return !d->complete && installed == INSTALL_NONE && state_step_succeeded(d, "Install");
+}
+
 static int recover_running(struct group *g, enum install_state installed, const char **ret_what,
 			   struct error *err)
 {
@@ -73,7 +80,7 @@ static int recover_running(struct group *g, enum install_state installed, const 
 		hooks_kill_leftover(g);
 	if (d->command)
 		return recover_command(g, ret_what, err);
-	if (!job_is_local(d->job))
+	if (!job_is_local(d->job) && !was_undone(d, installed))
 		return 0;
 	hooks_kill_leftover(g);
 	if (!d->job->rollback)

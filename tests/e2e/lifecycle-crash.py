@@ -141,16 +141,30 @@ for rollback, text, code in ((True, "old", "rolled back"), (False, "new", "left"
           [host.history()[-1]["result"], host.history()[-1]["failure"]["error_code"]])
     host.ran()
 
+# A rollback that could not be recorded (the disk was full): the state is that of before it.
+host = old_host()
+new = Deployment(host, "d-NEW", bundle(revision("new", fails="AfterInstall")))
+new.all(SEVEN[:4])
+path = host.path("var/lib/slipway/host/groups/group-1/state.json")
+shutil.copy(path, host.path("state.before"))
+new.command("AfterInstall")
+shutil.copy(host.path("state.before"), path)
+host.ran()
+run = new.command("ValidateService")
+equal("a tree that was put back is not taken for the new one", ("Failed", "d-OLD", "old"),
+      (run.result["status"], host.state()["installed"], host.files()["srv/app/index.html"]), run.events)
+equal("and the old application runs", ["ApplicationStart old d-OLD rollback", "ValidateService old d-OLD rollback"], host.ran()[-2:])
+
 # The endpoint goes silent.
 host = old_host("orphan_timeout: 1h\n")
 new = Deployment(host, "d-NEW", bundle(revision("new")))
 new.all(SEVEN[:4])
 run = host.local({"verb": "orphan", "group_id": "group-1"})
 equal("before orphan_timeout an open deployment is left alone", [6, "busy"], [run.result["exit"], run.result["code"]])
-with open(host.path("etc/slipway/agent.yml"), "a") as f:
-    f.write("")
-settings = open(host.path("etc/slipway/agent.yml")).read().replace("1h", "1s")
-open(host.path("etc/slipway/agent.yml"), "w").write(settings)
+with open(host.path("etc/slipway/agent.yml"), "r+") as f:
+    settings = f.read()
+    f.seek(0)
+    f.write(settings.replace("1h", "1s"))
 run = host.local({"verb": "orphan", "group_id": "group-1"})
 equal("after it the old revision is put back", (0, "d-OLD", "old"),
       (run.result["exit"], run.result["rolled_back"], host.files()["srv/app/index.html"]), run.result)

@@ -164,6 +164,9 @@ class Run:
         self.sock.close()
         self.status = self.process.wait(DEADLINE_S)
         running.discard(self.pid)
+        if self.status not in (0, -signal.SIGKILL):  # a sanitizer's complaint, or a crash
+            with open(os.path.join(T, "worker.err")) as f:
+                ok("the worker ends with status 0", False, "status %d" % self.status, f.read())
         return self
 
     def kill(self):
