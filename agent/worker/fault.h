@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Fault points of the crash tests: FAULT("name") stands after every journal record and every system
  * call that changes something. They exist only where FAULT_POINTS is defined
- * (--enable-fault-points, and the programs below tests/crash/); anywhere else nothing is compiled.
+ * (the programs below tests/crash/); anywhere else nothing is compiled.
  */
 #pragma once
 
