@@ -9,7 +9,8 @@ P=$T/peer            # the endpoint's
 R=$T/root            # the host's
 export FAKE=$T/fake  # the worker's
 A=$R/var/lib/slipway/agent
-mkdir -p "$P/queue" "$P/bundles/b" "$FAKE" "$A/keys" "$R/etc/slipway" "$R/run/slipway"
+mkdir -p "$P/queue" "$P/bundles/b" "$FAKE" "$A/keys.0" "$R/etc/slipway" "$R/run/slipway"
+ln -s keys.0 "$A/keys"
 : >"$P/log" >"$FAKE/log"
 real_worker=$SLIPWAY_WORKER
 export SLIPWAY_WORKER=$top_srcdir/tests/e2e/daemon-worker.py
@@ -26,10 +27,40 @@ make_identity() {
 	cp "$P/ca.pem" "$A/ca.pem"
 } 2>"$T/openssl.err"
 
+# old_certificate: the host's key gets a certificate that has lived for 20 of its 25 days
+old_certificate() {
+	cat >"$P/ca.cnf" <<C
+[ca]
+default_ca = test
+[test]
+certificate = $P/ca.pem
+private_key = $P/ca.key
+database = $P/ca.index
+serial = $P/ca.serial
+new_certs_dir = $P
+default_md = sha256
+policy = any
+x509_extensions = host
+unique_subject = no
+[any]
+commonName = supplied
+[host]
+basicConstraints = critical,CA:false
+extendedKeyUsage = clientAuth
+C
+	: >"$P/ca.index"
+	echo 1000 >"$P/ca.serial"
+	openssl req -new -key "$A/keys/key.pem" -subj /CN=web1 -out "$P/csr"
+	openssl ca -batch -config "$P/ca.cnf" -in "$P/csr" -out "$A/keys/cert.pem" -notext \
+		-startdate "$(date -u -d '20 days ago' +%Y%m%d%H%M%SZ)" -enddate "$(date -u -d '5 days' +%Y%m%d%H%M%SZ)"
+} 2>>"$T/openssl.err"
+
 # enrolled URL: the identity file
 enrolled() {
+	local fingerprint
+	fingerprint=$(openssl x509 -in "$P/ca.pem" -noout -fingerprint -sha256 | sed 's/.*=//')
 	cat >"$A/identity.json" <<J
-{"version":1,"endpoint":"$1","name":"web1","host_identifier":"$host","region":"local","ca_fingerprint":"00","enrolled":1}
+{"version":1,"endpoint":"$1","name":"web1","host_identifier":"$host","region":"local","ca_fingerprint":"$fingerprint","enrolled":1}
 J
 }
 

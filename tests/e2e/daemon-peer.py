@@ -7,6 +7,8 @@
 Prints "listening on https://127.0.0.1:PORT". Each request is one JSON line in DIR/log. What is answered is taken from
 DIR/queue/OPERATION/* (oldest name first, each used once; the operation of a download is GET), else the default below:
 
+Renewal (operation renew) signs the request with DIR/ca.key by "openssl ca" and DIR/ca.cnf.
+
     json STATUS BODY    that answer
     s3 STATUS BODY      the same as XML
     cut N               what the default would be, but the connection ends after N bytes of the body
@@ -22,6 +24,7 @@ import json
 import os
 import select
 import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -63,6 +66,17 @@ def specification(execution):
         "GenericEnvelope": {"Format": "TEXT/JSON", "Payload": json.dumps(payload)}}}
 
 
+def renewed(body):
+    """A certificate of 30 days for the key of a signing request."""
+    with open(f"{BASE}/csr", "w") as f:
+        f.write(body["Csr"])
+    subprocess.run(["openssl", "ca", "-batch", "-config", f"{BASE}/ca.cnf", "-in", f"{BASE}/csr", "-out", f"{BASE}/new.pem",
+                    "-notext", "-days", "30"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with open(f"{BASE}/new.pem") as certificate, open(f"{BASE}/ca.pem") as ca:
+        return {"Name": "web1", "HostIdentifier": "arn:aws:codedeploy:local:1:instance/web1",
+                "Certificate": certificate.read(), "Ca": ca.read(), "Region": "local"}
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -90,6 +104,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def default_json(self, operation, body):
         if operation == "GetDeploymentSpecification":
             return specification(body["DeploymentExecutionId"])
+        if operation == "renew":
+            return renewed(body)
         if operation == "PutHostCommandAcknowledgement":
             return {"CommandStatus": "InProgress"}
         return {}
@@ -127,9 +143,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         raw = self.rfile.read(int(self.headers["Content-Length"]))
         target = self.headers.get("X-Amz-Target", "")
-        operation = target.rpartition(".")[2]
-        who = dict(x[0] for x in self.connection.getpeercert()["subject"])["commonName"]
-        note(operation=operation, target=target, body=raw.decode(), who=who, path=self.path,
+        operation = target.rpartition(".")[2] or self.path.rpartition("/")[2]
+        certificate = self.connection.getpeercert()
+        who = dict(x[0] for x in certificate["subject"])["commonName"]
+        note(operation=operation, target=target, body=raw.decode(), who=who,
+             serial=certificate["serialNumber"], path=self.path,
              headers={k.lower(): v for k, v in self.headers.items()})
         order = self.wait_for_order(operation)
         default = json.dumps(self.default_json(operation, json.loads(raw))).encode()
