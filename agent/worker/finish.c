@@ -4,13 +4,12 @@
 #include "agent/worker/finish.h"
 
 #include "agent/worker/history.h"
+#include "agent/worker/lifecycle.h"
 #include "agent/worker/report.h"
-#include "agent/worker/retention.h"
 #include "agent/worker/rollback.h"
 #include "agent/worker/transact.h"
 #include "common/alloc.h"
 #include "common/clock.h"
-#include "common/fs.h"
 #include "common/json.h"
 #include "common/log.h"
 
@@ -273,15 +272,8 @@ int finish_command(struct group *g, const char *message, struct error *err)
 
 int finish_refused(struct group *g, const struct error *why, struct error *err)
 {
-	struct state_deployment *d = g->state->open;
-	d->failure = xcalloc(1, sizeof(*d->failure));
-	*d->failure = (struct state_failure){
-		.event = xstrdup(wire_event_to_string(WIRE_DOWNLOAD_BUNDLE)),
-		.code = WIRE_UNKNOWN_ERROR,
-		.message = xstrdup(why->text),
-		.exit_code = -1,
-		.error = xstrdup(error_name(why->code)),
-	};
+	lifecycle_set_failure(g, wire_event_to_string(WIRE_DOWNLOAD_BUNDLE), WIRE_UNKNOWN_ERROR,
+			      why);
 	return close_deployment(g, false, err);
 }
 

@@ -138,7 +138,7 @@ int retention_run(struct group *g, struct error *err)
 	int r = forget_doomed(g->state, entries, n) ? group_save(g, err) : 0;
 	for (size_t i = 0; i < n; i++) {
 		if (entries[i].doomed && r >= 0)
-			delete(g, entries[i].name);
+			remove_old(g, entries[i].name);
 		free(entries[i].name);
 	}
 	free(entries);

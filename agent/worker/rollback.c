@@ -148,8 +148,7 @@ static int undo_install(struct undo *u, struct error *err)
 		return transact_undo(u->g, collect_left, u, err);
 	size_t step = lifecycle_begin(u->g, "Rollback: Install");
 	int r = transact_undo(u->g, collect_left, u, err);
-	lifecycle_end(u->g, step, r < 0 ? STATE_FAILED : STATE_SUCCEEDED,
-		      r < 0 ? err->text : NULL);
+	lifecycle_end(u->g, step, r < 0 ? STATE_FAILED : STATE_SUCCEEDED, r < 0 ? err->text : NULL);
 	return r;
 }
 

@@ -19,6 +19,9 @@ ok("its id is a local one", one.startswith("d-") and one.endswith("-local"), one
 equal("all events are walked", [e + " one " + one for e in SEVEN[2:3] + SEVEN[4:]], host.ran())
 equal("the summary counts", [2, 0], [run.result["summary"]["create"], run.result["summary"]["delete"]])
 
+with open(os.path.join(root, one, "logs/scripts.log")) as f:
+    holds("scripts.log has the official form", "LifecycleEvent - AfterInstall", f.read())
+
 # plan touches nothing.
 before = (host.files(), host.state(GROUP), kept())
 with tempfile.TemporaryFile() as f:
