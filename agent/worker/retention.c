@@ -103,7 +103,7 @@ static void spare_shared(const struct state *state, struct retention_entry *entr
 	}
 }
 
-static void delete (struct group *g, const char *name)
+static void remove_old(struct group *g, const char *name)
 {
 	struct error err = {0};
 	auto_free char *doomed = xasprintf(DOOMED "%s", name);
