@@ -249,7 +249,7 @@ static void a_host_has_ten_tags_at_most(void **state)
 	struct fixture *f = *state;
 	OK(enroll(f, "web1", "01"));
 	for (int i = 2; i < STORE_HOST_TAGS_MAX; i++) {
-		char key[8];
+		char key[16];
 		snprintf(key, sizeof(key), "k%d", i);
 		OK(store_host_tag_set(f->store, "web1", key, "v", &f->err));
 	}
@@ -485,7 +485,7 @@ static void targets_are_found_by_status_deadline_and_page(void **state)
 	add_deployment(f, "d-1", NULL);
 	const char *const names[] = {"z", "y", "x", "w"};
 	for (int i = 0; i < 4; i++) {
-		char serial[8];
+		char serial[16];
 		snprintf(serial, sizeof(serial), "%d", i);
 		OK(enroll(f, names[i], serial));
 		add_target(f, "d-1", names[i], i, i < 2 ? STORE_IN_PROGRESS : STORE_PENDING);
