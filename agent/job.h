@@ -21,6 +21,10 @@ enum job_verb {
 const char *job_verb_to_string(enum job_verb verb);
 int job_verb_from_string(const char *name, enum job_verb *ret) MUST_CHECK;
 
+/* Where a person deploys who names no group. */
+#define JOB_LOCAL_GROUP "default-local-deployment-group"
+#define JOB_LOCAL_GROUP_NAME "LocalFleet"
+
 struct job {
 	enum job_verb verb;
 	struct wire_spec *spec; /* owned */

@@ -135,6 +135,29 @@ static int add_behavior(json_t *request, const char *value, struct error *err)
 			 value);
 }
 
+/* A group that is here keeps its names; an unknown one is new, and the name its id. */
+static int add_group(const struct cli *cli, const struct cli_args *args, json_t *request,
+		     struct error *err)
+{
+	const char *wanted = cli_value(args, "group"), *application = cli_value(args, "app");
+	auto_host struct host host = {0};
+	const struct state *known = NULL;
+	/* who may not look will be told by the worker */
+	int r = wanted && host_load(cli, &host, NULL) == 0 ? host_group(&host, wanted, &known, err)
+							   : ERR_NOT_FOUND;
+	if (r < 0 && r != ERR_NOT_FOUND)
+		return r;
+	const char *id = known ? known->group_id : wanted;
+	const struct wire_spec *names = known ? host_state_names(known) : NULL;
+	if (id && !str_is_filename(id))
+		return error_set(err, ERR_INPUT, "--group '%s' cannot be a file name", wanted);
+	json_set_str(request, "group", id);
+	json_set_str(request, "group_name", names ? names->group_name : wanted);
+	json_set_str(request, "application",
+		     application || !names ? application : names->application);
+	return 0;
+}
+
 static int fill_request(const struct cli *cli, const struct cli_args *args,
 			const struct source *source, json_t *request, struct error *err)
 {
@@ -142,18 +165,14 @@ static int fill_request(const struct cli *cli, const struct cli_args *args,
 	json_set_str(origin, "type", source->type);
 	json_set_str(origin, "name", source->path);
 	json_object_set_new(request, "source", origin);
-	const char *group = cli_value(args, "group");
-	if (group && !str_is_filename(group))
-		return error_set(err, ERR_INPUT, "--group '%s' cannot be a file name", group);
-	auto_free char *id = host_group_id(cli, group);
-	json_set_str(request, "group", id);
-	json_set_str(request, "group_name", group);
-	json_set_str(request, "application", cli_value(args, "app"));
+	int r = add_group(cli, args, request, err);
+	if (r < 0)
+		return r;
 	json_set_str(request, "appspec", cli_value(args, "appspec"));
 	json_set_bool(request, "rollback", !cli_has(args, "no-rollback"));
 	const char *events = cli_value(args, "events");
 	const char *behavior = cli_value(args, "file-exists-behavior");
-	int r = events ? add_events(request, events, err) : 0;
+	r = events ? add_events(request, events, err) : 0;
 	if (r == 0 && behavior)
 		r = add_behavior(request, behavior, err);
 	return r;

@@ -43,7 +43,9 @@ static int run(struct cli *cli, const struct cli_args *args)
 	auto_state_deployment struct state_deployment *d = found;
 	if (cli->json) {
 		json_t *obj = state_deployment_to_json(d);
+		auto_free char *label = host_group_label(d, group);
 		json_set_str(obj, "group_id", group);
+		json_set_str(obj, "group", label);
 		json_set_str(obj, "outcome", report_outcome(d));
 		return cli_json(obj, CLI_DONE);
 	}

@@ -43,9 +43,10 @@ static json_t *line_of(const struct state_deployment *d, const char *group)
 {
 	json_t *line = json_object();
 	const struct wire_spec *spec = d->job->spec;
-	auto_free char *revision = report_revision(spec);
+	auto_free char *revision = report_revision(spec), *label = host_group_label(d, group);
 	json_set_str(line, "deployment_id", state_deployment_id(d));
 	json_set_str(line, "group_id", group);
+	json_set_str(line, "group", label);
 	json_set_str(line, "verb", job_verb_to_string(d->job->verb));
 	json_set_str(line, "outcome", report_outcome(d));
 	json_set_bool(line, "succeeded", d->succeeded);
@@ -86,7 +87,7 @@ static void print_line(const json_t *line)
 	auto_free char *event = cli_clean(member(line, "failed_event"));
 	printf("%s  %-17s %-9s %-15s %11s  %s\n", clock_format_local((int64_t)ended, when),
 	       member(line, "deployment_id"), member(line, "verb"), member(line, "outcome"),
-	       view_duration(ended - started, duration), member(line, "group_id"));
+	       view_duration(ended - started, duration), member(line, "group"));
 	if (*event)
 		printf("%21sfailed at %s\n", "", event);
 	if (*member(line, "revision"))
@@ -106,11 +107,13 @@ static int read_count(const struct cli_args *args, size_t *ret, struct error *er
 static int run(struct cli *cli, const struct cli_args *args)
 {
 	struct error err = {0};
-	auto_free char *group = host_group_id(cli, cli_value(args, "group"));
+	auto_free char *group = NULL;
 	auto_json json_t *lines = json_array();
-	struct history history = {.group = group, .lines = lines};
-	if (read_count(args, &history.max, &err) < 0)
+	struct history history = {.lines = lines};
+	if (read_count(args, &history.max, &err) < 0 ||
+	    host_group_id(cli, cli_value(args, "group"), &group, &err) < 0)
 		return cli_usage(cli, "%s", err.text);
+	history.group = group;
 	int r = host_history(cli, collect, &history, &err);
 	if (r < 0)
 		return cli_fail(cli, cli_exit_of(r), &err, "%s", host_hint(r));

@@ -77,11 +77,11 @@ static void print_last(const struct state_deployment *d)
 
 static void print_group(const struct state *state)
 {
-	const struct state_deployment *any = state->open ? state->open : state->last;
-	const char *name = any && !job_is_local(any->job) ? any->job->spec->group_name : NULL;
-	bool other_name = name && strcmp(name, state->group_id) != 0;
-	printf("group %s%s%s%s\n", state->group_id, other_name ? " (" : "", other_name ? name : "",
-	       other_name ? ")" : "");
+	auto_free char *label = host_state_label(state);
+	printf("group %s", label);
+	if (strcmp(label, state->group_id) != 0)
+		printf(" (%s)", state->group_id); /* the name of its directories */
+	fputc('\n', stdout);
 	print_installed(state);
 	if (state->open)
 		print_open(state->open);
@@ -125,7 +125,9 @@ static void print_daemon(const json_t *daemon)
 static json_t *group_to_json(const struct state *state)
 {
 	json_t *obj = json_object();
+	auto_free char *label = host_state_label(state);
 	json_set_str(obj, "group_id", state->group_id);
+	json_set_str(obj, "group", label);
 	json_set_str(obj, "installed", state->installed);
 	json_set_str(obj, "last_successful", state->last_successful);
 	const struct wire_spec *spec = installed_spec(state);

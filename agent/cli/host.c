@@ -26,39 +26,100 @@ void host_clear(struct host *host)
 	*host = (struct host){0};
 }
 
-static const char *name_in(const struct state_deployment *d)
+/* An endpoint's groups have an id that nobody can remember, and two names. */
+static bool has_names(const struct wire_spec *spec, const char *group_id)
 {
-	return d ? d->job->spec->group_name : NULL;
+	return !str_empty(spec->group_name) && !str_empty(spec->application) &&
+	       !str_eq(spec->group_name, group_id) && !str_eq(spec->group_name, JOB_LOCAL_GROUP_NAME);
 }
 
-const struct state *host_group(const struct host *host, const char *name)
+char *host_group_label(const struct state_deployment *d, const char *group_id)
 {
-	for (size_t i = 0; i < host->count; i++)
-		if (strcmp(host->groups[i]->group_id, name) == 0)
-			return host->groups[i];
+	const struct wire_spec *spec = d ? d->job->spec : NULL;
+	if (!spec || !has_names(spec, group_id))
+		return cli_clean(group_id);
+	auto_free char *label = xasprintf("%s/%s", spec->application, spec->group_name);
+	return cli_clean(label);
+}
+
+static const struct state_deployment *newest(const struct state *state)
+{
+	return state->open ? state->open : state->last;
+}
+
+char *host_state_label(const struct state *state)
+{
+	return host_group_label(newest(state), state->group_id);
+}
+
+const struct wire_spec *host_state_names(const struct state *state)
+{
+	const struct state_deployment *d = newest(state);
+	return d && has_names(d->job->spec, state->group_id) ? d->job->spec : NULL;
+}
+
+static bool is_called(const struct state *state, const char *name)
+{
+	const struct state_deployment *d = newest(state);
+	return d && str_eq(d->job->spec->group_name, name);
+}
+
+static void add_label(struct buf *list, const struct state *state)
+{
+	auto_free char *label = host_state_label(state);
+	buf_addf(list, "%s%s", list->len ? ", " : "", label);
+}
+
+static int find_by_name(const struct host *host, const char *name, const struct state **ret,
+			struct error *err)
+{
+	auto_buf struct buf called = BUF_INIT(sizeof(err->text));
+	const struct state *found = NULL;
+	size_t count = 0;
 	for (size_t i = 0; i < host->count; i++) {
-		const struct state *state = host->groups[i];
-		if (str_eq(name_in(state->open), name) || str_eq(name_in(state->last), name))
-			return state;
+		if (!is_called(host->groups[i], name))
+			continue;
+		found = host->groups[i];
+		add_label(&called, found);
+		count++;
 	}
-	return NULL;
+	if (count > 1)
+		return error_set(err, ERR_INPUT, "several groups are called '%s', choose one: %s",
+				 name, buf_str(&called));
+	if (!found)
+		return error_set(err, ERR_NOT_FOUND, "this host has no group '%s'", name);
+	*ret = found;
+	return 0;
+}
+
+int host_group(const struct host *host, const char *name, const struct state **ret,
+	       struct error *err)
+{
+	for (size_t i = 0; i < host->count; i++) {
+		auto_free char *label = host_state_label(host->groups[i]);
+		if (!str_eq(host->groups[i]->group_id, name) && !str_eq(label, name))
+			continue;
+		*ret = host->groups[i];
+		return 0;
+	}
+	return find_by_name(host, name, ret, err);
 }
 
 int host_need_group(const struct host *host, const char *name, const struct state **ret,
 		    struct error *err)
 {
-	const struct state *found = name               ? host_group(host, name)
-				    : host->count == 1 ? host->groups[0]
-						       : NULL;
-	if (found) {
-		*ret = found;
-		return 0;
-	}
 	if (host->count == 0)
 		return error_set(err, ERR_NOT_FOUND, "nothing was ever deployed on this host");
+	int r = name ? host_group(host, name, ret, err) : ERR_NOT_FOUND;
+	if (r != ERR_NOT_FOUND)
+		return r;
+	if (!name && host->count == 1) {
+		*ret = host->groups[0];
+		return 0;
+	}
 	auto_buf struct buf known = BUF_INIT(sizeof(err->text));
 	for (size_t i = 0; i < host->count; i++)
-		buf_addf(&known, "%s%s", i ? ", " : "", host->groups[i]->group_id);
+		add_label(&known, host->groups[i]);
 	if (name)
 		return error_set(err, ERR_INPUT, "this host has no group '%s', but %s", name,
 				 buf_str(&known));
@@ -66,15 +127,20 @@ int host_need_group(const struct host *host, const char *name, const struct stat
 			 buf_str(&known));
 }
 
-char *host_group_id(const struct cli *cli, const char *name)
+int host_group_id(const struct cli *cli, const char *name, char **ret, struct error *err)
 {
 	auto_host struct host host = {0};
+	*ret = NULL;
 	if (!name)
-		return NULL;
+		return 0;
+	const struct state *state = NULL;
 	/* who may not look will be told by the worker */
-	const struct state *state =
-		host_load(cli, &host, NULL) == 0 ? host_group(&host, name) : NULL;
-	return xstrdup(state ? state->group_id : name);
+	int r = host_load(cli, &host, NULL) == 0 ? host_group(&host, name, &state, err)
+						 : ERR_NOT_FOUND;
+	if (r < 0 && r != ERR_NOT_FOUND)
+		return r;
+	*ret = xstrdup(state ? state->group_id : name);
+	return 0;
 }
 
 static int read_line(const struct cli *cli, const char *line, size_t len, host_history_fn *fn,
@@ -176,13 +242,16 @@ int host_deployment(const struct cli *cli, const char *id, const char *group,
 	int r = host_load(cli, &host, err);
 	if (r < 0)
 		return r;
-	const struct state *state = group ? host_group(&host, group) : NULL;
+	const struct state *state = NULL;
+	r = group ? host_group(&host, group, &state, err) : 0;
+	if (r < 0 && r != ERR_NOT_FOUND)
+		return r;
 	struct search search = {.id = id, .wanted_group = state ? state->group_id : group};
 	const char *found_group = NULL;
 	const struct state_deployment *own =
 		in_states(&host, id, search.wanted_group, &found_group);
 	if (own)
-		look(own, found_group, &search);
+		r = look(own, found_group, &search);
 	else
 		r = host_history(cli, look, &search, err);
 	auto_json json_t *found = search.found;

@@ -15,14 +15,23 @@ int host_load(const struct cli *cli, struct host *ret, struct error *err) MUST_C
 void host_clear(struct host *host);
 #define auto_host CLEANUP(host_clear)
 
-/* The group of that id or, for groups of an endpoint, name. NULL: none. */
-const struct state *host_group(const struct host *host, const char *name);
+/* What a person calls the deployment's group: APPLICATION/NAME where an endpoint made it, else its
+ * id. Caller frees. */
+char *host_group_label(const struct state_deployment *d, const char *group_id);
+char *host_state_label(const struct state *state);
+/* The specification that has these two names; NULL where the id is the name. Borrowed. */
+const struct wire_spec *host_state_names(const struct state *state);
+
+/* The group of that id or, for groups of an endpoint, APPLICATION/NAME or name. ERR_NOT_FOUND;
+ * ERR_INPUT when groups of several applications have that name. */
+int host_group(const struct host *host, const char *name, const struct state **ret,
+	       struct error *err) MUST_CHECK;
 /* Same for a command's --group: without it, the only group there is. ERR_INPUT with the choice. */
 int host_need_group(const struct host *host, const char *name, const struct state **ret,
 		    struct error *err) MUST_CHECK;
 /* The id that a worker takes for --group: the name is looked up, an unknown one is a new group's
- * id. Caller frees; NULL when name is NULL. */
-char *host_group_id(const struct cli *cli, const char *name);
+ * id. *ret is the caller's, NULL when name is NULL. ERR_INPUT as above. */
+int host_group_id(const struct cli *cli, const char *name, char **ret, struct error *err) MUST_CHECK;
 
 /* The deployment of that id (NULL: the newest) in any group: its own record, read from the states
  * or else from the history. *ret_group is the caller's. ERR_NOT_FOUND. */

@@ -204,13 +204,14 @@ void report_explain(const struct state_deployment *d, const char *group, FILE *o
 {
 	char when[CLOCK_ISO_LEN];
 	auto_free char *revision = report_revision(d->job->spec);
+	auto_free char *label = host_group_label(d, group);
 	const struct state_failure *f = d->failure;
 	auto_free char *event = cli_clean(f && f->event ? f->event : "");
 	if (f && d->n_steps)
 		fprintf(out, "%s failed at %s\n", state_deployment_id(d), event);
 	else
 		fprintf(out, "%s %s\n", state_deployment_id(d), report_outcome(d));
-	fprintf(out, "  group    %s\n", group);
+	fprintf(out, "  group    %s\n", label);
 	if (*revision)
 		fprintf(out, "  revision %s\n", revision);
 	if (d->ended > 0)
@@ -229,13 +230,23 @@ static const char *member(const json_t *obj, const char *name)
 	return text ? text : "";
 }
 
+/* What a person calls the group of that id. */
+static char *label_of(const struct cli *cli, const char *group_id)
+{
+	auto_host struct host host = {0};
+	const struct state *state = NULL;
+	if (host_load(cli, &host, NULL) == 0 && host_group(&host, group_id, &state, NULL) == 0)
+		return host_state_label(state);
+	return cli_clean(group_id);
+}
+
 static void end_well(const struct cli *cli, const json_t *result)
 {
 	bool is_plan = str_eq(cli->command->name, "plan");
 	const json_t *counts = json_object_get(result, "summary");
 	auto_free char *summary = report_summary(counts, is_plan);
 	const char *deployment = member(result, "deployment");
-	const char *group = member(result, "group_id");
+	auto_free char *group = label_of(cli, member(result, "group_id"));
 	if (is_plan) {
 		printf("plan: %s\nnothing was touched\n", summary);
 		return;

@@ -88,7 +88,7 @@ static int take_source(const json_t *message, int fd, struct local_request *requ
 static int make_spec(const json_t *message, const struct local_request *request,
 		     struct wire_spec **ret, struct error *err)
 {
-	const char *application = request->source.name, *group_name = LOCAL_GROUP_NAME;
+	const char *application = request->source.name, *group_name = JOB_LOCAL_GROUP_NAME;
 	const char *appspec = NULL, *file_exists = NULL;
 	int r;
 	if ((r = json_opt_str(message, "application", &application, err)) < 0 ||
@@ -115,7 +115,7 @@ static int make_spec(const json_t *message, const struct local_request *request,
 static int parse_request(const json_t *message, int fd, struct local_request *request,
 			 struct error *err)
 {
-	request->group = LOCAL_GROUP;
+	request->group = JOB_LOCAL_GROUP;
 	request->job = xcalloc(1, sizeof(*request->job));
 	request->job->verb = JOB_DEPLOY;
 	request->job->rollback = true;
@@ -309,7 +309,7 @@ static const struct state_revision *choose_kept(const struct group *g, enum job_
 static int kept_verb(struct run *run, const json_t *message, enum job_verb verb, json_t *result,
 		     struct error *err)
 {
-	const char *group = LOCAL_GROUP, *to = NULL;
+	const char *group = JOB_LOCAL_GROUP, *to = NULL;
 	bool rollback = true;
 	int r;
 	if ((r = json_opt_str(message, "group", &group, err)) < 0 ||
@@ -371,7 +371,7 @@ static int make_remove_job(const struct group *g, struct job **ret, struct error
 int local_remove_verb(struct run *run, const json_t *message, int fd, json_t *result,
 		      struct error *err)
 {
-	const char *group = LOCAL_GROUP;
+	const char *group = JOB_LOCAL_GROUP;
 	if (json_opt_str(message, "group", &group, err) < 0)
 		return 2;
 	auto_group struct group g = {.lock_fd = -1, .fd = -1, .dir_fd = -1};

@@ -8,9 +8,6 @@
 #include "agent/worker/plan.h"
 #include "agent/worker/run.h"
 
-#define LOCAL_GROUP "default-local-deployment-group"
-#define LOCAL_GROUP_NAME "LocalFleet"
-
 run_verb_fn local_deploy_verb;
 run_verb_fn local_redeploy_verb;
 run_verb_fn local_rollback_verb;

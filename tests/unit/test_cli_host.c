@@ -5,6 +5,8 @@
 #include "common/json.h"
 #include "tests/unit/tempdir.h"
 
+#define GROUPS "var/lib/slipway/host/groups"
+
 /* A closed deployment as the worker writes it, failed at an event or (NULL) not. */
 static struct state_deployment *deployment(const char *id, const char *failed_at, double ended)
 {
@@ -51,7 +53,7 @@ static int setup(void **state)
 	if (tempdir_setup(state) < 0)
 		return -1;
 	struct tempdir *dir = *state;
-	auto_close int fd = fs_mkdirs(dir->fd, "var/lib/slipway/host/groups/g-1", 0755, NULL);
+	auto_close int fd = fs_mkdirs(dir->fd, GROUPS "/g-1", 0755, NULL);
 	return fd < 0 ? -1 : 0;
 }
 
@@ -137,23 +139,54 @@ static void groups_are_found_by_id_and_by_name(void **state)
 	struct tempdir *dir = *state;
 	auto_state struct state *group = state_new("g-1");
 	group->last = deployment("d-9", NULL, 3000);
-	auto_close int fd = openat(dir->fd, "var/lib/slipway/host/groups/g-1",
+	auto_close int fd = openat(dir->fd, GROUPS "/g-1",
 				   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(state_save(fd, group, NULL), 0);
 	struct cli cli = host_of(dir);
 	expect(&cli, NULL, "g-1", "succeeded");
 	expect(&cli, "d-9", "shop", "succeeded");
-	auto_free char *id = host_group_id(&cli, "shop");
+	expect(&cli, "d-9", "app/shop", "succeeded");
+	struct error err = {0};
+	auto_free char *id = NULL, *fresh = NULL;
+	assert_int_equal(host_group_id(&cli, "shop", &id, &err), 0);
 	assert_string_equal(id, "g-1");
-	auto_free char *fresh = host_group_id(&cli, "new");
+	assert_int_equal(host_group_id(&cli, "new", &fresh, &err), 0);
 	assert_string_equal(fresh, "new");
 	auto_host struct host host = {0};
-	struct error err = {0};
 	const struct state *found = NULL;
 	assert_int_equal(host_load(&cli, &host, &err), 0);
 	assert_int_equal(host_need_group(&host, NULL, &found, &err), 0);
 	assert_int_equal(host_need_group(&host, "other", &found, &err), ERR_INPUT);
-	assert_string_equal(err.text, "this host has no group 'other', but g-1");
+	assert_string_equal(err.text, "this host has no group 'other', but app/shop");
+	paths_clear(&cli.paths);
+}
+
+/* Two applications may each have a group of one name: neither is taken for the other. */
+static void a_name_of_two_groups_is_not_guessed(void **state)
+{
+	struct tempdir *dir = *state;
+	auto_state struct state *one = state_new("g-1"), *two = state_new("g-2");
+	one->last = deployment("d-1", NULL, 1000);
+	two->last = deployment("d-2", NULL, 2000);
+	free(two->last->job->spec->application);
+	two->last->job->spec->application = xstrdup("other");
+	auto_close int fd = fs_mkdirs(dir->fd, GROUPS "/g-1", 0755, NULL);
+	auto_close int other = fs_mkdirs(dir->fd, GROUPS "/g-2", 0755, NULL);
+	assert_int_equal(state_save(fd, one, NULL), 0);
+	assert_int_equal(state_save(other, two, NULL), 0);
+	struct cli cli = host_of(dir);
+	auto_host struct host host = {0};
+	struct error err = {0};
+	const struct state *found = NULL;
+	char *id = NULL;
+	assert_int_equal(host_load(&cli, &host, &err), 0);
+	assert_int_equal(host_need_group(&host, "shop", &found, &err), ERR_INPUT);
+	assert_string_equal(err.text, "several groups are called 'shop', choose one: app/shop, "
+				      "other/shop");
+	assert_int_equal(host_group_id(&cli, "shop", &id, &err), ERR_INPUT);
+	assert_null(id);
+	assert_int_equal(host_need_group(&host, "other/shop", &found, &err), 0);
+	assert_string_equal(found->group_id, "g-2");
 	paths_clear(&cli.paths);
 }
 
@@ -167,7 +200,7 @@ static void an_explanation_names_script_exit_output_and_what_is_back(void **stat
 	report_explain(d, "g-1", out);
 	fclose(out);
 	auto_free char *text = tempdir_read(dir, "out");
-	static const char *const parts[] = {"d-2 failed at ApplicationStart\n",
+	static const char *const parts[] = {"  group    app/shop\n", "d-2 failed at ApplicationStart\n",
 					    "  script   start.sh\n", "    | [stderr]?[2Jno port\n",
 					    "  now      d-OLD is back\n"};
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
@@ -200,6 +233,7 @@ int main(void)
 		host_test(a_host_without_history_has_an_empty_one),
 		host_test(the_later_line_of_a_deployment_counts),
 		host_test(groups_are_found_by_id_and_by_name),
+		host_test(a_name_of_two_groups_is_not_guessed),
 		host_test(an_explanation_names_script_exit_output_and_what_is_back),
 		host_test(what_was_refused_has_touched_nothing),
 	};
