@@ -107,6 +107,14 @@ const json_t *fleet_host_event(const json_t *host)
 	return failed ? failed : last;
 }
 
+/* Is it this failure that the endpoint's own sentence tells? */
+static bool is_told(const struct fleet_view *view, const struct fleet_failure *failure)
+{
+	const char *told = fleet_text(json_object_get(view->info, "errorInformation"), "message");
+	auto_free char *host = xasprintf("host '%s'", failure->host);
+	return *failure->message && strstr(told, host) && strstr(told, failure->message);
+}
+
 bool fleet_view_failure(const struct fleet_view *view, struct fleet_failure *ret)
 {
 	double first = 0;
@@ -118,17 +126,21 @@ bool fleet_view_failure(const struct fleet_view *view, struct fleet_failure *ret
 		if (!str_eq(fleet_text(event, "status"), "Failed"))
 			continue;
 		double when = json_number_value(json_object_get(event, "endTime"));
-		if (found && when >= first)
-			continue;
 		const json_t *why = json_object_get(event, "diagnostics");
-		*ret = (struct fleet_failure){.host = fleet_text(host, "targetId"),
+		struct fleet_failure one = {.host = fleet_text(host, "targetId"),
 					      .event = fleet_text(event, "lifecycleEventName"),
 					      .code = fleet_text(why, "errorCode"),
 					      .script = fleet_text(why, "scriptName"),
 					      .message = fleet_text(why, "message"),
 					      .log = fleet_text(why, "logTail")};
+		bool told = is_told(view, &one);
+		if (found && !told && when >= first)
+			continue;
+		*ret = one;
 		found = true;
 		first = when;
+		if (told)
+			break; /* the hosts' clocks may order them otherwise */
 	}
 	return found;
 }

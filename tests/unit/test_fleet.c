@@ -96,6 +96,21 @@ static void the_outcome_names_host_event_script_and_log(void **state)
 	assert_true(fleet_view_is_over(&view));
 }
 
+static void the_failure_that_the_endpoint_tells_is_told_once(void **state)
+{
+	auto_fleet_view struct fleet_view view = a_view();
+	json_set_str(json_object_get(view.info, "errorInformation"), "message",
+		     "First failure: host 'web1': late. 0 of 4 hosts succeeded.");
+	auto_free char *text = NULL;
+	size_t len = 0;
+	FILE *memory = open_memstream(&text, &len);
+	fleet_view_print_outcome(&view, memory);
+	fclose(memory);
+	assert_non_null(strstr(text, "First failure: host web1, event ValidateService"));
+	assert_non_null(strstr(text, "\n0 of 4 hosts succeeded.\n"));
+	assert_null(strstr(text, "web2"));
+}
+
 static void a_deployment_is_over_only_in_its_last_states(void **state)
 {
 	static const char *const going[] = {"Created", "Queued", "InProgress", "Baking", "Ready"};
@@ -192,6 +207,7 @@ int main(void)
 		cmocka_unit_test(a_host_shows_what_runs_else_what_failed_else_what_ended),
 		cmocka_unit_test(the_outcome_names_host_event_script_and_log),
 		cmocka_unit_test(a_deployment_is_over_only_in_its_last_states),
+		cmocka_unit_test(the_failure_that_the_endpoint_tells_is_told_once),
 		cmocka_unit_test(the_outcome_as_json_has_the_first_failure),
 		cmocka_unit_test(a_revision_is_read_from_its_address),
 		tempdir_test(what_was_pushed_last_is_remembered_for_each_application),
