@@ -220,12 +220,23 @@ static int finish_json(struct talk *talk)
 	return cli_json(json_incref(talk->result), code);
 }
 
+/* A warning alone explains no refusal. */
+static size_t count_errors(const json_t *problems)
+{
+	size_t errors = 0, i;
+	const json_t *problem;
+	json_array_foreach (problems, i, problem) {
+		errors += str_eq(json_string_value(json_object_get(problem, "level")), "error");
+	}
+	return errors;
+}
+
 int talk_finish(struct talk *talk)
 {
 	if (talk->cli->json)
 		return finish_json(talk);
 	int code = exit_of(talk);
-	report_end(talk->cli, talk->result, json_array_size(talk->problems), code);
+	report_end(talk->cli, talk->result, count_errors(talk->problems), code);
 	return code;
 }
 

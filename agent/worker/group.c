@@ -26,7 +26,9 @@ int group_check_id(const char *id, struct error *err)
 	for (size_t i = 0; good && i < ARRAY_LEN(taken); i++)
 		good = strcmp(id, taken[i]) != 0;
 	if (!good)
-		return error_set(err, ERR_INPUT, "'%s' cannot be the id of a deployment group", id);
+		return error_set(err, ERR_INPUT, "'%s' cannot be the id of a deployment group: choose at most 200 "
+				 "characters without blanks and '/', not beginning with '.'",
+				 id);
 	return 0;
 }
 

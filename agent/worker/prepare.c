@@ -33,7 +33,7 @@ int prepare_unpack(struct group *g, const struct bundle_source *source, struct e
 	int r = bundle_unpack(source, dir_fd, GROUP_ARCHIVE, &limits, tell_progress, g, &stats,
 			      err);
 	if (r < 0)
-		return error_prefix(err, r, "%s", source->name);
+		return r; /* the text names the bundle */
 	log_debug("unpacked %llu entries", (unsigned long long)stats.entries);
 	free(d->archive);
 	d->archive = xstrdup(id);

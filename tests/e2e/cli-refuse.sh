@@ -75,9 +75,16 @@ for source in s3://bucket/key https://example.com/a.tgz github:owner/repo@main; 
 done
 echo "not an archive" >"$T/broken.tgz"
 exits 2 "a broken bundle" slip deploy "$T/broken.tgz"
+is "is named once" 1 "$(grep -o "bundle '$T/broken.tgz'" "$T/err" | wc -l)"
 is "none of this touched anything" "$before" "$(all)"
 exits 2 "an unknown file-exists-behavior" slip deploy "$T/r1" --file-exists-behavior REPLACE
 exits 2 "a group that is no name" slip deploy "$T/r1" --group ../x
+exits 2 "a group with a blank" slip deploy "$T/r1" --group "a b"
+says "says what is" "without blanks"
+cp -r "$T/r1" "$T/warned"
+sed -i 's/^files:/Files: none\n&/' "$T/warned/appspec.yml"
+exits 2 "an event that is none" slip deploy "$T/warned" --events Foo
+says "is named although the AppSpec has a warning" "Foo"
 exits 2 "an unknown command" slip depoly
 says "is named" "'depoly'"
 exits 1 "output that cannot be written is an error" bash -c '"$1" version >/dev/full' - "$SLIPWAY"
