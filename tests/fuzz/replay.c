@@ -1,48 +1,103 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Stands in for libFuzzer's main in ordinary builds: runs every file of tests/data/fuzz/X/ through
- * fuzz_X, so that each seed and each past crash stays tested. Speaks TAP. */
-#include "tests/fuzz/fuzz.h"
-
+/* A fuzz target without a fuzzer: runs every seed, which includes every crash that was ever found,
+ * and a few alterations of each, always the same ones. "fuzz_x [FILE...]"; without arguments the
+ * seeds in tests/data/fuzz/x. Speaks TAP; a defect ends the program. */
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
+#include "common/str.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define SEED_MAX (4 * 1024 * 1024)
+#define INPUT_MAX ((size_t)1 << 20)
+#define ALTERATIONS 32
 
-static int run_one(const struct fs_entry *entry, void *arg, struct error *err)
+static uint64_t random_state = 88172645463325252ULL;
+
+/* xorshift64: the same numbers everywhere and for ever */
+static uint64_t next_random(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+/* A copy of exactly that size, so that the sanitizers see a step beyond it. */
+static void run_copy(const char *data, size_t len)
+{
+	auto_free uint8_t *copy = xcalloc(len, 1);
+	memcpy(copy, data, len);
+	LLVMFuzzerTestOneInput(copy, len);
+}
+
+static void run_altered(char *data, size_t len)
+{
+	for (int i = 0; i < ALTERATIONS && len > 0; i++) {
+		size_t at = next_random() % len;
+		char before = data[at];
+		run_copy(data, at);
+		data[at] = (char)next_random();
+		run_copy(data, len);
+		data[at] = before;
+	}
+}
+
+static int run_file(int dirfd, const char *name, unsigned number)
 {
 	auto_free char *data = NULL;
 	size_t len = 0;
-	int r = fs_read_file(entry->dirfd, entry->name, SEED_MAX, &data, &len, err);
-	if (r < 0)
-		return r;
-	/* a copy of exactly that size: a sanitizer sees the first byte behind it */
-	uint8_t *exact = malloc(len ? len : 1);
-	memcpy(exact, data, len);
-	LLVMFuzzerTestOneInput(exact, len);
-	free(exact);
-	printf("ok %d - %s\n", ++*(int *)arg, entry->path);
+	struct error err = {0};
+	if (fs_read_file(dirfd, name, INPUT_MAX, &data, &len, &err) < 0) {
+		printf("not ok %u - %s: %s\n", number, name, err.text);
+		return 1;
+	}
+	run_copy(data, len);
+	run_altered(data, len);
+	printf("ok %u - %s\n", number, name);
+	fflush(stdout);
+	return 0;
+}
+
+struct count {
+	unsigned run;
+	int failed;
+};
+
+/* fs_walk_fn */
+static int visit(const struct fs_entry *entry, void *arg, struct error *err)
+{
+	struct count *count = arg;
+	if (S_ISREG(entry->st.st_mode))
+		count->failed |= run_file(entry->dirfd, entry->name, ++count->run);
+	return 0;
+}
+
+static int run_seeds(const char *program, struct count *count)
+{
+	const char *slash = strrchr(program, '/'), *top = getenv("top_srcdir");
+	const char *name = slash ? slash + 1 : program;
+	auto_free char *path = xasprintf("%s/tests/data/fuzz/%s", top ? top : ".",
+					 str_starts(name, "fuzz_") ? name + strlen("fuzz_") : name);
+	auto_close int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct error err = {0};
+	if (dir < 0 || fs_walk(dir, FS_WALK_SORTED, visit, count, &err) < 0 || count->run == 0) {
+		printf("Bail out! no seeds in %s %s\n", path, err.text);
+		return 1;
+	}
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	const char *top = getenv("top_srcdir"), *base = strrchr(argv[0], '/');
-	const char *name = strstr(base ? base : argv[0], "fuzz_");
-	auto_free char *path = xasprintf("%s/tests/data/fuzz/%s", top ? top : ".",
-					 name ? name + strlen("fuzz_") : "");
-	auto_close int dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct error err = {0};
-	int count = 0;
-	if (dirfd < 0 || fs_walk(dirfd, FS_WALK_SORTED, run_one, &count, &err) < 0 || count == 0) {
-		printf("Bail out! seeds in '%s': %s\n", path, err.text);
+	struct count count = {0};
+	for (int i = 1; i < argc; i++)
+		count.failed |= run_file(AT_FDCWD, argv[i], ++count.run);
+	if (argc == 1 && run_seeds(argv[0], &count) != 0)
 		return 1;
-	}
-	printf("1..%d\n", count);
-	return 0;
+	printf("1..%u\n", count.run);
+	return count.failed;
 }
