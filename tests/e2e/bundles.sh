@@ -359,12 +359,45 @@ if [ "$(id -u)" = 0 ]; then
 	is "are the names and the numbers of the archive" \
 		"$(cd owned && stat -c '%n %U %g' scripts scripts/run.sh dangling blob deep)" \
 		"$(cd o/archive && stat -c '%n %U %g' scripts scripts/run.sh dangling blob deep)"
+	if unshare -m true 2>/dev/null; then
+		# shellcheck disable=SC2016
+		exits 1 "a full disk is refused" unshare -m sh -c \
+			'mount -t tmpfs -o size=200k none o && "$0" unpack tgz good.tgz o; s=$?; ls -A o; exit $s' "$TOOL"
+		says "a full disk: the error is named" "ENOSPC: bundle 'good.tgz': entry 'blob': No space left" out
+		is "a full disk: nothing stays" 1 "$(wc -l <out)"
+	else
+		skip "a full disk" "no mount namespaces"
+	fi
 	tar -czf renamed.tgz --owner=daemon:4242 --group=nobody-knows:4243 -C tree .
 	ok "a name that is known" unpack tgz renamed.tgz
 	is "counts before its number" "$(id -u daemon) 4243" "$(stat -c '%u %g' o/archive/blob)"
 else
 	skip "owners, set-id bits and devices" "not root"
 fi
+
+# Killed at work: its child dies too, and the next one cleans up
+
+# 2 GB of zeros in 2 MB: long enough to be caught at it
+python3 - <<'P'
+import gzip, tarfile
+info = tarfile.TarInfo('zeros')
+info.size = 2000 << 20
+with open('slow.tgz', 'wb') as f:
+    f.write(gzip.compress(info.tobuf()))
+    f.write(gzip.compress(bytes(1 << 20)) * 2000)
+    f.write(gzip.compress(bytes(1024)))
+P
+mkdir killed
+processes() { grep -lzF -- "$T/killed" /proc/[0-9]*/cmdline 2>/dev/null; }
+started_with_child() { [ "$(processes | wc -l)" = 2 ] && [ -e killed/.archive.new/zeros ]; }
+all_gone() { [ -z "$(processes)" ]; }
+start killed "$TOOL" unpack tgz "$T/slow.tgz" "$T/killed"
+ok "a bundle is being unpacked" within 20 started_with_child
+stop killed KILL
+ok "after a kill its child is gone" within 10 all_gone
+is "and only the unfinished directory is there" .archive.new "$(ls -A killed)"
+ok "the next one" "$TOOL" unpack tgz good.tgz killed
+is "takes its place" archive "$(ls -A killed)"
 
 # What is packed is unpacked
 
