@@ -85,6 +85,11 @@ static int check_revision(const struct wire_spec *spec, struct error *err)
 		return error_set(err, ERR_FORMAT,
 				 "the specification names a local revision: only a person on this "
 				 "host may deploy one");
+	/* Else whoever owns the daemon chooses the bytes that root runs. */
+	if (!spec->sha256)
+		return error_set(err, ERR_FORMAT,
+				 "the specification does not say which SHA-256 the bundle has: "
+				 "push it to the endpoint's store and deploy it from there");
 	return 0;
 }
 

@@ -31,6 +31,7 @@ refused("for another host", "access_denied", "this is '" + HOST_ID, d(4), Host="
 refused("a command for another host", "access_denied", "arn:other", d(5), host="arn:other")
 refused("expired", "expired", "was valid until", d(6), NotAfter=int(time.time()) - 60)
 refused("without an end", "expired", "until when", d(7), NotAfter=0)
+refused("without the bundle's hash", "bad_format", "SHA-256", d(30), BundleSha256=None)
 refused("not signed at all", "bad_format", "", d(8), payload=json.dumps(d(8).spec()))
 
 pem = host.sign(d(9).spec()).splitlines()
