@@ -323,10 +323,12 @@ static void say_ending(const struct cli *cli, const json_t *result, int exit_cod
 		      stderr);
 		break;
 	default:
-		fprintf(stderr,
-			"failed: the host is as before\n"
-			"  'slipway logs%s%s' shows all that the scripts printed\n",
-			*id ? " " : "", id);
+		fputs("failed: the host is as before\n", stderr);
+		if (*id)
+			fprintf(stderr, "  'slipway logs %s' shows all that the scripts printed\n",
+				id);
+		else if (str_eq(member(result, "code"), "EACCES"))
+			fputs("  this needs root: try it with sudo, or with --root DIR\n", stderr);
 	}
 }
 

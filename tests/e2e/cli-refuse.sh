@@ -85,6 +85,13 @@ cp -r "$T/r1" "$T/warned"
 sed -i 's/^files:/Files: none\n&/' "$T/warned/appspec.yml"
 exits 2 "an event that is none" slip deploy "$T/warned" --events Foo
 says "is named although the AppSpec has a warning" "Foo"
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+	mkdir -p "$T/closed"
+	chmod 711 "$T"
+	exits 1 "who may not write there" setpriv --reuid 65534 --regid 65534 --clear-groups \
+		"$SLIPWAY" --root "$T/closed" deploy "$T/r1"
+	says "is told what helps" "needs root"
+fi
 exits 2 "an unknown command" slip depoly
 says "is named" "'depoly'"
 exits 1 "output that cannot be written is an error" bash -c '"$1" version >/dev/full' - "$SLIPWAY"
