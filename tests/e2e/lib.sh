@@ -107,7 +107,8 @@ gone() { [ ! -e "/proc/$1/stat" ] || [ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat
 start() {
 	local name=$1
 	shift
-	"$@" >"$T/$name.out" 2>"$T/$name.err" </dev/null &
+	: >"$T/$name.out" # now, not when the new process gets to it: nobody may read what an earlier one of this name said
+	"$@" >>"$T/$name.out" 2>"$T/$name.err" </dev/null &
 	started[$name]=$!
 }
 
