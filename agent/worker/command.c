@@ -70,6 +70,8 @@ static int refuse(struct command *c, int exit_code, json_t *result, struct error
 		.deployment_id = c->spec ? c->spec->deployment_id : NULL,
 		.code = WIRE_UNKNOWN_ERROR,
 		.message = err->text,
+		/* Another deployment may be open: orphan_timeout goes on for that one. */
+		.open = c->g.state && c->g.state->open,
 	};
 	struct error quiet = {0};
 	if (report_write(c->run, &report, &quiet) < 0)
