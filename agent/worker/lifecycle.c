@@ -113,6 +113,7 @@ static int walk_download(struct group *g, const char *event, enum state_step_sta
 	if (r < 0)
 		return r;
 	group_write_pointers(g);
+	report_expire(g->run);
 	return retention_run(g, err);
 }
 

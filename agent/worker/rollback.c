@@ -12,6 +12,8 @@
 #include <string.h>
 
 #define LEFT_MAX 1000
+/* As JSON six times that at worst, which still fits a message to the caller and state.json. */
+#define LEFT_MAX_BYTES ((size_t)16 * 1024)
 #define SUMMARY_MAX 4096
 
 static bool ran_from(const struct state_deployment *d, enum wire_event from)
@@ -50,7 +52,7 @@ struct undo {
 	struct group *g;
 	struct buf did; /* "ApplicationStart ok, ValidateService ok" */
 	bool failed;    /* a script of the previous revision */
-	size_t n_left;
+	size_t n_left, left_bytes;
 };
 
 static void undo_clear(struct undo *u)
@@ -132,8 +134,11 @@ static void collect_left(const char *path, void *arg)
 {
 	struct undo *u = arg;
 	struct state_deployment *d = u->g->state->open;
-	if (u->n_left >= LEFT_MAX)
+	if (u->n_left >= LEFT_MAX || strlen(path) > LEFT_MAX_BYTES - u->left_bytes) {
+		log_debug("left by scripts, and not listed: '%s'", path);
 		return;
+	}
+	u->left_bytes += strlen(path);
 	d->left = xrealloc_array(d->left, u->n_left + 2, sizeof(*d->left));
 	d->left[u->n_left++] = str_to_utf8(path, strlen(path));
 	d->left[u->n_left] = NULL;

@@ -75,7 +75,11 @@ equal("leaves no trace either", [[], None, None],
 run = three.command("ApplicationStop", acked=True)
 equal("an acknowledged command does not wait again", [], run.of("ready"))
 equal("and runs", ["ApplicationStop two d-THREE"], host.ran())
+name = hashlib.sha256(one.command_id("ApplicationStop").encode()).hexdigest()[:32] + ".json"
+week_ago = time.time() - 8 * 86400
+os.utime(host.path("var/lib/slipway/host/results/" + name), (week_ago, week_ago))
 three.all(SEVEN[1:])
+equal("a deployment makes room: results of long ago go", None, host.stored(one.command_id("ApplicationStop")))
 host.ran()
 
 # A caller that goes away after "go" and the bundle loses nothing.
@@ -138,6 +142,9 @@ holds("nor one before it", "has ended on this host", run.result["text"])
 seven = Deployment(host, "d-SEVEN", bundle(revision("seven")))
 seven.all(SEVEN[:5])
 host.ran()
+one.command("Install", command_id="stale")
+equal("a refused command does not hide that another deployment is open", ["Failed", True],
+      [host.stored("stale")["status"], host.stored("stale")["open"]])
 eight = Deployment(host, "d-EIGHT", bundle(revision("eight")))
 run = eight.command("ApplicationStop")
 equal("a new deployment first takes an abandoned one back", [

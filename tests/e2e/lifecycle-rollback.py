@@ -59,6 +59,15 @@ for event in HOOKS:
         holds("first deployment, %s fails: the message" % event, "; rolled back: no file of this revision is left",
               run.result["text"])
 
+# However much scripts leave behind, the caller gets its result.
+host = Host()
+long = "d" * 200
+many = "cd %s/tree/srv/app/%s && seq 1100 | xargs touch\n" % (host.root, long)
+run = Deployment(host, "d-NEW", bundle(revision("new", fails="ValidateService", extra={"AfterInstall": many},
+                                                files={"index.html": "new", long + "/own": "x"}))).all()
+equal("a long list of what is left: the result comes", 1, run.result and run.result["exit"])
+equal("a long list of what is left: some of it is named", True, 10 < len((run.result or {}).get("left", [])) < 1100)
+
 # A rollback whose own scripts fail needs a person.
 host = Host()
 Deployment(host, "d-OLD", bundle(revision("old", extra={"ApplicationStart": '[ -z "$SLIPWAY_ROLLBACK" ] || exit 7\n'}))).all()
