@@ -109,6 +109,8 @@ int manifest_load(struct manifest *m, int dirfd, const char *name, struct error 
 	}
 	if (r < 0)
 		manifest_clear(m);
+	else
+		m->file.unchecked = true;
 	return r;
 }
 

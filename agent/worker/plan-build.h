@@ -4,6 +4,7 @@
  *   plan-targets.c  what is wanted: every directory, file and symlink, by its canonical path
  *   plan-perms.c    what permissions say about each
  *   plan-live.c     what is there: the operation for each target, then deletions
+ *   plan-earlier.c  what the plan before this one found out already
  *   plan-mounts.c   where each mount stages, and whether it has room
  *
  * Targets lie in a record stream (an unlinked file in group_fd); in memory there is an index of
@@ -16,6 +17,7 @@
 #include "agent/worker/plan.h"
 
 #include <limits.h>
+#include <time.h>
 
 #define NO_NODE UINT32_MAX
 
@@ -47,6 +49,7 @@ struct target {
 	uint64_t size;
 	int64_t mtime_s;
 	uint32_t mtime_ns;
+	struct plan_source from;
 	const char *path, *source; /* borrowed until the next call on targets */
 };
 
@@ -86,6 +89,11 @@ struct plan_build {
 	struct plan_perm *perms;
 	size_t n_perms;
 
+	struct record_file earlier; /* the plan before, when there is one */
+	struct pathset earlier_paths;
+	struct plan_end earlier_end;
+
+	struct timespec made;
 	struct record_file plan;
 	struct record_out out;
 	uint32_t n_dirs, n_ops;
@@ -129,6 +137,13 @@ int plan_perms_prepare(struct plan_build *b, struct error *err) MUST_CHECK;
 int plan_perms_apply(struct plan_build *b, struct target *t, bool *ret_mode_fixed) MUST_CHECK;
 void plan_perms_finish(struct plan_build *b);
 void plan_perms_clear(struct plan_build *b);
+
+/* plan-earlier.c */
+int plan_earlier_load(struct plan_build *b, struct error *err) MUST_CHECK;
+/* Did the plan before compare these very two files, neither touched since, and find the same bytes?
+ * plain: and no ACL. */
+bool plan_earlier_same(struct plan_build *b, const struct target *t, const struct live_object *live,
+		       bool *ret_plain);
 
 /* plan-live.c */
 int plan_overlap(struct plan_build *b, struct error *err) MUST_CHECK;

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-enum { FLAG_MODE_FIXED = 1, FLAG_INSIDE = 2 };
+enum { FLAG_MODE_FIXED = 1, FLAG_INSIDE = 2, FLAG_PLAIN = 4 };
 
 void plan_dir_put(struct record_out *out, const struct plan_dir *d)
 {
@@ -36,7 +36,7 @@ void plan_entry_put(struct record_out *out, const struct plan_entry *e)
 	record_put_u8(out, (uint8_t)e->op);
 	record_put_u8(out, (uint8_t)e->type);
 	record_put_u8(out, (uint8_t)((e->mode_fixed ? FLAG_MODE_FIXED : 0) |
-				     (e->inside ? FLAG_INSIDE : 0)));
+				     (e->inside ? FLAG_INSIDE : 0) | (e->plain ? FLAG_PLAIN : 0)));
 	record_put_u32(out, e->number);
 	record_put_u32(out, e->dir);
 	record_put_u32(out, e->root);
@@ -48,6 +48,9 @@ void plan_entry_put(struct record_out *out, const struct plan_entry *e)
 	record_put_u64(out, (uint64_t)e->mtime_s);
 	record_put_u32(out, e->mtime_ns);
 	live_object_put(out, &e->old);
+	record_put_u64(out, e->from.ino);
+	record_put_u64(out, (uint64_t)e->from.ctime_s);
+	record_put_u32(out, e->from.ctime_ns);
 	record_put_text(out, e->path);
 	record_put_text(out, e->source);
 }
@@ -59,6 +62,7 @@ int plan_entry_get(struct record *rec, struct plan_entry *e, struct error *err)
 	uint8_t flags = record_u8(rec);
 	e->mode_fixed = flags & FLAG_MODE_FIXED;
 	e->inside = flags & FLAG_INSIDE;
+	e->plain = flags & FLAG_PLAIN;
 	e->number = record_u32(rec);
 	e->dir = record_u32(rec);
 	e->root = record_u32(rec);
@@ -70,6 +74,9 @@ int plan_entry_get(struct record *rec, struct plan_entry *e, struct error *err)
 	e->mtime_s = (int64_t)record_u64(rec);
 	e->mtime_ns = record_u32(rec);
 	live_object_get(rec, &e->old);
+	e->from.ino = record_u64(rec);
+	e->from.ctime_s = (int64_t)record_u64(rec);
+	e->from.ctime_ns = record_u32(rec);
 	e->path = record_text(rec);
 	e->source = record_text(rec);
 	int r = record_check(rec, "an operation's record", err);
@@ -102,6 +109,8 @@ void plan_end_put(struct record_out *out, const struct plan_end *e)
 	record_put_u32(out, e->dirs);
 	record_put_u32(out, e->ops);
 	record_put_u32(out, e->mounts);
+	record_put_u64(out, (uint64_t)e->made_s);
+	record_put_u32(out, e->made_ns);
 }
 
 int plan_end_get(struct record *rec, struct plan_end *e, struct error *err)
@@ -109,6 +118,8 @@ int plan_end_get(struct record *rec, struct plan_end *e, struct error *err)
 	e->dirs = record_u32(rec);
 	e->ops = record_u32(rec);
 	e->mounts = record_u32(rec);
+	e->made_s = (int64_t)record_u64(rec);
+	e->made_ns = record_u32(rec);
 	return record_check(rec, "the plan's end", err);
 }
 

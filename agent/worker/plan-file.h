@@ -23,11 +23,19 @@ struct plan_dir {
 void plan_dir_put(struct record_out *out, const struct plan_dir *d);
 int plan_dir_get(struct record *rec, struct plan_dir *d, struct error *err) MUST_CHECK;
 
+/* A file of the archive when its content was last looked at. */
+struct plan_source {
+	uint64_t ino;
+	int64_t ctime_s;
+	uint32_t ctime_ns;
+};
+
 struct plan_entry {
 	enum plan_op op;
 	char type;         /* of the new object; 0: there will be none */
 	bool mode_fixed;   /* by permissions: whatever the object inherits */
 	bool inside;       /* in a subtree that one rename puts in place */
+	bool plain;        /* PLAN_KEEP: it has no ACL and should have none */
 	uint32_t number;   /* of the operation */
 	uint32_t dir;      /* its parent's index; PLAN_NONE inside a subtree */
 	uint32_t root;     /* number of the operation that puts its subtree in place */
@@ -37,6 +45,7 @@ struct plan_entry {
 	int64_t mtime_s;
 	uint32_t mtime_ns;
 	struct live_object old;
+	struct plan_source from; /* with PLAN_KEEP of a file */
 	const char *path;
 	const char *source; /* in the archive */
 };
@@ -55,6 +64,8 @@ int plan_mount_get(struct record *rec, struct plan_mount *m, struct error *err) 
 
 struct plan_end {
 	uint32_t dirs, ops, mounts;
+	int64_t made_s; /* wall clock when it was begun */
+	uint32_t made_ns;
 };
 void plan_end_put(struct record_out *out, const struct plan_end *e);
 int plan_end_get(struct record *rec, struct plan_end *e, struct error *err) MUST_CHECK;

@@ -118,6 +118,7 @@ static struct plan_entry entry_of(const struct target *t, bool mode_fixed)
 				   .size = t->size,
 				   .mtime_s = t->mtime_s,
 				   .mtime_ns = t->mtime_ns,
+				   .from = t->from,
 				   .path = t->path,
 				   .source = t->source};
 }
@@ -152,36 +153,36 @@ static int link_equal(struct plan_build *b, const char *name, const char *source
 	return n == m && memcmp(live, wanted, (size_t)n) == 0;
 }
 
-static ssize_t read_full(int fd, char *buf, size_t room)
+static int read_exactly(int fd, char *buf, size_t len)
 {
-	size_t done = 0;
-	while (done < room) {
-		ssize_t n = read(fd, buf + done, room - done);
+	for (size_t done = 0; done < len;) {
+		ssize_t n = read(fd, buf + done, len - done);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
 		done += (size_t)n;
 	}
-	return (ssize_t)done;
+	return 1;
 }
 
-/* Same bytes to the end of both? Returns 1, 0 or negative errno. */
-static int bytes_equal(int a, int b)
+/* Are the first size bytes, which is all that both had a moment ago, the same? Returns 1, 0 or
+ * negative errno. */
+static int bytes_equal(int a, int b, uint64_t size)
 {
 	char left[32768], right[32768];
-	for (;;) {
-		ssize_t n = read_full(a, left, sizeof(left));
-		ssize_t m = read_full(b, right, sizeof(right));
-		if (n < 0 || m < 0)
-			return (int)(n < 0 ? n : m);
-		if (n != m || memcmp(left, right, (size_t)n) != 0)
+	while (size > 0) {
+		size_t len = size < sizeof(left) ? (size_t)size : sizeof(left);
+		int r = read_exactly(a, left, len);
+		if (r > 0)
+			r = read_exactly(b, right, len);
+		if (r <= 0)
+			return r;
+		if (memcmp(left, right, len) != 0)
 			return 0;
-		if (n < (ssize_t)sizeof(left))
-			return 1;
+		size -= len;
 	}
+	return 1;
 }
 
 /* Content and ACL of the live file against what would be staged. Returns 2 when both are the same,
@@ -189,17 +190,23 @@ static int bytes_equal(int a, int b)
 static int file_equal(struct plan_build *b, const struct target *t, const char *name,
 		      const struct live_object *live, const struct inherit *acl)
 {
+	bool plain;
+	bool known = plan_earlier_same(b, t, live, &plain);
 	if (live->size != t->size)
 		return 0;
+	if (known && plain && acl->len == 0)
+		return 2;
 	auto_close int old =
 		openat(b->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (old < 0)
 		return -errno;
+	if (known)
+		return inherit_matches(old, acl) ? 2 : 1;
 	auto_close int new =
 		fs_open_beneath(b->request->archive_fd, t->source, O_RDONLY | O_NOFOLLOW, 0);
 	if (new < 0)
 		return new;
-	int r = bytes_equal(old, new);
+	int r = bytes_equal(old, new, t->size);
 	return r > 0 && inherit_matches(old, acl) ? 2 : r;
 }
 
@@ -376,6 +383,7 @@ static int decide_file(struct plan_build *b, const struct target *t, bool mode_f
 	if (ours && before.type != 'd' && e->op != PLAN_KEEP)
 		note_drift(b, &before, t->path, live, &st, "it will be replaced");
 	if (e->op == PLAN_KEEP) {
+		e->plain = b->dir_inherit.len == 0;
 		e->mtime_s = st.st_mtim.tv_sec;
 		e->mtime_ns = (uint32_t)st.st_mtim.tv_nsec;
 	}

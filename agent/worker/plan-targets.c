@@ -27,6 +27,9 @@ static void target_put(struct record_out *out, const struct target *t)
 	record_put_u64(out, t->size);
 	record_put_u64(out, (uint64_t)t->mtime_s);
 	record_put_u32(out, t->mtime_ns);
+	record_put_u64(out, t->from.ino);
+	record_put_u64(out, (uint64_t)t->from.ctime_s);
+	record_put_u32(out, t->from.ctime_ns);
 	record_put_text(out, t->path);
 	record_put_text(out, t->source);
 }
@@ -43,6 +46,9 @@ static int target_get(struct record *rec, struct target *t, struct error *err)
 	t->size = record_u64(rec);
 	t->mtime_s = (int64_t)record_u64(rec);
 	t->mtime_ns = record_u32(rec);
+	t->from.ino = record_u64(rec);
+	t->from.ctime_s = (int64_t)record_u64(rec);
+	t->from.ctime_ns = record_u32(rec);
 	t->path = record_text(rec);
 	t->source = record_text(rec);
 	return record_check(rec, "a target", err);
@@ -243,7 +249,10 @@ static struct target from_stat(const struct stat *st)
 			       .mode = st->st_mode & 07777,
 			       .size = (uint64_t)st->st_size,
 			       .mtime_s = st->st_mtim.tv_sec,
-			       .mtime_ns = (uint32_t)st->st_mtim.tv_nsec};
+			       .mtime_ns = (uint32_t)st->st_mtim.tv_nsec,
+			       .from = {.ino = st->st_ino,
+					.ctime_s = st->st_ctim.tv_sec,
+					.ctime_ns = (uint32_t)st->st_ctim.tv_nsec}};
 }
 
 static struct target dir_wanted(const struct plan_build *b, uint32_t parent, const struct stat *st)
@@ -548,7 +557,9 @@ static int targets_create(struct plan_build *b, struct error *err)
 	if (fd < 0)
 		return error_errno(err, "create the list of targets");
 	fs_unlink_quiet(b->request->group_fd, "plan.targets");
-	return record_create(&b->targets, fd, RECORD_PLAN, err);
+	int r = record_create(&b->targets, fd, RECORD_PLAN, err);
+	b->targets.unchecked = true;
+	return r;
 }
 
 int plan_targets_make(struct plan_build *b, struct error *err)

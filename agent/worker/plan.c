@@ -27,6 +27,8 @@ static void build_free(struct plan_build *b)
 	manifest_clear(&b->manifest);
 	record_close(&b->targets);
 	record_close(&b->plan);
+	record_close(&b->earlier);
+	pathset_clear(&b->earlier_paths);
 	pathset_clear(&b->paths);
 	plan_perms_clear(b);
 	plan_mounts_clear(b);
@@ -51,8 +53,10 @@ static int build_new(const struct plan_request *request, struct problems *proble
 	b->root = geteuid() == 0;
 	b->dir_fd = -1;
 	b->manifest = MANIFEST_INIT;
-	b->targets = b->plan = RECORD_FILE_INIT;
+	b->targets = b->plan = b->earlier = RECORD_FILE_INIT;
 	pathset_init(&b->paths);
+	pathset_init(&b->earlier_paths);
+	clock_gettime(CLOCK_REALTIME, &b->made);
 	if (str_empty(request->destination_root) || str_eq(request->destination_root, "/"))
 		b->destination_root = xstrdup("");
 	else if (fs_normalise(request->destination_root, &b->destination_root) < 0)
@@ -65,10 +69,12 @@ static int build_new(const struct plan_request *request, struct problems *proble
 	return 0;
 }
 
+/* A new file: the one before stays readable until its last reader is gone. */
 static int plan_create(struct plan_build *b, struct error *err)
 {
+	fs_unlink_quiet(b->request->group_fd, PLAN);
 	int fd = openat(b->request->group_fd, PLAN,
-			O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+			O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return error_errno(err, "create the plan");
 	return record_create(&b->plan, fd, RECORD_PLAN, err);
@@ -76,7 +82,8 @@ static int plan_create(struct plan_build *b, struct error *err)
 
 static int write_end(struct plan_build *b, struct error *err)
 {
-	struct plan_end end = {b->n_dirs, b->n_ops, b->n_mounts};
+	struct plan_end end = {b->n_dirs, b->n_ops, b->n_mounts, b->made.tv_sec,
+			       (uint32_t)b->made.tv_nsec};
 	record_start(&b->out, PLAN_REC_END);
 	plan_end_put(&b->out, &end);
 	int r = record_append(&b->plan, &b->out, NULL, err);
@@ -88,9 +95,9 @@ typedef int step_fn(struct plan_build *b, struct error *err);
 int plan_make(const struct plan_request *request, struct plan_summary *ret,
 	      struct problems *problems, struct error *err)
 {
-	static step_fn *const steps[] = {plan_targets_make,  plan_create, plan_overlap,
-					 plan_perms_prepare, plan_live,   plan_mounts_finish,
-					 write_end};
+	static step_fn *const steps[] = {plan_earlier_load,  plan_targets_make,  plan_create,
+					 plan_overlap,       plan_perms_prepare, plan_live,
+					 plan_mounts_finish, write_end};
 	struct error ignored;
 	auto_build struct plan_build *b = NULL;
 	int r = build_new(request, problems, &b, err ? err : &ignored);

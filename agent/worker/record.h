@@ -56,6 +56,7 @@ struct record_file {
 	uint8_t *window; /* what was read last */
 	uint64_t window_at;
 	size_t window_len;
+	bool unchecked; /* the checksums need no second look: ours alone, or read through before */
 };
 #define RECORD_FILE_INIT ((struct record_file){.fd = -1})
 void record_close(struct record_file *f);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/worker/manifest.h"
+#include "agent/worker/plan-file.h"
 #include "agent/worker/plan.h"
 #include "tests/unit/txn.h"
 
@@ -134,6 +135,51 @@ static void an_unchanged_file_is_kept(void **state)
 	assert_plan(t, "keep /dest/f 0\n");
 	assert_int_equal(fchmodat(t->base_fd, "archive/f", 0755, 0), 0);
 	assert_plan(t, "metadata /dest/f 4\n");
+}
+
+/* As if the plan had been made seconds after the files were written: its end record again, later.
+ */
+static void age_plan(struct txn *t)
+{
+	static struct record_out out;
+	struct record rec;
+	struct plan_end end;
+	auto_record_file struct record_file f = RECORD_FILE_INIT;
+	int fd = openat(t->group_fd, PLAN, O_RDWR | O_CLOEXEC);
+	assert_int_equal(record_open(&f, fd, RECORD_PLAN, &t->err), 0);
+	do
+		assert_int_equal(plan_next(&f, &rec, &t->err), 1);
+	while (rec.type != PLAN_REC_END);
+	assert_int_equal(plan_end_get(&rec, &end, &t->err), 0);
+	end.made_s += 10;
+	record_start(&out, PLAN_REC_END);
+	plan_end_put(&out, &end);
+	assert_int_equal(record_patch(&f, rec.offset, &out, &t->err), 0);
+}
+
+/* The second plan of a deployment trusts the first where nothing was touched since; a change, even
+ * one that keeps size and modification time, is seen. */
+static void a_second_plan_sees_what_changed_after_the_first(void **state)
+{
+	struct txn *t = *state;
+	txn_write(t, "archive/a", "same");
+	txn_write(t, "archive/b", "same");
+	txn_write(t, "dest/a", "same");
+	txn_write(t, "dest/b", "same");
+	txn_manifest(t, t->group_fd, (struct previous[]){{'f', "dest/a"}, {'f', "dest/b"}}, 2);
+	txn_file(t, "a", "dest");
+	txn_file(t, "b", "dest");
+	assert_plan(t, "keep /dest/a 0\nkeep /dest/b 0\n");
+	age_plan(t);
+	assert_plan(t, "keep /dest/a 0\nkeep /dest/b 0\n");
+	age_plan(t);
+	struct stat st;
+	assert_int_equal(fstatat(t->base_fd, "dest/a", &st, 0), 0);
+	txn_write(t, "dest/a", "SAME");
+	txn_write(t, "archive/b", "SAME");
+	const struct timespec times[2] = {st.st_atim, st.st_mtim};
+	assert_int_equal(utimensat(t->base_fd, "dest/a", times, 0), 0);
+	assert_plan(t, "replace /dest/a 4\nreplace /dest/b 4\n");
 }
 
 static void two_sources_for_one_path_are_both_named(void **state)
@@ -416,6 +462,7 @@ int main(void)
 		T(an_existing_file_is_refused_unless_told_otherwise),
 		T(files_of_the_own_manifest_do_not_stand_in_the_way),
 		T(an_unchanged_file_is_kept),
+		T(a_second_plan_sees_what_changed_after_the_first),
 		T(two_sources_for_one_path_are_both_named),
 		T(a_file_and_a_directory_for_one_path_clash),
 		T(a_symlinked_parent_is_resolved_once),
