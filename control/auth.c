@@ -103,15 +103,15 @@ int auth_sigv4(struct store *store, const struct sigv4_request *request, const c
 	/* A body hash that was signed must be that of the body. (S3: the handler looks.) */
 	const char *claimed = find_header(request, "x-amz-content-sha256");
 	if (!s3 && claimed && strcasecmp(claimed, request->payload_hash) != 0)
-		r = error_set(&err, ERR_SIGNATURE, "x-amz-content-sha256 is not that of the body");
+		r = error_set(
+			&err, ERR_SIGNATURE,
+			"The request signature we calculated does not match the signature you "
+			"provided: x-amz-content-sha256 is not that of the body.");
 	else
 		r = sigv4_verify(request, &auth, key.secret, &err);
 	explicit_bzero(&key, sizeof(key));
 	if (r < 0)
-		return refuse(fault, WRONG_SIGNATURE, s3,
-			      "The request signature we calculated does not match the signature "
-			      "you provided. Check your secret access key and signing method. (%s)",
-			      err.text);
+		return refuse(fault, WRONG_SIGNATURE, s3, "%s", err.text);
 	memcpy(ret_access_key_id, auth.access_key_id, sizeof(auth.access_key_id));
 	return 0;
 }

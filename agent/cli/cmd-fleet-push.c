@@ -164,9 +164,11 @@ static int do_push(const struct cli *cli, struct fleet *fleet, struct push *push
 static int say_pushed(const struct cli *cli, const struct push *push)
 {
 	auto_free char *revision = xasprintf("s3://%s/%s", push->bucket, push->key);
-	auto_free char *command = xasprintf("slipway fleet deploy --app %s --group GROUP "
-					    "--revision %s --watch",
-					    push->app, revision);
+	bool plain = !revision[strcspn(revision, " \t\n'\"\\$`&|;<>()*?[]#~!{}")];
+	auto_free char *command =
+		xasprintf("slipway fleet deploy --app %s --group GROUP "
+			  "--revision %s%s%s --watch",
+			  push->app, plain ? "" : "'", revision, plain ? "" : "'");
 	if (cli->json) {
 		json_t *obj = json_object();
 		json_set_str(obj, "revision", revision);

@@ -15,6 +15,7 @@
 enum {
 	GRACE_MS = 60 * 1000, /* the endpoint's chance after a start */
 	AGAIN_MS = 60 * 1000, /* the worker could not act: somebody holds the group */
+	LATER_MS = 5 * 60 * 1000, /* it failed: a mount or room may come back */
 };
 
 struct orphan {
@@ -111,6 +112,7 @@ static void on_event(const char *event, const json_t *message, void *arg)
 	} else {
 		log_error("deployment group '%s' could not be put right without the endpoint: %s",
 			  orphan->group_id, text ? text : code);
+		set_due(orphan, LATER_MS);
 	}
 }
 

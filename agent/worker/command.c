@@ -305,7 +305,7 @@ static int run_command(struct command *c, int belongs, json_t *result, struct er
 	if (r <= 0)
 		return r < 0 ? run_exit_code(r) : 0;
 	r = make_open(c, belongs, err);
-	if (r == ERR_NOT_MOUNTED)
+	if (r == ERR_NOT_MOUNTED || r == ERR_BUSY)
 		return 6;
 	if (r < 0)
 		return refuse(c, run_exit_code(r), result, err);
@@ -349,7 +349,7 @@ int command_verb(struct run *run, const json_t *message, int fd, json_t *result,
 	if (r < 0)
 		return refuse(&c, run_exit_code(r), result, err);
 	r = recover_group(&c.g, NULL, err);
-	if (r == ERR_NOT_MOUNTED)
+	if (r == ERR_NOT_MOUNTED || r == ERR_BUSY)
 		return 6;
 	if (r < 0)
 		return refuse(&c, run_exit_code(r), result, err);

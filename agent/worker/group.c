@@ -26,7 +26,8 @@ int group_check_id(const char *id, struct error *err)
 	for (size_t i = 0; good && i < ARRAY_LEN(taken); i++)
 		good = strcmp(id, taken[i]) != 0;
 	if (!good)
-		return error_set(err, ERR_INPUT, "'%s' cannot be the id of a deployment group: choose at most 200 "
+		return error_set(err, ERR_INPUT,
+				 "'%s' cannot be the id of a deployment group: choose at most 200 "
 				 "characters without blanks and '/', not beginning with '.'",
 				 id);
 	return 0;
@@ -52,10 +53,10 @@ static int lock(struct run *run, const char *id, const char *purpose, struct err
 	if (fd < 0)
 		return fd;
 	auto_free char *holder = xasprintf("%ld runs '%s'", (long)getpid(), purpose);
-	if (ftruncate(fd, 0) < 0)
-		return error_errno(err, "lock '%s'", name);
-	int r = fs_write_all(fd, holder, strlen(holder));
-	return r < 0 ? error_set(err, r, "lock '%s': %s", name, strerror(-r)) : TAKE_FD(fd);
+	/* Who holds it is a courtesy to the next one; a full disk must not stop a rollback here. */
+	if (ftruncate(fd, 0) < 0 || fs_write_all(fd, holder, strlen(holder)) < 0)
+		log_debug("'%s' does not say who holds it", name);
+	return TAKE_FD(fd);
 }
 
 static int load(struct group *g, struct error *err)

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KEEP_S (7 * 24 * 3600)
+#define KEEP_S (30 * 24 * 3600) /* far longer than an endpoint waits for a result */
 #define HALF_WRITTEN_S 3600
 
 /* The struct borrows: nothing of it may be freed by result_free(). */
