@@ -90,11 +90,33 @@ static int append(struct plan_build *b, struct plan_entry *e, struct error *err)
 	return record_append(&b->plan, &b->out, NULL, err);
 }
 
+/* Whoever is not root needs write permission where an operation is, and on a directory that goes
+ * away as a whole. */
+static bool may_change(struct plan_build *b, const struct plan_entry *e)
+{
+	if (b->root)
+		return true;
+	const char *what = NULL;
+	char parent[PATH_MAX];
+	if (faccessat(b->dir_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
+		what = b->dir_path;
+	else if (e->op == PLAN_RMDIR &&
+		 faccessat(b->dir_fd, live_split(e->path, parent), W_OK, AT_EACCESS) < 0)
+		what = e->path;
+	if (what)
+		problems_add(b->problems, PROBLEM_ERROR, e->path,
+			     "user %u may not write in '%s'; permit it, or run as root",
+			     (unsigned)geteuid(), what);
+	return !what;
+}
+
 /* An operation in the open directory. */
 static int emit(struct plan_build *b, struct plan_entry *e, struct error *err)
 {
 	e->dir = PLAN_NONE;
 	if (e->op != PLAN_KEEP && e->op != PLAN_RETAIN) {
+		if (!may_change(b, e))
+			return 0;
 		int r = dir_record(b, &e->dir, err);
 		if (r < 0)
 			return r;
@@ -111,6 +133,7 @@ static struct plan_entry entry_of(const struct target *t, bool mode_fixed)
 {
 	return (struct plan_entry){.type = t->type,
 				   .mode_fixed = mode_fixed,
+				   .number = PLAN_NONE,
 				   .root = PLAN_NONE,
 				   .mode = t->mode,
 				   .uid = t->uid,

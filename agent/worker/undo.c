@@ -333,7 +333,11 @@ static int remove_entry(struct subtrees *st, const struct txn_site *root, char t
 		report(st->t, path);
 		return 0;
 	}
-	if (unlinkat(dirfd, name, type == 'd' ? AT_REMOVEDIR : 0) == 0) {
+	int flags = type == 'd' ? AT_REMOVEDIR : 0, r = unlinkat(dirfd, name, flags);
+	/* Its directory is ours and goes too: its mode need not stop whoever is not root. */
+	if (r < 0 && errno == EACCES && fchmod(dirfd, 0700) == 0)
+		r = unlinkat(dirfd, name, flags);
+	if (r == 0) {
 		FAULT("undo: new object removed");
 		return 0;
 	}

@@ -112,6 +112,7 @@ static void make_object(int dirfd, const char *path, const char *what, const cha
 			bail_out("symlink %s: %s", path, strerror(errno));
 	} else if (what[0] == 'd') {
 		sscanf(what, "d:%o:%u", &mode, &uid);
+		mode |= geteuid() == 0 ? 0 : 0200; /* else a plan refuses to remove it */
 		if (mkdirat(dirfd, path, 0755) < 0 || fchmodat(dirfd, path, mode, 0) < 0)
 			bail_out("mkdir %s: %s", path, strerror(errno));
 	} else {

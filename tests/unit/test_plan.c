@@ -406,6 +406,20 @@ static void too_little_room_is_refused(void **state)
 	assert_refused(t, "bytes free");
 }
 
+static void without_root_a_directory_must_be_writable(void **state)
+{
+	struct txn *t = *state;
+	if (geteuid() == 0)
+		skip();
+	txn_write(t, "archive/f", "1");
+	txn_write(t, "archive/tree/sub/f", "1");
+	txn_file(t, "tree", "dest/app");
+	txn_file(t, "f", "dest");
+	assert_int_equal(fchmodat(t->base_fd, "dest", 0555, 0), 0);
+	assert_refused(t, "may not write in");
+	assert_int_equal(fchmodat(t->base_fd, "dest", 0755, 0), 0);
+}
+
 static void all_refusals_come_at_once(void **state)
 {
 	struct txn *t = *state;
@@ -482,6 +496,7 @@ int main(void)
 		T(permissions_that_apply_to_nothing_are_a_warning),
 		T(set_id_bits_need_the_option),
 		T(too_little_room_is_refused),
+		T(without_root_a_directory_must_be_writable),
 		T(all_refusals_come_at_once),
 		T(a_destination_root_goes_in_front),
 		T(thousands_of_names_find_each_other),
