@@ -107,7 +107,7 @@ static int fill(struct gzip_stream *s, struct error *err)
 		return (int)n;
 	assert((size_t)n <= UINT_MAX);
 	s->inner_ended = n == 0;
-	s->z.next_in = (unsigned char *)(uintptr_t)data;
+	s->z.next_in = (unsigned char *)data;
 	s->z.avail_in = (unsigned)n;
 	return n > 0;
 }

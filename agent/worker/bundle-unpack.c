@@ -128,9 +128,10 @@ static int64_t ask_owner(bool group, const char *name, void *arg)
 	const struct child *c = arg;
 	struct message question = {.kind = group ? MESSAGE_GROUP : MESSAGE_USER};
 	int64_t id = -1;
-	if (strlen(name) >= sizeof(question.name))
+	size_t len = strlen(name);
+	if (len >= sizeof(question.name))
 		return -1;
-	strcpy(question.name, name);
+	memcpy(question.name, name, len + 1);
 	tell(c, &question);
 	ssize_t n;
 	do

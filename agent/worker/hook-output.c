@@ -88,7 +88,7 @@ void hook_output_init(struct hook_output *out)
 				    .log_fd = -1,
 				    .inotify_fd = -1,
 				    .log = BUF_INIT(4 * LOG_FLUSH),
-				    .tail = BUF_INIT(4 * WIRE_LOG_TAIL_MAX)};
+				    .tail = BUF_INIT(4 * (size_t)WIRE_LOG_TAIL_MAX)};
 	for (size_t i = 0; i < ARRAY_LEN(out->streams); i++)
 		out->streams[i].line = BUF_INIT(LINE_MAX_BYTES);
 }
@@ -167,7 +167,7 @@ static void cut(char *text, size_t max)
 	len = max - strlen(CUT_MARK "\n");
 	while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
 		len--;
-	strcpy(text + len, CUT_MARK "\n");
+	memcpy(text + len, CUT_MARK "\n", sizeof(CUT_MARK "\n"));
 }
 
 static void tail_entry(struct hook_output *out, const char *stream, const char *data, size_t len)

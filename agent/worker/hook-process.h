@@ -6,7 +6,7 @@
 #include <sys/types.h>
 
 #define HOOK_GRACE_US ((uint64_t)5 * 1000 * 1000) /* from SIGTERM to SIGKILL */
-#define HOOK_WAIT_MAX_MS (60 * 1000)              /* of one wait; callers loop */
+#define HOOK_WAIT_MAX_MS 60000                    /* of one wait; callers loop */
 
 /* When did this process start? 0: it is not there. */
 uint64_t hook_process_start(pid_t pid);

@@ -14,9 +14,8 @@
 
 #define EVENT_SECONDS_MAX 3600 /* the service ends an event after that */
 #define HEAD_MAX 256           /* bytes of a script that are looked at */
-#define PAIRS_MAX                                                                      \
-	(1000 * 1000) /* comparisons of entries with each other; beyond: not looked at \
-		       */
+/* comparisons of entries with each other; beyond: not looked at */
+#define PAIRS_MAX ((size_t)1000 * 1000)
 
 struct check {
 	const struct spec *spec;

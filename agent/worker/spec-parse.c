@@ -100,7 +100,7 @@ static unsigned distance(const char *a, const char *b)
 static void guess(const char *word, const char *candidate, const char **best, unsigned *best_d)
 {
 	unsigned d = distance(word, candidate);
-	if (d < *best_d && d <= 3 && 2 * d < strlen(candidate)) {
+	if (d < *best_d && d <= 3 && d < (strlen(candidate) + 1) / 2) {
 		*best = candidate;
 		*best_d = d;
 	}
@@ -333,7 +333,9 @@ static int64_t timeout_seconds(const struct yaml *value)
 	if (yaml_to_int(value, &i) == 0)
 		return i;
 	if (yaml_to_number(value, &d) == 0 && isfinite(d))
-		return d > SPEC_TIMEOUT_MAX_S ? SPEC_TIMEOUT_MAX_S + 1 : d < 0 ? -1 : (int64_t)d;
+		return d > (double)SPEC_TIMEOUT_MAX_S ? SPEC_TIMEOUT_MAX_S + 1
+		       : d < 0                        ? -1
+						      : (int64_t)d;
 	return strtoll(value->text, NULL, 10);
 }
 
@@ -346,8 +348,8 @@ static void check_timeout(struct spec_parse *p, const struct yaml *value, struct
 				 "'timeout' must be a number of seconds above 0, not '%s'", shown);
 		hook->timeout_s = SPEC_TIMEOUT_DEFAULT_S;
 	} else if (hook->timeout_s > SPEC_TIMEOUT_MAX_S) {
-		spec_parse_warning(p, value, "'timeout' is cut to %d seconds, not '%s'",
-				   SPEC_TIMEOUT_MAX_S, shown);
+		spec_parse_warning(p, value, "'timeout' is cut to %lld seconds, not '%s'",
+				   (long long)SPEC_TIMEOUT_MAX_S, shown);
 		hook->timeout_s = SPEC_TIMEOUT_MAX_S;
 	} else if (!str_eq(plain, value->text)) {
 		spec_parse_warning(p, value, "'timeout' '%s' is taken as %s seconds", shown, plain);

@@ -131,7 +131,7 @@ int spec_load(int archive_fd, const char *wanted, struct spec **ret, char **ret_
 	size_t len = 0;
 	int r = fs_read_fd(fd, SPEC_MAX_BYTES, &text, &len, err);
 	if (r == -EFBIG)
-		return error_set(err, ERR_LIMIT, "'%s' is larger than %d bytes", name,
+		return error_set(err, ERR_LIMIT, "'%s' is larger than %zu bytes", name,
 				 SPEC_MAX_BYTES);
 	if (r < 0)
 		return error_prefix(err, r, "read '%s'", name);

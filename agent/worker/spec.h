@@ -12,9 +12,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SPEC_MAX_BYTES (1024 * 1024)
+#define SPEC_MAX_BYTES ((size_t)1024 * 1024)
 #define SPEC_TIMEOUT_DEFAULT_S 3600
-#define SPEC_TIMEOUT_MAX_S (366 * 24 * 3600) /* longer ones are cut to it, with a warning */
+#define SPEC_TIMEOUT_MAX_S \
+	((int64_t)366 * 24 * 3600) /* longer ones are cut to it, with a warning */
 
 enum spec_file_exists { SPEC_EXISTS_UNSET, SPEC_DISALLOW, SPEC_OVERWRITE, SPEC_RETAIN };
 const char *spec_file_exists_to_string(enum spec_file_exists b);
