@@ -9,8 +9,6 @@
 #include "common/log.h"
 #include "common/str.h"
 
-#include <malloc.h>
-
 struct commands {
 	struct daemon *daemon;
 	struct command **list; /* in the order in which they came */
@@ -175,9 +173,6 @@ void commands_remove(struct commands *commands, struct command *command)
 	for (commands->count--; i < commands->count; i++)
 		commands->list[i] = commands->list[i + 1];
 	command_free(command);
-	/* Idle memory is a promise: what specifications and TLS took goes back. */
-	if (commands->count == 0)
-		malloc_trim(0);
 	daemon_work_changed(commands->daemon);
 }
 

@@ -58,7 +58,33 @@ void daemon_show_status(struct daemon *daemon)
 	daemon->status = TAKE(text);
 }
 
+/* Idle memory is a promise: what specifications and TLS took goes back, once all is quiet. */
+
+enum { QUIET_MS = 1000 };
+
+static int on_quiet(sd_event_source *source, uint64_t usec, void *arg)
+{
+	malloc_trim(0);
+	return 0;
+}
+
+static void trim_when_quiet(struct daemon *daemon)
+{
+	struct error err = {0};
+	if (commands_count(daemon->commands) || report_waiting(daemon->report))
+		return;
+	if (loop_timer(&daemon->loop, &daemon->quiet, QUIET_MS, QUIET_MS, on_quiet, daemon, &err) <
+	    0)
+		log_debug("%s", err.text);
+}
+
 /* What the modules tell each other through here */
+
+void daemon_results_sent(struct daemon *daemon)
+{
+	trim_when_quiet(daemon);
+	daemon_show_status(daemon);
+}
 
 void daemon_work_changed(struct daemon *daemon)
 {
@@ -66,6 +92,7 @@ void daemon_work_changed(struct daemon *daemon)
 		return;
 	commands_schedule(daemon->commands);
 	poll_go_on(daemon->poll);
+	trim_when_quiet(daemon);
 	daemon_show_status(daemon);
 }
 
@@ -97,7 +124,6 @@ void daemon_recovered(struct daemon *daemon)
 		commands_kick(daemon->commands);
 	report_scan(daemon->report);
 	daemon_work_changed(daemon);
-	malloc_trim(0);
 }
 
 /* Identity and settings */
@@ -275,6 +301,7 @@ static void clear(struct daemon *daemon)
 	recovery_free(daemon->recovery);
 	service_free(daemon->service);
 	identity_free(daemon->identity);
+	sd_event_source_disable_unref(daemon->quiet);
 	loop_clear(&daemon->loop);
 	log_to_fd(-1);
 	fs_close_quiet(daemon->log_fd);

@@ -26,6 +26,7 @@ struct daemon {
 	struct poll *poll;
 	struct renew *renew;
 	struct ipc *ipc;
+	sd_event_source *quiet;
 	int agent_dirfd, lock_fd, log_fd;
 	bool verbose; /* asked for on the command line */
 	bool running; /* the recovery at start is over */
@@ -50,6 +51,8 @@ void daemon_recovered(struct daemon *daemon);
 void daemon_endpoint_answers(struct daemon *daemon, bool again);
 /* A command is over, or what is in work changed otherwise. */
 void daemon_work_changed(struct daemon *daemon);
+/* The endpoint took, or refused, a result. */
+void daemon_results_sent(struct daemon *daemon);
 /* Something that STATUS= shows may have changed. */
 void daemon_show_status(struct daemon *daemon);
 

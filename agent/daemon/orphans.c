@@ -13,8 +13,8 @@
 #define NEVER UINT64_MAX
 
 enum {
-	GRACE_MS = 60 * 1000, /* the endpoint's chance after a start */
-	AGAIN_MS = 60 * 1000, /* the worker could not act: somebody holds the group */
+	GRACE_MS = 60 * 1000,     /* the endpoint's chance after a start */
+	AGAIN_MS = 60 * 1000,     /* the worker could not act: somebody holds the group */
 	LATER_MS = 5 * 60 * 1000, /* it failed: a mount or room may come back */
 };
 

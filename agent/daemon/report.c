@@ -311,7 +311,7 @@ static void on_answer(const struct answer *answer, void *arg)
 	else
 		put_off(report, item, answer);
 	send_due(report);
-	daemon_show_status(report->daemon);
+	daemon_results_sent(report->daemon);
 }
 
 static int start_sending(struct report *report, struct queue_item *item,

@@ -179,9 +179,11 @@ def bench_events(bench, fleet, root):
     daemon = bench.start(bench.program("slipwayd"), "--root", root, stderr=subprocess.DEVNULL)
     fleet.fleet("app", "create", "--app", "bench")
     fleet.fleet("group", "create", "--app", "bench", "--group", "all", "--tag", f"host={root.name}", "--config", "CodeDeployDefault.AllAtOnce")
-    time.sleep(1)
+    time.sleep(4)
+    before = smaps(daemon.pid)[0]
     times = []
-    for n in range(bench.rounds * 2 + 1):
+    count = bench.rounds * 4 + 1
+    for n in range(count):
         (revision / "app/file").write_text(f"{n}\n", encoding="ascii")
         fleet.fleet("push", revision, "--app", "bench", "--key", f"empty-{n}.tgz")
         made = fleet.fleet("deploy", "--app", "bench", "--group", "all", "--revision", f"s3://bundles/empty-{n}.tgz")
@@ -190,8 +192,11 @@ def bench_events(bench, fleet, root):
         if info["status"] != "Succeeded":
             sys.exit(f"seven events: {info}")
         times.append(info["info"]["completeTime"] - info["info"]["createTime"])
-    bench.stop(daemon)
     bench.row("seven empty events, one host, over TLS", f"{median(times):.2f} s", "", "", "0.3 s")
+    time.sleep(4)
+    after = smaps(daemon.pid)[0]
+    bench.row(f"idle memory after {count} deployments, PSS", f"{after / 1024:.1f} MiB", f"{before / 1024:.1f} MiB (before)", f"{after / before:.2f}")
+    bench.stop(daemon)
 
 
 def done(fleet, deployment):
@@ -300,6 +305,14 @@ def bench_tiny(bench):
     bench.row("a tiny bundle by the command line, whole process", f"{median(times) * 1000:.0f} ms", "", "", "30 ms")
 
 
+def machine():
+    """What the figures were measured on, and how busy it was."""
+    model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    memory = re.search(r"MemTotal:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text(encoding="ascii"))
+    return (f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} x {model.group(1) if model else os.uname().machine}, {int(memory.group(1)) >> 20} GiB, "
+            f"Linux {os.uname().release}, load {os.getloadavg()[0]:.1f}")
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--build", required=True, help="the build tree")
@@ -310,6 +323,7 @@ def main():
     parts = chosen.only.split(",")
     bench = Bench(chosen.build, chosen.folder, chosen.rounds)
     try:
+        print(f"{machine()}; {chosen.rounds} rounds in {bench.dir.parent}")
         print(f"{'what':58} {'Slipway':>18} {'beside it':>22} {'ratio':>8} {'budget':>16}")
         if "fleet" in parts:
             fleet = Fleet(bench)
