@@ -113,7 +113,7 @@ static void old_results_and_torn_ones_go(void **state)
 	result_name("old", name);
 	assert_int_equal(report_write(&run, &sample, &err), 0);
 	assert_int_equal(report_write(&run, &old, &err), 0);
-	set_age(dir, name, 8 * 24 * 3600);
+	set_age(dir, name, 31 * 24 * 3600);
 	tempdir_write(dir, ".torn", "x");
 	tempdir_write(dir, ".young", "x");
 	set_age(dir, ".torn", 2 * 3600);
