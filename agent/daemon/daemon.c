@@ -139,6 +139,7 @@ static void leave_endpoint(struct daemon *daemon)
 {
 	if (!daemon->service)
 		return;
+	log_notice("this host has left '%s'", service_endpoint(daemon->service));
 	poll_reset(daemon->poll);
 	commands_stop(daemon->commands);
 	report_stop(daemon->report);

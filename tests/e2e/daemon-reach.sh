@@ -63,7 +63,13 @@ order PollHostCommand 'json 400 {"__type":"AccessDeniedException","message":"cer
 ok "a revoked host knows it" within 20 state_is refused
 says "and says so" "refuses this host: AccessDeniedException: certificate is revoked" "$T/daemon.err"
 
-# Idle: nothing is logged.
+# Unenrolled: it waits again.
+rm "$A/identity.json"
+is "the end of the enrolment is accepted" "True" "$(ask reload ok)"
+is "the daemon waits for the next one" "False" "$(ask status enrolled)"
+says "and says so" "this host has left '$url'" "$T/daemon.err"
+
+# Nothing else was logged.
 stop daemon
 is "the log is short" "$(grep -cE 'enroll|endpoint|this host|read again' "$T/daemon.err")" "$(log_lines)"
 done_testing
