@@ -227,7 +227,7 @@ static int op_get(struct journal *j, struct record *rec, struct journal_op *op, 
 	if (r < 0)
 		return r;
 	if (op->kind < JOURNAL_PUT || op->kind >= JOURNAL_KIND_END || op->dir >= j->n_dirs ||
-	    op->path[0] != '/')
+	    !live_is_canonical(op->path))
 		return error_set(err, ERR_FORMAT, "%s: an operation makes no sense", JOURNAL);
 	return 0;
 }

@@ -167,6 +167,21 @@ void live_object_get(struct record *rec, struct live_object *o)
 	o->gid = record_u32(rec);
 }
 
+bool live_is_canonical(const char *path)
+{
+	if (strnlen(path, PATH_MAX) >= PATH_MAX)
+		return false;
+	do {
+		if (*path++ != '/')
+			return false;
+		size_t n = strcspn(path, "/");
+		if (n == 0 || (path[0] == '.' && (n == 1 || (n == 2 && path[1] == '.'))))
+			return false;
+		path += n;
+	} while (*path);
+	return true;
+}
+
 const char *live_split(const char *path, char *parent)
 {
 	const char *slash = strrchr(path, '/');

@@ -58,5 +58,8 @@ bool live_same(const struct live_object *a, const struct live_object *b);
 void live_object_put(struct record_out *out, const struct live_object *o);
 void live_object_get(struct record *rec, struct live_object *o);
 
+/* Absolute, shorter than PATH_MAX, and no component is empty, "." or "..". The root is none:
+ * nothing is ever done to it. What is read from a file is checked with this. */
+bool live_is_canonical(const char *path);
 /* Split a canonical path: parent into room (PATH_MAX), returns the name in path. */
 const char *live_split(const char *path, char *parent);

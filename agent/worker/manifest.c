@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/worker/manifest.h"
 
+#include "agent/worker/live.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 
@@ -29,7 +31,7 @@ static int entry_decode(struct record *rec, struct manifest_entry *e, struct err
 	int r = record_check(rec, MANIFEST, err);
 	if (r < 0)
 		return r;
-	if ((e->type != 'f' && e->type != 'd' && e->type != 'l') || e->path[0] != '/')
+	if ((e->type != 'f' && e->type != 'd' && e->type != 'l') || !live_is_canonical(e->path))
 		return error_set(err, ERR_FORMAT, "%s: an entry makes no sense", MANIFEST);
 	return 0;
 }

@@ -82,7 +82,7 @@ int plan_entry_get(struct record *rec, struct plan_entry *e, struct error *err)
 	int r = record_check(rec, "an operation's record", err);
 	if (r < 0)
 		return r;
-	if (e->op >= PLAN_OP_COUNT || e->path[0] != '/' || e->root_len > strlen(e->path))
+	if (e->op >= PLAN_OP_COUNT || !live_is_canonical(e->path) || e->root_len > strlen(e->path))
 		return error_set(err, ERR_FORMAT, "an operation's record makes no sense");
 	return 0;
 }

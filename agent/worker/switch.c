@@ -24,8 +24,6 @@ int txn_site(struct txn *t, uint32_t i, struct txn_site *ret, struct error *err)
 	int r = journal_op_at(j, i, &ret->op, err);
 	if (r < 0)
 		return r;
-	if (strlen(ret->op.path) >= sizeof(ret->path))
-		return error_set(err, ERR_FORMAT, "journal: a path is too long");
 	strcpy(ret->path, ret->op.path);
 	ret->op.path = ret->path;
 	char parent[PATH_MAX];

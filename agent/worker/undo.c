@@ -358,8 +358,6 @@ static int one_entry(struct subtrees *st, size_t i, struct error *err)
 	if (r <= 0)
 		return r;
 	char path[PATH_MAX];
-	if (strlen(e.path) >= sizeof(path))
-		return error_set(err, ERR_FORMAT, "%s: a path is too long", MANIFEST_NEXT);
 	strcpy(path, e.path);
 	/* The directory that took a file's place goes by exchanging it back. */
 	if (root->op.kind == JOURNAL_EXCHANGE && strcmp(path, root->path) == 0)

@@ -2,6 +2,7 @@
 #include "agent/worker/manifest.h"
 #include "tests/unit/tempdir.h"
 
+#include <limits.h>
 #include <string.h>
 
 static void write_entries(struct tempdir *dir, unsigned count)
@@ -93,6 +94,26 @@ static void a_stream_can_be_stopped(void **state)
 	assert_int_equal(seen, 2);
 }
 
+static void paths_that_climb_or_are_not_absolute_are_damage(void **state)
+{
+	struct tempdir *dir = *state;
+	static char longest[PATH_MAX + 1];
+	memset(longest, 'x', PATH_MAX);
+	longest[0] = '/';
+	const char *const paths[] = {"",     "/",     "a",     "/a/",  "/a//b", "//a",
+				     "/a/.", "/a/..", "/../a", "/./a", longest};
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		struct error err = {0};
+		auto_manifest struct manifest m = MANIFEST_INIT;
+		auto_manifest_writer struct manifest_writer w = {.file = RECORD_FILE_INIT};
+		struct manifest_entry e = {.type = 'f', .path = paths[i]};
+		assert_int_equal(manifest_create(&w, dir->fd, MANIFEST, &err), 0);
+		assert_int_equal(manifest_add(&w, &e, &err), 0);
+		assert_int_equal(manifest_finish(&w, &err), 0);
+		assert_int_equal(manifest_load(&m, dir->fd, MANIFEST, &err), ERR_FORMAT);
+	}
+}
+
 static void a_path_that_is_too_long_is_refused(void **state)
 {
 	struct tempdir *dir = *state;
@@ -110,8 +131,11 @@ static void a_path_that_is_too_long_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(entries_are_found_by_path_and_by_number), T(a_missing_manifest_is_empty),
-		T(a_manifest_that_is_cut_off_is_an_error),  T(a_stream_can_be_stopped),
+		T(entries_are_found_by_path_and_by_number),
+		T(a_missing_manifest_is_empty),
+		T(a_manifest_that_is_cut_off_is_an_error),
+		T(a_stream_can_be_stopped),
+		T(paths_that_climb_or_are_not_absolute_are_damage),
 		T(a_path_that_is_too_long_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
