@@ -11,6 +11,19 @@
 #include <pwd.h>
 #include <string.h>
 
+static void unknown(struct plan_build *b, const struct spec_permission *s, const char *what,
+		    const char *name)
+{
+	if (b->request->users_later)
+		problems_add(
+			b->problems, PROBLEM_WARNING, s->object,
+			"line %u: there is no %s '%s' on this host; BeforeInstall has to make it",
+			s->line, what, name);
+	else
+		problems_add(b->problems, PROBLEM_ERROR, s->object,
+			     "line %u: there is no %s '%s' on this host", s->line, what, name);
+}
+
 static void resolve_names(struct plan_build *b, struct plan_perm *p)
 {
 	const struct spec_permission *s = p->spec;
@@ -18,9 +31,7 @@ static void resolve_names(struct plan_build *b, struct plan_perm *p)
 	if (s->owner) {
 		const struct passwd *pw = getpwnam(s->owner);
 		if (!pw)
-			problems_add(b->problems, PROBLEM_ERROR, s->object,
-				     "line %u: there is no user '%s' on this host", s->line,
-				     s->owner);
+			unknown(b, s, "user", s->owner);
 		else if (!b->root && pw->pw_uid != geteuid())
 			problems_add(b->problems, PROBLEM_ERROR, s->object,
 				     "line %u: only root can give files to user '%s'", s->line,
@@ -31,9 +42,7 @@ static void resolve_names(struct plan_build *b, struct plan_perm *p)
 	if (s->group) {
 		const struct group *gr = getgrnam(s->group);
 		if (!gr)
-			problems_add(b->problems, PROBLEM_ERROR, s->object,
-				     "line %u: there is no group '%s' on this host", s->line,
-				     s->group);
+			unknown(b, s, "group", s->group);
 		else
 			p->gid = gr->gr_gid;
 	}

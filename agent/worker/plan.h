@@ -38,6 +38,8 @@ struct plan_request {
 	int groups_fd; /* host/groups: the manifests of all groups (overlap is refused); -1: none */
 	int group_fd;  /* host/groups/ID: "manifest" is read, "plan" written */
 	bool allow_setid;
+	bool users_later; /* BeforeInstall has yet to run and may make users: a warning, no refusal
+			   */
 };
 
 struct plan_summary {

@@ -101,7 +101,7 @@ static int file_exists_of(const char *name, enum spec_file_exists *ret, struct e
 }
 
 int prepare_plan(struct group *g, int archive_fd, const struct spec *spec, const char *file_exists,
-		 struct plan_summary *ret, struct error *err)
+		 bool users_later, struct plan_summary *ret, struct error *err)
 {
 	enum spec_file_exists behaviour;
 	int r = file_exists_of(file_exists, &behaviour, err);
@@ -116,6 +116,7 @@ int prepare_plan(struct group *g, int archive_fd, const struct spec *spec, const
 		.groups_fd = g->run->groups_fd,
 		.group_fd = g->fd,
 		.allow_setid = g->run->settings.allow_setid,
+		.users_later = users_later,
 	};
 	auto_problems struct problems problems = {0};
 	r = plan_make(&request, ret, &problems, err);
@@ -172,7 +173,8 @@ int prepare_check(struct group *g, struct plan_summary *ret, struct error *err)
 	int r = read_spec(g, archive_fd, &spec, err);
 	if (r < 0)
 		return r;
-	r = prepare_plan(g, archive_fd, spec, d->job->spec->file_exists, ret, err);
+	r = prepare_plan(g, archive_fd, spec, d->job->spec->file_exists,
+			 spec_event(spec, "BeforeInstall"), ret, err);
 	if (r < 0)
 		return r;
 	return fs_sync_fs(archive_fd, err);

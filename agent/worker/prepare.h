@@ -20,9 +20,9 @@ int prepare_reuse(struct group *g, const struct state_revision *revision,
 int prepare_check(struct group *g, struct plan_summary *ret, struct error *err) MUST_CHECK;
 
 /* The plan of the open deployment as the host is now: into g->fd. archive_fd -1: remove everything.
- */
+ * users_later: see struct plan_request. */
 int prepare_plan(struct group *g, int archive_fd, const struct spec *spec, const char *file_exists,
-		 struct plan_summary *ret, struct error *err) MUST_CHECK;
+		 bool users_later, struct plan_summary *ret, struct error *err) MUST_CHECK;
 
 /* Take away what was unpacked for the open deployment. Best effort. */
 void prepare_discard(struct group *g);

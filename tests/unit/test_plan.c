@@ -352,6 +352,21 @@ static void unknown_users_and_groups_are_refused(void **state)
 	assert_true(txn_has_problem(t, PROBLEM_ERROR, "no group 'nor-this'"));
 }
 
+static void users_that_before_install_may_make_are_a_warning_at_first(void **state)
+{
+	struct txn *t = *state;
+	txn_write(t, "archive/f", "1");
+	txn_file(t, "f", "dest");
+	txn_permission(t, "dest/f")->owner = (char *)"nobody-has-this-name";
+	t->permissions[0].group = (char *)"nor-this";
+	t->request.users_later = true;
+	assert_int_equal(txn_plan(t), 0);
+	assert_true(txn_has_problem(t, PROBLEM_WARNING, "no user 'nobody-has-this-name'"));
+	assert_true(txn_has_problem(t, PROBLEM_WARNING, "no group 'nor-this'"));
+	t->request.users_later = false;
+	assert_refused(t, "no user 'nobody-has-this-name'");
+}
+
 static void permissions_may_not_apply_twice(void **state)
 {
 	struct txn *t = *state;
@@ -491,6 +506,7 @@ int main(void)
 		T(a_file_takes_the_place_of_our_directory_only),
 		T(another_groups_file_is_refused_by_name),
 		T(unknown_users_and_groups_are_refused),
+		T(users_that_before_install_may_make_are_a_warning_at_first),
 		T(permissions_may_not_apply_twice),
 		T(a_file_object_takes_no_pattern),
 		T(permissions_that_apply_to_nothing_are_a_warning),
