@@ -4,18 +4,28 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
-static unsigned reached, stop_at;
+#define KINDS_ALWAYS 3 /* the first few of every kind are never left out */
+
+static unsigned reached, stop_at, last;
+static struct calls_sample *sample;
 
 void calls_arm(unsigned at)
 {
-	reached = 0;
+	calls_arm_sample(at, NULL);
+}
+
+void calls_arm_sample(unsigned at, struct calls_sample *s)
+{
+	reached = last = 0;
 	stop_at = at;
+	sample = s;
 }
 
 unsigned calls_count(void)
@@ -23,19 +33,36 @@ unsigned calls_count(void)
 	return reached;
 }
 
-static void call(void)
+static bool is_chosen(unsigned kind)
 {
-	if (++reached == stop_at)
-		kill(getpid(), SIGKILL);
+	if (reached < stop_at || stop_at == 0)
+		return false;
+	if (!sample)
+		return reached == stop_at;
+	if ((reached - stop_at) % sample->step != 0)
+		return false;
+	unsigned n = sample->seen[last][kind]++;
+	return n < KINDS_ALWAYS || n % sample->one_in == 0;
 }
 
-/* WRAP(result, name, (parameters), (arguments)) */
+static void call(unsigned kind)
+{
+	reached++;
+	if (is_chosen(kind)) {
+		if (sample)
+			sample->at = reached;
+		kill(getpid(), SIGKILL);
+	}
+	last = kind;
+}
+
+/* WRAP(result, name, (parameters), (arguments)); each use is a kind of its own, from 1. */
 #define WRAP(type, name, parameters, arguments) \
 	type __real_##name parameters;          \
 	type __wrap_##name parameters;          \
 	type __wrap_##name parameters           \
 	{                                       \
-		call();                         \
+		call(__COUNTER__ + 1);          \
 		return __real_##name arguments; \
 	}
 
@@ -76,6 +103,8 @@ int __wrap_openat(int fd, const char *path, int flags, ...)
 	va_start(ap, flags);
 	mode_t mode = va_arg(ap, mode_t);
 	va_end(ap);
-	call();
+	call(__COUNTER__ + 1);
 	return __real_openat(fd, path, flags, mode);
 }
+
+_Static_assert(__COUNTER__ < CALLS_KINDS, "CALLS_KINDS is too small");

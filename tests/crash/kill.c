@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Kill test: an install of some 200 objects, its undo, its settle, a first install, a removal and
- * recovery itself are killed (SIGKILL) at every system call that changes something, and so after
- * every journal record. After recovery the destination must be exactly the old or exactly the new
- * tree, both must occur, nothing may be left behind and the next deployment must succeed. Then the
- * same with two deliberate defects, which must be noticed.
+ * recovery itself are killed (SIGKILL) at system calls that change something: at every one, and so
+ * after every journal record, with SLIPWAY_EXHAUST=1, else at a sample that has every kind of
+ * place. After recovery the destination must be exactly the old or exactly the new tree, both must
+ * occur, nothing may be left behind and the next deployment must succeed. Then the same with two
+ * deliberate defects, which must be noticed.
  *
  * Arguments: none, or the names of scenarios. */
 #include "common/alloc.h"
@@ -26,6 +27,14 @@
 
 #define PROCESSES 2
 #define POINTS_MAX 20000
+
+/* Of many places of one kind, one in so many. The sanitizers look at memory, not at the order of
+ * calls, and make each point dear. */
+#ifdef SANITIZERS
+#define ONE_IN 20
+#else
+#define ONE_IN 3
+#endif
 
 /* What is killed. Before it the destination is old; when it succeeds it is new. */
 struct scenario {
@@ -60,15 +69,16 @@ static int remove_all(const struct world *w, struct error *err)
 	return world_install(w, TREE_NONE, err);
 }
 
-/* A child that is killed at a call of an act. Returns 1, 0 when it ended before, -1 when it failed.
- */
-static int crash(const struct world *w, int (*act)(const struct world *, struct error *), int at)
+/* A child that is killed at a call of an act, or with a sample at the next one that is chosen.
+ * Returns 1, 0 when it ended before, -1 when it failed. */
+static int crash(const struct world *w, int (*act)(const struct world *, struct error *), int at,
+		 struct calls_sample *sample)
 {
 	fflush(stdout);
 	pid_t pid = fork();
 	if (pid == 0) {
 		struct error err = {0};
-		calls_arm((unsigned)at);
+		calls_arm_sample((unsigned)at, sample);
 		int r = act(w, &err);
 		if (r < 0 && err.code == 0)
 			err.code = r;
@@ -125,7 +135,7 @@ static int die_in_switch(const struct world *w, struct error *err)
 		if (world_undo(w, err) < 0)
 			return err->code;
 	}
-	return crash(w, install_b, (int)(points - points / 10)) == 1
+	return crash(w, install_b, (int)(points - points / 10), NULL) == 1
 		       ? 0
 		       : error_set(err, -EINVAL, "it did not die");
 }
@@ -142,7 +152,7 @@ static int die_in_undo(const struct world *w, struct error *err)
 		if (r < 0)
 			return r;
 	}
-	return crash(w, world_undo, (int)(points / 4)) == 1
+	return crash(w, world_undo, (int)(points / 4), NULL) == 1
 		       ? 0
 		       : error_set(err, -EINVAL, "it did not die");
 }
@@ -167,6 +177,7 @@ static const struct scenario scenarios[] = {
 struct tally {
 	unsigned done, old, new, violations, ended;
 	unsigned first_bad;
+	struct calls_sample samples[PROCESSES];
 };
 
 /* The next deployment must succeed. Where the old tree is back that is what the next point begins
@@ -177,9 +188,10 @@ static bool is_next_deployment(const struct scenario *s, enum tree now, unsigned
 	return now == s->old && at % 8 >= PROCESSES && !getenv("SLIPWAY_EXHAUST");
 }
 
-/* One point. Returns false when the act ended before it. */
-static bool one_point(const struct world *w, const struct scenario *s, unsigned at,
-		      struct tally *tally)
+/* One point, the next chosen one from *at on, which it is set to. Returns false when the act ended
+ * before it. */
+static bool one_point(const struct world *w, const struct scenario *s, unsigned *at,
+		      struct tally *tally, struct calls_sample *sample)
 {
 	struct error err = {0};
 	unsetenv("SLIPWAY_DEFECT");
@@ -187,18 +199,20 @@ static bool one_point(const struct world *w, const struct scenario *s, unsigned 
 		bail_out("prepare %s: %s", s->name, err.text);
 	if (s->defect)
 		setenv("SLIPWAY_DEFECT", s->defect, 1);
-	int killed = crash(w, s->act, (int)at);
+	int killed = crash(w, s->act, (int)*at, sample);
+	if (killed == 1)
+		*at = sample->at;
 	enum tree tree = TREE_NONE;
 	bool good = killed >= 0 && world_judge(w, s->old, s->new, s->one_way, &tree);
 	unsetenv("SLIPWAY_DEFECT");
-	good = good && (is_next_deployment(s, tree, at) || world_next(w, tree, s->old));
+	good = good && (is_next_deployment(s, tree, *at) || world_next(w, tree, s->old));
 	__atomic_add_fetch(&tally->done, 1, __ATOMIC_SEQ_CST);
 	if (good)
 		__atomic_add_fetch(tree == s->old ? &tally->old : &tally->new, 1, __ATOMIC_SEQ_CST);
 	else if (__atomic_fetch_add(&tally->violations, 1, __ATOMIC_SEQ_CST) == 0)
-		tally->first_bad = at;
+		tally->first_bad = *at;
 	if (!good)
-		printf("# %s: violation at point %u\n", s->name, at);
+		printf("# %s: violation at point %u\n", s->name, *at);
 	return killed == 1 && good;
 }
 
@@ -213,14 +227,18 @@ static void make(struct world *w, const char *scratch, const struct scenario *s,
 		bail_out("deploy: %s", err.text);
 }
 
-/* Every PROCESSES-th point, until the act ends by itself. With a defect: until it is noticed. */
+/* Every PROCESSES-th point, or a sample of those, until the act ends by itself. With a defect:
+ * until it is noticed. */
 static void worker(const char *scratch, const struct scenario *s, unsigned process,
 		   struct tally *tally)
 {
 	struct world w;
 	make(&w, scratch, s, process);
 	unsigned at = 1 + process;
-	while (at < POINTS_MAX && one_point(&w, s, at, tally))
+	struct calls_sample *sample = &tally->samples[process];
+	sample->step = PROCESSES;
+	sample->one_in = getenv("SLIPWAY_EXHAUST") ? 1 : ONE_IN;
+	while (at < POINTS_MAX && one_point(&w, s, &at, tally, sample))
 		at += PROCESSES;
 	if (at >= POINTS_MAX)
 		bail_out("%s does not end", s->name);
