@@ -20,7 +20,6 @@
 
 #define HANDSHAKE_MS 15000
 #define ANSWER_MS 30000
-#define DAEMON_USER "slipway"
 
 struct place {
 	char *host, *port; /* host without the brackets of an IPv6 address */
@@ -145,10 +144,11 @@ static int open_agent_dir(const struct paths *paths, struct error *err)
 	int fd = open(paths->agent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return error_errno(err, "open '%s'", paths->agent);
-	const struct passwd *daemon = made && !*paths->root ? getpwnam(DAEMON_USER) : NULL;
+	const struct passwd *daemon = made && !*paths->root ? getpwnam(PATHS_DAEMON_USER) : NULL;
 	if (daemon && geteuid() == 0 && fchown(fd, daemon->pw_uid, daemon->pw_gid) < 0) {
 		close(fd);
-		return error_errno(err, "give '%s' to user '" DAEMON_USER "'", paths->agent);
+		return error_errno(err, "give '%s' to user '" PATHS_DAEMON_USER "'",
+				   paths->agent);
 	}
 	return fd;
 }
@@ -162,19 +162,16 @@ static int write_text(int dirfd, const char *name, const char *text, struct erro
 static int save_trust(const struct paths *paths, const char *endpoint,
 		      const struct wire_enrolled *answer, struct error *err)
 {
-	int r = fs_mkdirs_path(paths->host, 0755, err);
-	if (r < 0)
-		return r;
-	auto_close int host = open(paths->host, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int host = paths_open_host(paths, err);
 	if (host < 0)
-		return error_errno(err, "open '%s'", paths->host);
+		return host;
 	auto_close int trust = fs_mkdirs(host, "trust", 0755, err);
 	if (trust < 0)
 		return trust;
 	auto_json json_t *doc = json_object();
 	json_set_str(doc, "host_identifier", answer->host_identifier);
 	json_set_str(doc, "endpoint", endpoint);
-	r = write_text(trust, "ca.pem", answer->ca, err);
+	int r = write_text(trust, "ca.pem", answer->ca, err);
 	if (r >= 0)
 		r = json_write_file(trust, "identity.json", doc, 0644, err);
 	if (r >= 0)

@@ -35,7 +35,7 @@ static int connect_daemon(const struct paths *paths, uint64_t timeout_ms, struct
 {
 	struct sockaddr_un address;
 	auto_close int dirfd = -1;
-	int len = ipc_address(paths->run, IPC_SOCKET_NAME, &address, &dirfd, err);
+	int len = ipc_address(paths->agent_run, IPC_SOCKET_NAME, &address, &dirfd, err);
 	if (len == -ENOENT)
 		return error_set(err, -ENOENT, "slipwayd is not running");
 	if (len < 0)
@@ -52,7 +52,7 @@ static int connect_daemon(const struct paths *paths, uint64_t timeout_ms, struct
 		return TAKE_FD(fd);
 	if (errno == ENOENT || errno == ECONNREFUSED)
 		return error_set(err, -errno, "slipwayd is not running");
-	return error_errno(err, "connect to '%s/" IPC_SOCKET_NAME "'", paths->run);
+	return error_errno(err, "connect to '%s/" IPC_SOCKET_NAME "'", paths->agent_run);
 }
 
 /* The daemon closes in silence only when it is stopped or has too many callers. */

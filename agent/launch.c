@@ -105,6 +105,11 @@ int launch_start(const struct paths *paths, struct launch *ret, struct error *er
 		}
 		if (fd != -ENOENT && fd != -ECONNREFUSED)
 			return fd;
+		if (geteuid() != 0)
+			return error_set(err, fd,
+					 "no worker can be reached at '%s/worker.sock': systemctl "
+					 "start slipway-worker.socket",
+					 paths->run);
 	}
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)

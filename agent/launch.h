@@ -2,8 +2,8 @@
 /* Start a worker and talk with it: the one way in which the daemon and the CLI have anything done.
  * Format of the dialogue: docs/formats/worker.md (one JSON object per packet on a SOCK_SEQPACKET
  * socket, descriptors beside it). Under systemd the worker is socket-activated at RUN/worker.sock;
- * with --root, or where there is no systemd, it is fork+exec'd with the socket as descriptor 3;
- * nothing else differs. */
+ * with --root, or by root where nobody listens there, it is fork+exec'd with the socket as
+ * descriptor 3; nothing else differs. */
 #pragma once
 
 #include "agent/paths.h"

@@ -150,6 +150,16 @@ int fs_open_inside(int dirfd, const char *path, int flags, mode_t mode)
 	return open_resolved(dirfd, path, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
 }
 
+/* The mode of a directory just made. A set-group-id bit that it inherited stays: the files below it
+ * are to get the group as well. */
+static int set_mode(int fd, mode_t mode)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0 || fchmod(fd, mode | (st.st_mode & S_ISGID)) < 0)
+		return -errno;
+	return 0;
+}
+
 /* Make one directory when it is missing, and open it. */
 static int make_and_open(int dirfd, const char *name, mode_t mode)
 {
@@ -159,9 +169,8 @@ static int make_and_open(int dirfd, const char *name, mode_t mode)
 	auto_close int fd = fs_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
 		return fd;
-	if (made && fchmod(fd, mode) < 0)
-		return -errno;
-	return TAKE_FD(fd);
+	int r = made ? set_mode(fd, mode) : 0;
+	return r < 0 ? r : TAKE_FD(fd);
 }
 
 int fs_mkdirs(int dirfd, const char *path, mode_t mode, struct error *err)
@@ -193,7 +202,8 @@ static int make_directory(const char *path, mode_t mode)
 		return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 	if (mkdir(path, mode) < 0)
 		return errno == EEXIST ? 0 : -errno;
-	return chmod(path, mode) < 0 ? -errno : 0;
+	auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : set_mode(fd, mode);
 }
 
 int fs_mkdirs_path(const char *path, mode_t mode, struct error *err)

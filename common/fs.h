@@ -35,7 +35,7 @@ int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode) MUST_CH
 int fs_open_inside(int dirfd, const char *path, int flags, mode_t mode) MUST_CHECK;
 
 /* mkdir -p below dirfd (through no symlink); directories that are made get mode (exactly, whatever
- * the umask). Returns an O_DIRECTORY descriptor of the last one, or negative errno. path "" or "."
+ * the umask; a set-group-id bit of the parent is inherited). Returns an O_DIRECTORY descriptor of the last one, or negative errno. path "" or "."
  * gives dirfd again. */
 int fs_mkdirs(int dirfd, const char *path, mode_t mode, struct error *err) MUST_CHECK;
 /* mkdir -p of an absolute or cwd-relative path; follows existing symlinks (it is the caller's own

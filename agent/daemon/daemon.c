@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Wiring. Start: settings, lock, local socket, recovery (on the loop); then what was in work goes
- * on, readiness is told, and polling begins. Not enrolled, all of that but the polling happens. */
+/* Wiring. Start: settings, lock, local socket, readiness, recovery (on the loop); then what was in
+ * work goes on and polling begins. Not enrolled, all of that but the polling happens. Readiness does
+ * not wait for recovery: that may run scripts, and an upgrade restarts us and waits. */
 #include "agent/daemon/daemon.h"
 
 #include "agent/daemon/commands.h"
@@ -113,7 +114,6 @@ static void begin(struct daemon *daemon)
 		log_notice("this host is not enrolled: run 'slipway enroll'; waiting for that");
 	commands_resume(daemon->commands);
 	daemon_show_status(daemon);
-	loop_ready();
 }
 
 void daemon_recovered(struct daemon *daemon)
@@ -286,9 +286,12 @@ static int start(struct daemon *daemon, const struct daemon_options *options, st
 		r = load_identity(daemon, err);
 	if (r == 0)
 		r = ipc_new(daemon, &daemon->ipc, err);
-	if (r == 0)
-		recovery_run(daemon->recovery);
-	return r;
+	if (r < 0)
+		return r;
+	daemon_show_status(daemon);
+	loop_ready();
+	recovery_run(daemon->recovery);
+	return 0;
 }
 
 static void clear(struct daemon *daemon)

@@ -226,7 +226,7 @@ int ipc_new(struct daemon *daemon, struct ipc **ret, struct error *err)
 	struct ipc *ipc = xcalloc(1, sizeof(*ipc));
 	ipc->daemon = daemon;
 	*ret = ipc; /* freed by the daemon, whether this succeeds or not */
-	ipc->fd = listen_at(daemon->paths.run, err);
+	ipc->fd = listen_at(daemon->paths.agent_run, err);
 	if (ipc->fd < 0)
 		return ipc->fd;
 	int r = sd_event_add_io(daemon->loop.event, &ipc->io, ipc->fd, EPOLLIN, on_caller, ipc);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The daemon's local socket, ROOT/run/slipway/agent.sock. Format: docs/formats/ipc.md. */
+/* The daemon's local socket, ROOT/run/slipway/agent/agent.sock. Format: docs/formats/ipc.md. */
 #pragma once
 
 #include "agent/daemon/daemon.h"

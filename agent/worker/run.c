@@ -84,7 +84,7 @@ static int open_path(const char *path, mode_t mode, struct error *err)
 
 static int open_directories(struct run *run, struct error *err)
 {
-	run->host_fd = open_path(run->paths.host, 0750, err);
+	run->host_fd = paths_open_host(&run->paths, err);
 	if (run->host_fd < 0)
 		return run->host_fd;
 	const struct {

@@ -90,7 +90,7 @@ for line in open(sys.argv[2]):
 # worker_log WORD: how many lines of the worker's log hold it
 worker_log() { grep -c -- "$1" "$FAKE/log"; }
 # ask REQUEST [MEMBER]: over the daemon's socket; the answer, or one member of it
-ask() { python3 - "$R/run/slipway" "$@" <<'PY'
+ask() { python3 - "$R/run/slipway/agent" "$@" <<'PY'
 import json, os, socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 s.settimeout(10)

@@ -121,6 +121,21 @@ static void directories_are_made_with_the_exact_mode(void **state)
 	assert_int_equal(own.st_mode & 07777, 0775);
 }
 
+static void directories_inherit_the_group_for_what_is_made_in_them(void **state)
+{
+	struct tempdir *dir = *state;
+	struct error err = {0};
+	struct stat st;
+	assert_int_equal(fchmod(dir->fd, 02750), 0);
+	auto_close int fd = fs_mkdirs(dir->fd, "a/b", 0750, &err);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 02750);
+	auto_free char *path = fs_join(dir->path, "c/d");
+	assert_int_equal(fs_mkdirs_path(path, 0750, &err), 0);
+	assert_int_equal(fstatat(dir->fd, "c/d", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 02750);
+}
+
 static void directories_are_not_made_through_symlinks_or_upwards(void **state)
 {
 	struct tempdir *dir = *state;
@@ -334,6 +349,7 @@ int main(void)
 		tempdir_test(only_small_regular_files_are_read),
 		tempdir_test(opening_beneath_goes_through_no_symlink_and_not_up),
 		tempdir_test(directories_are_made_with_the_exact_mode),
+		tempdir_test(directories_inherit_the_group_for_what_is_made_in_them),
 		tempdir_test(directories_are_not_made_through_symlinks_or_upwards),
 		tempdir_test(a_path_of_directories_is_made),
 		tempdir_test(a_tree_of_any_depth_is_removed),

@@ -24,7 +24,7 @@ static int make_paths(struct peer *peer, const char *below, struct error *err)
 	assert_non_null(mkdtemp(peer->base));
 	auto_free char *root = fs_join(peer->base, below);
 	int r = paths_init(&peer->paths, root, err);
-	return r < 0 ? r : fs_mkdirs_path(peer->paths.run, 0700, err);
+	return r < 0 ? r : fs_mkdirs_path(peer->paths.agent_run, 0700, err);
 }
 
 static void peer_start(struct peer *peer, const char *below, const char *answer)
@@ -33,7 +33,7 @@ static void peer_start(struct peer *peer, const char *below, const char *answer)
 	assert_int_equal(make_paths(peer, below, &err), 0);
 	struct sockaddr_un address;
 	auto_close int dirfd = -1;
-	int len = ipc_address(peer->paths.run, IPC_SOCKET_NAME, &address, &dirfd, &err);
+	int len = ipc_address(peer->paths.agent_run, IPC_SOCKET_NAME, &address, &dirfd, &err);
 	assert_true(len > 0);
 	auto_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, (socklen_t)len), 0);
@@ -86,7 +86,7 @@ static void a_root_of_any_length_works(void **state)
 	for (int i = 0; i < 20; i++)
 		strcat(below, "/a-long-folder");
 	peer_start(&peer, below, "{\"ok\":true}");
-	assert_true(strlen(peer.paths.run) > sizeof(((struct sockaddr_un *)0)->sun_path));
+	assert_true(strlen(peer.paths.agent_run) > sizeof(((struct sockaddr_un *)0)->sun_path));
 	auto_json json_t *answer = NULL;
 	struct error err = {0};
 	assert_int_equal(ask(&peer, &answer, &err), 0);
