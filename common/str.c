@@ -3,6 +3,7 @@
 
 #include "common/alloc.h"
 
+#include <ctype.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -312,6 +313,46 @@ const char *str_human_bytes(uint64_t bytes, char *out, size_t room)
 	else
 		snprintf(out, room, "%.1f %s", value, units[unit]);
 	return out;
+}
+
+#define NEAR_MAX 40 /* longer words are nobody's misspelling */
+
+/* Edit distance (one swap of neighbours counts as one), ignoring case. */
+static unsigned distance(const char *a, const char *b)
+{
+	size_t la = strlen(a), lb = strlen(b);
+	unsigned d[NEAR_MAX + 1][NEAR_MAX + 1];
+	if (la > NEAR_MAX || lb > NEAR_MAX)
+		return UINT_MAX;
+	for (unsigned i = 0; i <= la; i++)
+		d[i][0] = i;
+	for (unsigned j = 0; j <= lb; j++)
+		d[0][j] = j;
+	for (size_t i = 1; i <= la; i++) {
+		for (size_t j = 1; j <= lb; j++) {
+			int ca = tolower((unsigned char)a[i - 1]);
+			int cb = tolower((unsigned char)b[j - 1]);
+			unsigned best = d[i - 1][j - 1] + (ca != cb);
+			if (d[i - 1][j] + 1 < best)
+				best = d[i - 1][j] + 1;
+			if (d[i][j - 1] + 1 < best)
+				best = d[i][j - 1] + 1;
+			if (i > 1 && j > 1 && ca == tolower((unsigned char)b[j - 2]) &&
+			    cb == tolower((unsigned char)a[i - 2]) && d[i - 2][j - 2] + 1 < best)
+				best = d[i - 2][j - 2] + 1;
+			d[i][j] = best;
+		}
+	}
+	return d[la][lb];
+}
+
+const char *str_nearer(const char *word, const char *best, const char *candidate)
+{
+	unsigned d = distance(word, candidate);
+	/* they must share more than half of the letters */
+	if (d > 3 || d >= (strlen(candidate) + 1) / 2)
+		return best;
+	return best && distance(word, best) <= d ? best : candidate;
 }
 
 static void random_bytes(void *out, size_t len)

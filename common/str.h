@@ -40,6 +40,10 @@ char *str_to_utf8(const void *data, size_t len);
 char **str_split(const char *s, char sep);
 void str_list_free(char **list);
 
+/* Of two words that could have been meant by word, the one that is nearer by its letters (case does
+ * not count); best may be NULL: none yet. A candidate that resembles word too little is none. */
+const char *str_nearer(const char *word, const char *best, const char *candidate);
+
 /* Percent-encode as RFC 3986 (unreserved stays); keep_slash leaves '/'. Caller frees. */
 char *str_uri_encode(const char *s, size_t len, bool keep_slash);
 

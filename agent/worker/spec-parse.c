@@ -8,7 +8,6 @@
 #include "common/fs.h"
 #include "common/str.h"
 
-#include <ctype.h>
 #include <limits.h>
 #include <math.h>
 #include <stdarg.h>
@@ -16,8 +15,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define SHOWN_MAX 80   /* bytes of a value in a message */
-#define KEY_LEN_MAX 40 /* longer keys are nobody's misspelling */
+#define SHOWN_MAX 80 /* bytes of a value in a message */
 
 static void PRINTF_LIKE(5, 0)
 	add_problem(struct spec_parse *p, enum problem_level level, unsigned line, unsigned column,
@@ -67,51 +65,11 @@ char *spec_parse_shown(const char *text)
 	return xasprintf("%s%s", clean, cut ? "..." : "");
 }
 
-/* Edit distance (one swap of neighbours counts as one), ignoring case. */
-static unsigned distance(const char *a, const char *b)
-{
-	size_t la = strlen(a), lb = strlen(b);
-	unsigned d[KEY_LEN_MAX + 1][KEY_LEN_MAX + 1];
-	if (la > KEY_LEN_MAX || lb > KEY_LEN_MAX)
-		return UINT_MAX;
-	for (unsigned i = 0; i <= la; i++)
-		d[i][0] = i;
-	for (unsigned j = 0; j <= lb; j++)
-		d[0][j] = j;
-	for (size_t i = 1; i <= la; i++) {
-		for (size_t j = 1; j <= lb; j++) {
-			int ca = tolower((unsigned char)a[i - 1]);
-			int cb = tolower((unsigned char)b[j - 1]);
-			unsigned best = d[i - 1][j - 1] + (ca != cb);
-			if (d[i - 1][j] + 1 < best)
-				best = d[i - 1][j] + 1;
-			if (d[i][j - 1] + 1 < best)
-				best = d[i][j - 1] + 1;
-			if (i > 1 && j > 1 && ca == tolower((unsigned char)b[j - 2]) &&
-			    cb == tolower((unsigned char)a[i - 2]) && d[i - 2][j - 2] + 1 < best)
-				best = d[i - 2][j - 2] + 1;
-			d[i][j] = best;
-		}
-	}
-	return d[la][lb];
-}
-
-/* Keeps the nearer of two guesses; a guess must share more than half of the word. */
-static void guess(const char *word, const char *candidate, const char **best, unsigned *best_d)
-{
-	unsigned d = distance(word, candidate);
-	if (d < *best_d && d <= 3 && d < (strlen(candidate) + 1) / 2) {
-		*best = candidate;
-		*best_d = d;
-	}
-}
-
 static const char *nearest_key(const char *word, const struct spec_key *keys, size_t n)
 {
 	const char *best = NULL;
-	unsigned d = UINT_MAX;
 	for (size_t i = 0; i < n; i++)
-		guess(word, keys[i].name, &best, &d);
+		best = str_nearer(word, best, keys[i].name);
 	return best;
 }
 
@@ -411,10 +369,9 @@ static void parse_hook(struct spec_parse *p, const struct yaml *node, struct spe
 static const char *nearest_event(const char *word)
 {
 	const char *best = NULL;
-	unsigned d = UINT_MAX;
 	for (unsigned e = 0; e < WIRE_EVENT_COUNT; e++)
 		if (wire_event_has_hooks((enum wire_event)e))
-			guess(word, wire_event_to_string((enum wire_event)e), &best, &d);
+			best = str_nearer(word, best, wire_event_to_string((enum wire_event)e));
 	return best;
 }
 

@@ -163,6 +163,16 @@ static void random_text_has_the_asked_form(void **state)
 	assert_non_null(strchr("89ab", uuid[19]));
 }
 
+static void the_word_that_was_meant_is_found(void **state)
+{
+	assert_string_equal(str_nearer("depoly", NULL, "deploy"), "deploy");
+	assert_string_equal(str_nearer("DEPLOY", NULL, "deploy"), "deploy");
+	assert_null(str_nearer("xyzzy", NULL, "deploy"));
+	assert_null(str_nearer("pln", NULL, "on"));
+	assert_string_equal(str_nearer("stauts", "status", "start"), "status");
+	assert_string_equal(str_nearer("stat", "status", "start"), "start");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -180,6 +190,7 @@ int main(void)
 		cmocka_unit_test(a_file_name_cannot_climb),
 		cmocka_unit_test(people_read_bytes_with_one_decimal),
 		cmocka_unit_test(random_text_has_the_asked_form),
+		cmocka_unit_test(the_word_that_was_meant_is_found),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
