@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct cli_option global[] = {
-	{.name = "root", .arg = "DIR", .help = "keep everything of Slipway below DIR"},
+const struct cli_option cli_global_options[] = {
+	{.name = "root",
+	 .arg = "DIR",
+	 .kind = CLI_DIR,
+	 .help = "keep everything of Slipway below DIR"},
 	{.name = "json", .help = "one JSON object instead of text"},
 	{.name = "help", .letter = 'h', .help = "show this help"},
 	{0},
@@ -40,22 +43,37 @@ static const struct cli_option *find(const struct parse *p, const char *name, si
 {
 	const struct cli_option *own = p->command ? p->command->options : NULL;
 	const struct cli_option *found = find_in(own, name, len, letter);
-	return found ? found : find_in(global, name, len, letter);
+	return found ? found : find_in(cli_global_options, name, len, letter);
 }
 
 static void take(struct parse *p, const struct cli_option *option, const char *value)
 {
-	if (option == &global[0])
+	if (option == &cli_global_options[0])
 		*p->ret_root = value;
-	else if (option == &global[1])
+	else if (option == &cli_global_options[1])
 		p->cli->json = true;
-	else if (option == &global[2])
+	else if (option == &cli_global_options[2])
 		*p->ret_help = true;
 	else {
 		struct cli_args *args = p->args;
 		args->given = xrealloc_array(args->given, args->n_given + 1, sizeof(*args->given));
 		args->given[args->n_given++] = (struct cli_given){option, value};
 	}
+}
+
+static int unknown(const struct parse *p, const char *name, const char *word, int len)
+{
+	const struct cli_option *lists[] = {p->command ? p->command->options : NULL,
+					    cli_global_options};
+	auto_free char *typed = name ? xstrndup(word + 2, (size_t)len - 2) : NULL;
+	const char *near = NULL;
+	for (size_t i = 0; typed && i < ARRAY_LEN(lists); i++)
+		for (const struct cli_option *o = lists[i]; o && o->name; o++)
+			near = str_nearer(typed, near, o->name);
+	if (near)
+		return error_set(p->err, ERR_INPUT, "unknown option '%.*s'; did you mean '--%s'?",
+				 len, word, near);
+	return error_set(p->err, ERR_INPUT, "unknown option '%.*s'", len, word);
 }
 
 /* argv[0] is an option. Returns how many words it took. */
@@ -68,8 +86,7 @@ static int read_option(struct parse *p, int argc, const char *const *argv)
 	size_t len = equals ? (size_t)(equals - name) : name ? strlen(name) : 0;
 	const struct cli_option *option = find(p, name, len, word[1]);
 	if (!option || (!is_long && word[2]))
-		return error_set(p->err, ERR_INPUT, "unknown option '%.*s'",
-				 is_long ? (int)len + 2 : (int)strlen(word), word);
+		return unknown(p, name, word, is_long ? (int)len + 2 : (int)strlen(word));
 	if (!option->arg && equals)
 		return error_set(p->err, ERR_INPUT, "option '--%s' takes no value", option->name);
 	if (!option->arg) {
@@ -161,38 +178,4 @@ const char **cli_values(const struct cli_args *args, const char *name)
 		if (strcmp(args->given[i].option->name, name) == 0)
 			list[count++] = args->given[i].value;
 	return list;
-}
-
-static void print_options(const struct cli_option *list, FILE *out)
-{
-	for (; list && list->name; list++) {
-		char letter[8] = "    ";
-		if (list->letter)
-			snprintf(letter, sizeof(letter), "-%c, ", list->letter);
-		auto_free char *name = xasprintf("--%s%s%s", list->name, list->arg ? " " : "",
-						 list->arg ? list->arg : "");
-		fprintf(out, "  %s%-28s %s\n", letter, name, list->help);
-	}
-}
-
-void cli_help(const struct cli_command *command, FILE *out)
-{
-	bool has_options = command->options && command->options->name;
-	fprintf(out, "slipway %s%s%s%s: %s\n\n", command->name, *command->operands ? " " : "",
-		command->operands, has_options ? " [OPTION]..." : "", command->summary);
-	if (!str_empty(command->help))
-		fprintf(out, "%s\n\n", command->help);
-	if (has_options) {
-		fputs("Options:\n", out);
-		print_options(command->options, out);
-		fputc('\n', out);
-	}
-	fputs("Of every command:\n", out);
-	print_options(global, out);
-	fputs("\nExample:\n", out);
-	for (const char *line = command->example; *line;) {
-		const char *end = strchrnul(line, '\n');
-		fprintf(out, "  %.*s\n", (int)(end - line), line);
-		line = *end ? end + 1 : end;
-	}
 }

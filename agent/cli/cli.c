@@ -40,28 +40,6 @@ const struct cli_command *cli_find(int argc, const char *const *argv, int *ret_w
 	return best;
 }
 
-static bool is_group(const char *word)
-{
-	for (const struct cli_command *const *c = cli_commands; *c; c++) {
-		size_t len = strlen(word);
-		if (strncmp((*c)->name, word, len) == 0 && (*c)->name[len] == ' ')
-			return true;
-	}
-	return false;
-}
-
-void cli_list(const char *group, FILE *out)
-{
-	size_t len = group ? strlen(group) : 0;
-	for (const struct cli_command *const *c = cli_commands; *c; c++) {
-		if (group && (strncmp((*c)->name, group, len) != 0 || (*c)->name[len] != ' '))
-			continue;
-		auto_free char *call =
-			xasprintf("%s%s%s", (*c)->name, *(*c)->operands ? " " : "", (*c)->operands);
-		fprintf(out, "  %-24s %s\n", call, (*c)->summary);
-	}
-}
-
 int cli_exit_of(int code)
 {
 	switch (code) {
@@ -142,21 +120,19 @@ int cli_usage(const struct cli *cli, const char *fmt, ...)
 			cli->command->name);
 }
 
-/* No command of that name: say what there is. */
-static int no_command(struct cli *cli, int argc, const char *const *argv, bool help)
+/* No command was found: help was asked for, or somebody has to be told. */
+static int without_command(const struct cli *cli, int argc, const char *const *argv, bool help)
 {
-	if (help && argc == 0)
-		return cmd_help.run(cli, &(struct cli_args){0});
-	if (argc == 0)
-		return cli_usage(cli, "no command was given");
-	if (!is_group(argv[0]))
-		return cli_usage(cli, "there is no command '%s'", argv[0]);
-	if (argc > 1 && argv[1][0] != '-')
-		return cli_usage(cli, "there is no command '%s %s'", argv[0], argv[1]);
-	if (cli->json && !help)
-		return cli_usage(cli, "no command was given after '%s'", argv[0]);
-	cli_list(argv[0], help ? stdout : stderr);
-	return help ? CLI_DONE : CLI_USAGE;
+	if (!help)
+		return cli_no_command(cli, argc, argv);
+	auto_free char *group = cli_find_group(argc, argv);
+	if (group)
+		cli_help_group(group, stdout);
+	else if (argc == 0)
+		return cmd_help.run((struct cli *)cli, &(struct cli_args){0});
+	else
+		return cli_no_command(cli, argc, argv);
+	return CLI_DONE;
 }
 
 /* Global options may stand in front of the command, too. Returns how many words they are. */
@@ -208,6 +184,8 @@ int cli_main(int argc, char **argv)
 {
 	log_init("slipway", LOG_WARNING);
 	signal(SIGPIPE, SIG_IGN);
+	if (argc > 1 && strcmp(argv[1], "--complete") == 0)
+		return cli_complete(argc - 2, (const char *const *)argv + 2);
 	struct cli cli = {0};
 	struct cli_args args = {0};
 	struct error err = {0};
@@ -229,7 +207,7 @@ int cli_main(int argc, char **argv)
 	for (int i = 1; i < left && !cli.command; i++)
 		help = help || strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0;
 	if (!cli.command)
-		return no_command(&cli, left, words, help);
+		return without_command(&cli, left, words, help);
 	int r = cli_args_parse(&cli, cli.command, left - name_words, words + name_words, &args,
 			       &root, &help, &err);
 	int code = CLI_DONE;

@@ -34,10 +34,27 @@ struct cli {
 	bool tty;  /* stdout is a terminal, and not for JSON: bars and live lines are welcome */
 };
 
+/* What a value or an operand is: what the shells' completion offers for it (complete.c). */
+enum cli_kind {
+	CLI_TEXT, /* nobody can guess it */
+	CLI_FILE,
+	CLI_DIR,
+	CLI_GROUP,      /* of this host */
+	CLI_DEPLOYMENT, /* that this host remembers */
+	CLI_KEPT,       /* that this host can install again */
+	CLI_EVENTS,     /* lifecycle events, separated by commas */
+	CLI_BEHAVIOR,   /* of files that are in the way */
+	CLI_CONFIG,     /* how many hosts at once */
+	CLI_COMMAND,
+	CLI_KIND_COUNT
+};
+
 struct cli_option {
 	const char *name; /* "group" for --group; "json", "root" and "help" exist already */
 	char letter;      /* 'f' for -f; 0: none */
 	const char *arg;  /* what stands for the value in the help ("G"); NULL: a flag */
+	enum cli_kind kind;
+	bool needed;      /* stands in the help's first line */
 	const char *help; /* one line */
 };
 
@@ -55,16 +72,20 @@ struct cli_command {
 	const char *name;
 	const char *operands; /* for the synopsis: "SOURCE", "[ID]"; "" when there are none */
 	unsigned min_operands, max_operands;
+	enum cli_kind operand_kind;
 	const char *summary;              /* one line, for the list */
-	const char *help;                 /* what a person has to know, in paragraphs */
+	const char *help;                 /* what a person has to know; help.c breaks the lines */
 	const char *example;              /* lines that begin with "slipway " */
 	const struct cli_option *options; /* ends with a row without name; NULL: none */
+	const char *page;                 /* of the manual: "slipway-deploy" */
 	/* Returns an exit code. */
 	int (*run)(struct cli *cli, const struct cli_args *args);
 };
 
 /* The table, ends with NULL. */
 extern const struct cli_command *const cli_commands[];
+/* Of every command: root, json, help, in this order. Ends with a row without name. */
+extern const struct cli_option cli_global_options[];
 
 /* main() of slipway. */
 int cli_main(int argc, char **argv);
@@ -85,9 +106,23 @@ void cli_args_clear(struct cli_args *args);
 /* The command that argv begins with, the longest name first; *ret_words: how many words its name
  * has. NULL: there is none. */
 const struct cli_command *cli_find(int argc, const char *const *argv, int *ret_words);
-/* The commands of a group ("fleet"; NULL: all), one line each. */
-void cli_list(const char *group, FILE *out);
+
+/* What --help prints (help.c): the commands under their headings, those of a group ("fleet"), and
+ * one command. */
+void cli_list(FILE *out);
+void cli_help_group(const char *group, FILE *out);
 void cli_help(const struct cli_command *command, FILE *out);
+/* The longest group that argv begins with ("fleet app"), NULL: none. Caller frees. */
+char *cli_find_group(int argc, const char *const *argv);
+bool cli_in_group(const struct cli_command *command, const char *group);
+const char *cli_group_summary(const char *name); /* NULL: there is no such group */
+/* No command has the name that argv begins with: say so, and which one was meant. Returns 2. */
+int cli_no_command(const struct cli *cli, int argc, const char *const *argv);
+
+/* What the shells' completion asks (complete.c): words are those after "slipway", the last one is
+ * being typed. Prints one candidate per line, "WORD<TAB>WHAT IT IS", or ":file" or ":dir" where the
+ * shell knows better. Says nothing of its own. */
+int cli_complete(int argc, const char *const *words);
 
 /* The one JSON object of a command: adds "exit", prints, drops the reference. Returns exit. */
 int cli_json(json_t *obj, int exit_code);

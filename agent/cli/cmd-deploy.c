@@ -2,6 +2,7 @@
 /* deploy and plan: the same request, and the same rules for what a SOURCE is. */
 #include "agent/cli/host.h"
 #include "agent/cli/talk.h"
+#include "agent/job.h"
 #include "common/alloc.h"
 #include "common/json.h"
 #include "common/str.h"
@@ -19,15 +20,38 @@ static const struct {
 	{".tar.zst", "tar.zst"}, {".zip", "zip"},
 };
 
-static const struct cli_option options[] = {
-	{.name = "group", .arg = "G", .help = "deployment group, a name of your choice"},
-	{.name = "app", .arg = "A", .help = "application name, for the scripts"},
-	{.name = "appspec", .arg = "FILE", .help = "the AppSpec's name in SOURCE (appspec.yml)"},
-	{.name = "events", .arg = "A,B", .help = "only these lifecycle events, in this order"},
-	{.name = "file-exists-behavior",
-	 .arg = "B",
-	 .help = "files in the way: DISALLOW (default), OVERWRITE or RETAIN"},
+#define GROUP_OPTION                                                                         \
+	{                                                                                    \
+		.name = "group", .arg = "G", .kind = CLI_GROUP,                              \
+		.help = "deployment group, a name of your choice; default: " JOB_LOCAL_GROUP \
+	}
+#define APPSPEC_OPTION                                                           \
+	{                                                                        \
+		.name = "appspec", .arg = "FILE",                                \
+		.help = "the AppSpec's name inside SOURCE; default: appspec.yml" \
+	}
+#define BEHAVIOR_OPTION                                                                      \
+	{                                                                                    \
+		.name = "file-exists-behavior", .arg = "B", .kind = CLI_BEHAVIOR,            \
+		.help = "files that are in the way: DISALLOW (default), OVERWRITE or RETAIN" \
+	}
+
+static const struct cli_option deploy_options[] = {
+	GROUP_OPTION,
+	{.name = "app", .arg = "A", .help = "application name, for the scripts; default: SOURCE"},
+	APPSPEC_OPTION,
+	{.name = "events",
+	 .arg = "A,B",
+	 .kind = CLI_EVENTS,
+	 .help = "only these lifecycle events, in this order; default: all"},
+	BEHAVIOR_OPTION,
 	{.name = "no-rollback", .help = "leave the new revision in place when it fails"},
+	{0},
+};
+static const struct cli_option plan_options[] = {
+	GROUP_OPTION,
+	APPSPEC_OPTION,
+	BEHAVIOR_OPTION,
 	{0},
 };
 
@@ -209,14 +233,15 @@ const struct cli_command cmd_deploy = {
 	.min_operands = 1,
 	.max_operands = 1,
 	.summary = "put a revision in place of the one that runs",
-	.help = "SOURCE is a directory with an AppSpec file, or a .tar, .tgz, .tar.gz, .tar.zst "
-		"or\n"
+	.operand_kind = CLI_FILE,
+	.help = "SOURCE is a directory with an AppSpec file, or a .tar, .tgz, .tar.gz, .tar.zst or "
 		".zip file of one. It is unpacked, checked and planned while the old revision "
-		"still\n"
-		"runs. When a script fails, the old revision comes back and is started again.",
+		"still runs. When a script fails, the old revision comes back and is started "
+		"again.",
 	.example = "slipway deploy ./shop\n"
 		   "slipway deploy shop-42.tgz --group shop --file-exists-behavior OVERWRITE",
-	.options = options,
+	.options = deploy_options,
+	.page = "slipway-deploy",
 	.run = run_deploy,
 };
 
@@ -226,8 +251,10 @@ const struct cli_command cmd_plan = {
 	.min_operands = 1,
 	.max_operands = 1,
 	.summary = "what deploy would create, replace, delete or refuse",
+	.operand_kind = CLI_FILE,
 	.help = "Nothing is touched and no script runs. Exit code 3: deploy would refuse it.",
 	.example = "slipway plan ./shop --group shop",
-	.options = options,
+	.options = plan_options,
+	.page = "slipway-deploy",
 	.run = run_plan,
 };

@@ -229,9 +229,11 @@ static const struct cli_option enroll_options[] = {
 	{.name = "token", .arg = "T", .help = "what 'slipway-controld token create' printed"},
 	{.name = "token-file",
 	 .arg = "F",
+	 .kind = CLI_FILE,
 	 .help = "read the token from a file; - is standard input"},
 	{.name = "ca-fingerprint",
 	 .arg = "F",
+	 .needed = true,
 	 .help = "SHA-256 of the endpoint's CA, as 'slipway-controld init' printed it"},
 	{.name = "name", .arg = "N", .help = "name of this host there; default: its host name"},
 	{.name = "tag", .arg = "K=V", .help = "a tag of this host; may be repeated"},
@@ -246,11 +248,12 @@ const struct cli_command cmd_enroll = {
 	.max_operands = 1,
 	.summary = "join an endpoint, so that it can deploy here",
 	.help = "Compares the fingerprint of the endpoint's CA before anything is sent, makes a "
-		"key that\n"
+		"key that "
 		"never leaves this host, and gets a certificate for it.",
-	.example = "slipway enroll https://deploy.example.org:8443 --token-file token "
-		   "--ca-fingerprint 3f1c... --tag role=web",
+	.example = "slipway enroll https://deploy.example.org:8443 --token-file token \\\n"
+		   "    --ca-fingerprint 3f1c... --tag role=web",
 	.options = enroll_options,
+	.page = "slipway-enroll",
 	.run = run_enroll,
 };
 
@@ -259,6 +262,7 @@ const struct cli_command cmd_unenroll = {
 	.operands = "",
 	.summary = "leave the endpoint; what was deployed stays",
 	.example = "slipway unenroll",
+	.page = "slipway-enroll",
 	.run = run_unenroll,
 };
 
@@ -266,6 +270,7 @@ const struct cli_command cmd_whoami = {
 	.name = "whoami",
 	.operands = "",
 	.summary = "who this host is for its endpoint",
-	.example = "slipway whoami --json",
+	.example = "slipway whoami\nslipway whoami --json",
+	.page = "slipway-enroll",
 	.run = run_whoami,
 };

@@ -6,7 +6,10 @@
 #include <string.h>
 
 static const struct cli_option options[] = {
-	{.name = "group", .arg = "G", .help = "the last deployment of this group"},
+	{.name = "group",
+	 .arg = "G",
+	 .kind = CLI_GROUP,
+	 .help = "the last deployment of this group"},
 	{0},
 };
 
@@ -63,9 +66,11 @@ const struct cli_command cmd_explain = {
 	.max_operands = 1,
 	.summary = "why the last deployment, or the given one, failed",
 	.help = "The event and script that failed, how it ended, the end of its output, what was "
-		"put\n"
+		"put "
 		"back and what scripts left behind.",
 	.example = "slipway explain\nslipway explain d-4GZ1KQ2XT",
+	.operand_kind = CLI_DEPLOYMENT,
 	.options = options,
+	.page = "slipway-status",
 	.run = run,
 };

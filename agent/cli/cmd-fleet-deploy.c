@@ -223,28 +223,31 @@ static int run_show(struct cli *cli, const struct cli_args *args)
 static const struct cli_option only_credentials[] = {FLEET_CREDENTIALS, {0}};
 
 static const struct cli_option deploy_options[] = {
-	FLEET_CREDENTIALS,
-	{.name = "app", .arg = "A", .help = "the application"},
-	{.name = "group", .arg = "G", .help = "the deployment group"},
+	FLEET_APP,
+	FLEET_GROUP,
 	{.name = "revision",
 	 .arg = "s3://B/K",
-	 .help = "what; default: what was pushed last from here"},
+	 .help = "what to deploy; default: what was pushed last from here"},
 	{.name = "config",
 	 .arg = "C",
-	 .help = "AllAtOnce, HalfAtATime, OneAtATime; default: the group's own"},
+	 .kind = CLI_CONFIG,
+	 .help = "how many hosts at once: OneAtATime, HalfAtATime, AllAtOnce; default: as the "
+		 "group says"},
 	{.name = "description", .arg = "D", .help = "why, for people"},
 	{.name = "file-exists-behavior",
 	 .arg = "B",
-	 .help = "DISALLOW (default), OVERWRITE or RETAIN what stands in the way"},
+	 .kind = CLI_BEHAVIOR,
+	 .help = "files that are in the way: DISALLOW (default), OVERWRITE or RETAIN"},
 	{.name = "watch", .help = "follow it to its end; the exit code tells how it ended"},
+	FLEET_CREDENTIALS,
 	{0},
 };
 
 static const struct cli_option deployments_options[] = {
-	FLEET_CREDENTIALS,
-	{.name = "app", .arg = "A", .help = "only of this application; with --group"},
-	{.name = "group", .arg = "G", .help = "only of this group"},
+	{.name = "app", .arg = "A", .help = "only of this application; together with --group"},
+	{.name = "group", .arg = "G", .help = "only of this group; together with --app"},
 	{.name = "limit", .arg = "N", .help = "how many at most; default: 20"},
+	FLEET_CREDENTIALS,
 	{0},
 };
 
@@ -254,8 +257,10 @@ const struct cli_command cmd_fleet_deploy = {
 	.summary = "deploy a revision to a group",
 	.help = "Exit codes with --watch: 0 it succeeded, 1 it failed or was stopped.",
 	.example = "slipway fleet deploy --app shop --group web --watch\n"
-		   "slipway fleet deploy --app shop --group web --revision s3://bundles/shop-7.tgz",
+		   "slipway fleet deploy --app shop --group web \\\n"
+		   "    --revision s3://bundles/shop-7.tgz",
 	.options = deploy_options,
+	.page = "slipway-fleet",
 	.run = run_deploy,
 };
 
@@ -268,6 +273,7 @@ const struct cli_command cmd_fleet_watch = {
 	.help = "Exit codes: 0 it succeeded, 1 it failed or was stopped.",
 	.example = "slipway fleet watch d-1A2B3C4D5",
 	.options = only_credentials,
+	.page = "slipway-fleet",
 	.run = run_watch,
 };
 
@@ -279,6 +285,7 @@ const struct cli_command cmd_fleet_stop = {
 	.summary = "stop a deployment: no host begins anything more",
 	.example = "slipway fleet stop d-1A2B3C4D5",
 	.options = only_credentials,
+	.page = "slipway-fleet",
 	.run = run_stop,
 };
 
@@ -288,6 +295,7 @@ const struct cli_command cmd_fleet_deployments = {
 	.summary = "what was deployed, newest first",
 	.example = "slipway fleet deployments --app shop --group web --limit 5",
 	.options = deployments_options,
+	.page = "slipway-fleet",
 	.run = run_deployments,
 };
 
@@ -296,8 +304,9 @@ const struct cli_command cmd_fleet_show = {
 	.operands = "DEPLOYMENT",
 	.min_operands = 1,
 	.max_operands = 1,
-	.summary = "how a deployment stands on each host, and why it failed",
+	.summary = "how it stands on each host, and why it failed",
 	.example = "slipway fleet show d-1A2B3C4D5 --json",
 	.options = only_credentials,
+	.page = "slipway-fleet",
 	.run = run_show,
 };

@@ -210,11 +210,11 @@ static int run_push(struct cli *cli, const struct cli_args *args)
 }
 
 static const struct cli_option push_options[] = {
-	FLEET_CREDENTIALS,
-	{.name = "app", .arg = "A", .help = "the application"},
+	FLEET_APP,
 	{.name = "bucket", .arg = "B", .help = "where in the store; default: " BUCKET},
 	{.name = "key", .arg = "K", .help = "its name there; default: a new one each time"},
 	{.name = "description", .arg = "D", .help = "what is new, for people"},
+	FLEET_CREDENTIALS,
 	{0},
 };
 
@@ -227,6 +227,8 @@ const struct cli_command cmd_fleet_push = {
 	.help = "A directory is packed first; it must have an appspec.yml. Nothing is deployed "
 		"yet.",
 	.example = "slipway fleet push ./shop --app shop --description 'new basket'",
+	.operand_kind = CLI_FILE,
 	.options = push_options,
+	.page = "slipway-fleet",
 	.run = run_push,
 };

@@ -292,28 +292,26 @@ static int run_group_list(struct cli *cli, const struct cli_args *args)
 	return CLI_DONE;
 }
 
-#define APP_OPTION                                                   \
-	{                                                            \
-		.name = "app", .arg = "A", .help = "the application" \
-	}
-#define GROUP_OPTION                                                        \
-	{                                                                   \
-		.name = "group", .arg = "G", .help = "the deployment group" \
-	}
-
 static const struct cli_option only_credentials[] = {FLEET_CREDENTIALS, {0}};
-static const struct cli_option app_options[] = {FLEET_CREDENTIALS, APP_OPTION, {0}};
-static const struct cli_option group_options[] = {FLEET_CREDENTIALS, APP_OPTION, GROUP_OPTION, {0}};
-static const struct cli_option group_create_options[] = {
+static const struct cli_option app_options[] = {FLEET_APP, FLEET_CREDENTIALS, {0}};
+static const struct cli_option group_options[] = {FLEET_APP, FLEET_GROUP, FLEET_CREDENTIALS, {0}};
+static const struct cli_option group_list_options[] = {
+	{.name = "app", .arg = "A", .help = "only those of this application"},
 	FLEET_CREDENTIALS,
-	APP_OPTION,
-	GROUP_OPTION,
+	{0},
+};
+static const struct cli_option group_create_options[] = {
+	FLEET_APP,
+	FLEET_GROUP,
 	{.name = "tag",
 	 .arg = "K=V",
+	 .needed = true,
 	 .help = "hosts with this tag belong to it; with several, any one is enough"},
 	{.name = "config",
 	 .arg = "C",
-	 .help = "how many hosts at once: AllAtOnce, HalfAtATime, OneAtATime (default)"},
+	 .kind = CLI_CONFIG,
+	 .help = "how many hosts at once: OneAtATime (default), HalfAtATime, AllAtOnce"},
+	FLEET_CREDENTIALS,
 	{0},
 };
 
@@ -323,6 +321,7 @@ const struct cli_command cmd_fleet_hosts = {
 	.summary = "the hosts that have joined, with their tags",
 	.example = "slipway fleet hosts",
 	.options = only_credentials,
+	.page = "slipway-fleet",
 	.run = run_hosts,
 };
 
@@ -332,6 +331,7 @@ const struct cli_command cmd_fleet_app_create = {
 	.summary = "make an application: a name for what is deployed",
 	.example = "slipway fleet app create --app shop",
 	.options = app_options,
+	.page = "slipway-fleet",
 	.run = run_app_create,
 };
 
@@ -341,25 +341,28 @@ const struct cli_command cmd_fleet_app_list = {
 	.summary = "the applications",
 	.example = "slipway fleet app list",
 	.options = only_credentials,
+	.page = "slipway-fleet",
 	.run = run_app_list,
 };
 
 const struct cli_command cmd_fleet_app_delete = {
 	.name = "fleet app delete",
 	.operands = "",
-	.summary = "forget an application and its groups; the hosts keep it",
+	.summary = "forget an application; its hosts keep what they have",
 	.example = "slipway fleet app delete --app shop",
 	.options = app_options,
+	.page = "slipway-fleet",
 	.run = run_app_delete,
 };
 
 const struct cli_command cmd_fleet_group_create = {
 	.name = "fleet group create",
 	.operands = "",
-	.summary = "make a deployment group: which hosts get an application",
-	.example = "slipway fleet group create --app shop --group web --tag role=web "
-		   "--config HalfAtATime",
+	.summary = "make a deployment group: say which hosts it has",
+	.example = "slipway fleet group create --app shop --group web --tag role=web \\\n"
+		   "    --config HalfAtATime",
 	.options = group_create_options,
+	.page = "slipway-fleet",
 	.run = run_group_create,
 };
 
@@ -368,15 +371,17 @@ const struct cli_command cmd_fleet_group_list = {
 	.operands = "",
 	.summary = "the deployment groups, of one application or of all",
 	.example = "slipway fleet group list --app shop",
-	.options = app_options,
+	.options = group_list_options,
+	.page = "slipway-fleet",
 	.run = run_group_list,
 };
 
 const struct cli_command cmd_fleet_group_delete = {
 	.name = "fleet group delete",
 	.operands = "",
-	.summary = "forget a deployment group; its hosts keep what they have",
+	.summary = "forget a group; its hosts keep what they have",
 	.example = "slipway fleet group delete --app shop --group web",
 	.options = group_options,
+	.page = "slipway-fleet",
 	.run = run_group_delete,
 };

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/cli.h"
 #include "agent/settings.h"
+#include "common/alloc.h"
 #include "common/json.h"
+#include "common/usage.h"
 
 #include <string.h>
 
 static const char intro[] =
-	"Slipway puts new revisions of applications onto this host, and takes them back when they\n"
-	"do not work.\n"
+	"Usage: slipway COMMAND [OPTION]...\n"
 	"\n"
-	"  slipway COMMAND [OPTION]...    'slipway COMMAND --help' explains one, with an example\n"
+	"Slipway puts new revisions of applications onto this host, and takes them back when they "
+	"do not work. 'slipway COMMAND --help' explains a command, with an example.";
+static const char outro[] =
 	"\n"
-	"Commands:\n";
-static const char outro[] = "\n"
-			    "Every command takes --root DIR, --json and --help.\n"
-			    "Exit codes: 0 done, 1 failed and the host is as before, 2 bad usage "
-			    "or input, 3 refused by\n"
-			    "the plan, 4 failed and a person is needed, 5 failed and left in place "
-			    "as asked, 6 busy or\n"
-			    "unreachable. After 2 and 3 nothing was touched; after 6 try again.\n";
+	"Every command takes --root DIR, --json and --help.\n"
+	"Exit codes: 0 done; 1 failed, the host is as before; 2 bad usage or input, nothing was "
+	"touched; 3 refused by the plan, nothing was touched; 4 failed and could not be undone, a "
+	"person is needed; 5 failed, left in place as asked; 6 busy or unreachable, try again.\n"
+	"\n"
+	"The manual: man slipway";
 
 static int list_json(void)
 {
@@ -48,9 +49,9 @@ static int run(struct cli *cli, const struct cli_args *args)
 	if (cli->json)
 		return list_json();
 	if (args->n_operands == 0) {
-		fputs(intro, stdout);
-		cli_list(NULL, stdout);
-		fputs(outro, stdout);
+		usage_text(stdout, 0, intro);
+		cli_list(stdout);
+		usage_text(stdout, 0, outro);
 		return CLI_DONE;
 	}
 	if (strcmp(args->operands[0], "agent.yml") == 0)
@@ -61,15 +62,21 @@ static int run(struct cli *cli, const struct cli_args *args)
 		cli_help(command, stdout);
 		return CLI_DONE;
 	}
-	return cli_usage(cli, "there is no command '%s'", args->operands[0]);
+	auto_free char *group = cli_find_group((int)args->n_operands, args->operands);
+	if (!group)
+		return cli_no_command(cli, (int)args->n_operands, args->operands);
+	cli_help_group(group, stdout);
+	return CLI_DONE;
 }
 
 const struct cli_command cmd_help = {
 	.name = "help",
 	.operands = "[COMMAND]",
-	.max_operands = 2,
+	.max_operands = 3,
+	.operand_kind = CLI_COMMAND,
 	.summary = "this list, or one command in detail",
 	.help = "'slipway help agent.yml' explains the options of the configuration file.",
-	.example = "slipway help deploy",
+	.example = "slipway help deploy\nslipway help fleet\nslipway help agent.yml",
+	.page = "slipway",
 	.run = run,
 };

@@ -14,8 +14,8 @@
 #define NEAR 100
 
 static const struct cli_option options[] = {
-	{.name = "group", .arg = "G", .help = "only this deployment group"},
-	{.name = "count", .letter = 'n', .arg = "N", .help = "the last N, 20 unless given; 0: all"},
+	{.name = "group", .arg = "G", .kind = CLI_GROUP, .help = "only this deployment group"},
+	{.name = "count", .letter = 'n', .arg = "N", .help = "the last N; 0: all; default: 20"},
 	{0},
 };
 
@@ -134,5 +134,6 @@ const struct cli_command cmd_history = {
 	.summary = "the deployments that have ended, newest last",
 	.example = "slipway history --group shop -n 5",
 	.options = options,
+	.page = "slipway-status",
 	.run = run,
 };

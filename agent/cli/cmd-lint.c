@@ -16,7 +16,9 @@
 #define ENTRIES_MAX 1000000
 
 static const struct cli_option options[] = {
-	{.name = "appspec", .arg = "FILE", .help = "the AppSpec's name in PATH (appspec.yml)"},
+	{.name = "appspec",
+	 .arg = "FILE",
+	 .help = "the AppSpec's name inside PATH; default: appspec.yml"},
 	{.name = "strict", .help = "warnings are mistakes, too"},
 	{0},
 };
@@ -156,9 +158,11 @@ const struct cli_command cmd_lint = {
 	.max_operands = 1,
 	.summary = "check a revision or an AppSpec: all mistakes at once",
 	.help = "PATH is a directory or bundle with an AppSpec, or an AppSpec file alone. Mistakes "
-		"are\n"
+		"are "
 		"named with line and column. Exit code 2 when there is one.",
 	.example = "slipway lint ./shop --strict",
+	.operand_kind = CLI_FILE,
 	.options = options,
+	.page = "slipway-lint",
 	.run = run,
 };

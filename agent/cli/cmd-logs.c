@@ -18,7 +18,10 @@
 
 static const struct cli_option options[] = {
 	{.name = "follow", .letter = 'f', .help = "go on until the deployment has ended"},
-	{.name = "group", .arg = "G", .help = "the newest deployment of this group"},
+	{.name = "group",
+	 .arg = "G",
+	 .kind = CLI_GROUP,
+	 .help = "the newest deployment of this group"},
 	{0},
 };
 
@@ -161,6 +164,8 @@ const struct cli_command cmd_logs = {
 	.summary = "what the scripts of a deployment printed",
 	.help = "Without ID: the newest deployment. With -f it goes on until that deployment ends.",
 	.example = "slipway logs -f\nslipway logs d-4GZ1KQ2XT",
+	.operand_kind = CLI_DEPLOYMENT,
 	.options = options,
+	.page = "slipway-status",
 	.run = run,
 };

@@ -16,8 +16,14 @@
 #include <sys/stat.h>
 
 static const struct cli_option options[] = {
-	{.name = "output", .letter = 'o', .arg = "FILE", .help = "a .tgz or .zip file (DIR.tgz)"},
-	{.name = "appspec", .arg = "FILE", .help = "the AppSpec's name in DIR (appspec.yml)"},
+	{.name = "output",
+	 .letter = 'o',
+	 .arg = "FILE",
+	 .kind = CLI_FILE,
+	 .help = "a .tgz or .zip file; default: DIR.tgz in the current directory"},
+	{.name = "appspec",
+	 .arg = "FILE",
+	 .help = "the AppSpec's name inside DIR; default: appspec.yml"},
 	{0},
 };
 
@@ -171,6 +177,8 @@ const struct cli_command cmd_pack = {
 	.help = "The AppSpec is checked first. The same content gives the same bundle, byte for "
 		"byte.",
 	.example = "slipway pack ./shop -o shop-42.tgz",
+	.operand_kind = CLI_DIR,
 	.options = options,
+	.page = "slipway-lint",
 	.run = run,
 };

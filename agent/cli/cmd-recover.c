@@ -14,8 +14,9 @@ const struct cli_command cmd_recover = {
 	.operands = "",
 	.summary = "finish or undo what a crash left half way",
 	.help = "Every deployment does this first for its own group, and the system does it at "
-		"boot;\n"
+		"boot; "
 		"it is safe at any time.",
 	.example = "slipway recover",
+	.page = "slipway-recover",
 	.run = run,
 };

@@ -5,8 +5,14 @@
 #include "common/json.h"
 
 static const struct cli_option options[] = {
-	{.name = "group", .arg = "G", .help = "deployment group; not needed when there is one"},
-	{.name = "to", .arg = "ID", .help = "this deployment ('slipway history' lists them)"},
+	{.name = "group",
+	 .arg = "G",
+	 .kind = CLI_GROUP,
+	 .help = "deployment group; not needed when this host has only one"},
+	{.name = "to",
+	 .arg = "ID",
+	 .kind = CLI_KEPT,
+	 .help = "this deployment: one that 'slipway status' shows as kept"},
 	{.name = "no-rollback", .help = "leave it in place when it fails"},
 	{0},
 };
@@ -42,21 +48,25 @@ static int run_rollback(struct cli *cli, const struct cli_args *args)
 const struct cli_command cmd_redeploy = {
 	.name = "redeploy",
 	.operands = "",
-	.summary = "install what runs once more, from what the host has kept",
-	.help = "No download and no server: all lifecycle events run again. Files that were "
-		"changed\n"
+	.summary = "install what runs once more, without any server",
+	.help = "It comes from what this host has kept: no download. All lifecycle events run "
+		"again. Files that were "
+		"changed "
 		"or lost since come back as the revision has them.",
 	.example = "slipway redeploy --group shop",
 	.options = options,
+	.page = "slipway-deploy",
 	.run = run_redeploy,
 };
 
 const struct cli_command cmd_rollback = {
 	.name = "rollback",
 	.operands = "",
-	.summary = "go back to the revision before, from what the host has kept",
-	.help = "Without --to: the successful deployment before the one that is installed.",
+	.summary = "go back to the revision before, without any server",
+	.help = "It comes from what this host has kept. Without --to: the successful deployment "
+		"before the one that is installed.",
 	.example = "slipway rollback --group shop\nslipway rollback --to d-4GZ1KQ2XT",
 	.options = options,
+	.page = "slipway-deploy",
 	.run = run_rollback,
 };

@@ -4,7 +4,11 @@
 #include "common/json.h"
 
 static const struct cli_option options[] = {
-	{.name = "group", .arg = "G", .help = "deployment group (must be given)"},
+	{.name = "group",
+	 .arg = "G",
+	 .kind = CLI_GROUP,
+	 .needed = true,
+	 .help = "deployment group; must be given"},
 	{0},
 };
 
@@ -30,11 +34,12 @@ static int run(struct cli *cli, const struct cli_args *args)
 const struct cli_command cmd_remove = {
 	.name = "remove",
 	.operands = "",
-	.summary = "stop the application of a group and take its files away",
+	.summary = "stop a group's application, take its files away",
 	.help = "Only what deployments of the group installed is removed; what the application or "
-		"its\n"
+		"its "
 		"scripts made stays.",
 	.example = "slipway remove --group shop",
 	.options = options,
+	.page = "slipway-deploy",
 	.run = run,
 };

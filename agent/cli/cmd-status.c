@@ -188,5 +188,6 @@ const struct cli_command cmd_status = {
 	.operands = "",
 	.summary = "what runs on this host, and what is going on",
 	.example = "slipway status\nslipway status --json",
+	.page = "slipway-status",
 	.run = run,
 };

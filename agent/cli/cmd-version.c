@@ -18,6 +18,7 @@ const struct cli_command cmd_version = {
 	.name = "version",
 	.operands = "",
 	.summary = "which version this is",
+	.page = "slipway",
 	.example = "slipway version --json",
 	.run = run,
 };

@@ -6,12 +6,24 @@
 #include "agent/cli/cli.h"
 #include "common/cleanup.h"
 
-/* Every fleet command's table begins with this row. */
+/* Every fleet command's table ends with this row. */
 #define FLEET_CREDENTIALS                                                               \
 	{                                                                               \
-		.name = "credentials", .arg = "FILE",                                   \
+		.name = "credentials", .arg = "FILE", .kind = CLI_FILE,                 \
 		.help = "endpoint and access key; default: $SLIPWAY_CREDENTIALS, else " \
 			"~/.config/slipway/credentials.json"                            \
+	}
+
+/* What most of them must be given. */
+#define FLEET_APP                                          \
+	{                                                  \
+		.name = "app", .arg = "A", .needed = true, \
+		.help = "the application; must be given"   \
+	}
+#define FLEET_GROUP                                           \
+	{                                                     \
+		.name = "group", .arg = "G", .needed = true,  \
+		.help = "the deployment group; must be given" \
 	}
 
 struct fleet;

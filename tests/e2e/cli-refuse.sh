@@ -102,7 +102,7 @@ r, w = os.pipe()
 os.close(r)
 sys.exit(subprocess.call(sys.argv[1:], stdout=w))' "$SLIPWAY" help
 exits 0 "every command has help with an example" slip deploy --help
-says "in it" "Example:" "$T/out"
+says "in it" "Examples:" "$T/out"
 
 # --- busy -------------------------------------------------------------------------------------------------------------------
 make_revision "$T/slow" 5

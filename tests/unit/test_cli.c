@@ -88,8 +88,9 @@ static void refused(struct parsed p, const char *text)
 
 static void what_is_wrong_is_named(void **state)
 {
-	refused(PARSE("src", "--gruop", "x"), "unknown option '--gruop'");
-	refused(PARSE("src", "--gruop=x"), "unknown option '--gruop'");
+	refused(PARSE("src", "--gruop", "x"), "unknown option '--gruop'; did you mean '--group'?");
+	refused(PARSE("src", "--gruop=x"), "unknown option '--gruop'; did you mean '--group'?");
+	refused(PARSE("src", "--everything"), "unknown option '--everything'");
 	refused(PARSE("src", "-x"), "unknown option '-x'");
 	refused(PARSE("src", "-fg"), "unknown option '-fg'");
 	refused(PARSE("src", "--group"), "option '--group' needs a value: --group G");
@@ -115,9 +116,26 @@ static void every_command_explains_itself(void **state)
 		assert_true(str_starts((*c)->example, "slipway "));
 		const char *name = (*c)->name;
 		assert_non_null(strstr((*c)->example, name));
+		assert_true(str_starts((*c)->page, "slipway"));
 		for (const struct cli_option *o = (*c)->options; o && o->name; o++)
 			assert_false(str_empty(o->help));
 	}
+}
+
+/* The help of every command, and the list of them all, in a terminal of 80 columns. */
+static void help_fits_a_terminal(void **state)
+{
+	auto_free char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	for (const struct cli_command *const *c = cli_commands; *c; c++)
+		cli_help(*c, out);
+	cli_list(out);
+	cli_help_group("fleet", out);
+	assert_int_equal(fclose(out), 0);
+	for (const char *line = text; *line; line = strchr(line, '\n') + 1)
+		if (strcspn(line, "\n") > 79)
+			fail_msg("too long: %.*s", (int)strcspn(line, "\n"), line);
 }
 
 static void names_of_commands_are_found_whole(void **state)
@@ -172,6 +190,7 @@ int main(void)
 		cmocka_unit_test(what_is_wrong_is_named),
 		cmocka_unit_test(help_is_given_even_without_operands),
 		cmocka_unit_test(every_command_explains_itself),
+		cmocka_unit_test(help_fits_a_terminal),
 		cmocka_unit_test(names_of_commands_are_found_whole),
 		cmocka_unit_test(durations_are_short),
 		cmocka_unit_test(a_summary_names_what_was_done),
