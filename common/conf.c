@@ -6,6 +6,7 @@
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/str.h"
+#include "common/usage.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -337,7 +338,7 @@ static void print_option(const struct conf_option *option, FILE *out)
 	if (option->unit)
 		fprintf(out, ", %s", option->unit);
 	fprintf(out, "; default %s\n", option->def ? option->def : "none");
-	fprintf(out, "    %s\n", option->help);
+	usage_text(out, 4, option->help);
 }
 
 void conf_help(const struct conf_option *table, size_t count, FILE *out)
@@ -345,13 +346,11 @@ void conf_help(const struct conf_option *table, size_t count, FILE *out)
 	for (size_t i = 0; i < count; i++)
 		if (table[i].type != CONF_RETIRED)
 			print_option(&table[i], out);
-	const char *sep = "Accepted without effect:";
-	for (size_t i = 0; i < count; i++) {
-		if (table[i].type != CONF_RETIRED)
-			continue;
-		fprintf(out, "%s %s", sep, table[i].name);
-		sep = ",";
-	}
-	if (*sep == ',')
-		fputc('\n', out);
+	auto_buf struct buf retired = BUF_INIT(CONF_LIST_MAX);
+	for (size_t i = 0; i < count; i++)
+		if (table[i].type == CONF_RETIRED)
+			buf_addf(&retired, "%s %s",
+				 retired.len ? "," : "Accepted without effect:", table[i].name);
+	if (retired.len)
+		usage_text(out, 0, buf_str(&retired));
 }

@@ -13,8 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TOKEN_ID_LEN 12 /* of the SHA-256, enough to tell tokens apart */
-
 static void print_json(const json_t *value)
 {
 	auto_free char *text = json_text(value);
@@ -102,7 +100,7 @@ static int list_token(const struct store_token *token, void *arg)
 	clock_format_iso(token->expires_s, expires);
 	if (list) {
 		json_t *one = json_object();
-		auto_free char *id = xstrndup(token->sha256, TOKEN_ID_LEN);
+		auto_free char *id = xstrndup(token->sha256, CMD_TOKEN_ID_LEN);
 		json_set_str(one, "id", id);
 		json_set_str(one, "expires", expires);
 		json_set_int(one, "uses_left", token->uses_left);
@@ -113,7 +111,7 @@ static int list_token(const struct store_token *token, void *arg)
 		json_array_append_new(list, one);
 		return 0;
 	}
-	printf("%.*s  %s  %4jd left  %s%s%s\n", TOKEN_ID_LEN, token->sha256,
+	printf("%.*s  %s  %4jd left  %s%s%s\n", CMD_TOKEN_ID_LEN, token->sha256,
 	       token->expires_s <= clock_wall_s() ? "expired             " : expires,
 	       (intmax_t)token->uses_left, token->name_glob[0] ? token->name_glob : "any name",
 	       token->tags ? "  " : "", token->tags ? token->tags : "");

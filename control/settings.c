@@ -90,6 +90,13 @@ void settings_help(FILE *out)
 	conf_help(table, ARRAY_LEN(table), out);
 }
 
+void settings_each_name(const char *begin, FILE *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(table); i++)
+		if (strncmp(table[i].name, begin, strlen(begin)) == 0)
+			fprintf(out, "%s=\t%s\n", table[i].name, table[i].help);
+}
+
 static bool made_of(const char *text, const char *set, size_t min, size_t max)
 {
 	size_t len = strlen(text);

@@ -36,6 +36,8 @@ void settings_clear(struct settings *settings);
 int settings_set(struct settings *settings, const char *name, const char *value,
 		 struct error *err) MUST_CHECK;
 void settings_help(FILE *out);
+/* "NAME=<TAB>WHAT IT IS" of every option whose name begins so: for the shells' completion. */
+void settings_each_name(const char *begin, FILE *out);
 
 /* Is it a region ("us-east-1"), an account (12 digits)? */
 bool settings_is_region(const char *text);

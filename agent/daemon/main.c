@@ -10,16 +10,22 @@
 static const char usage[] =
 	"Usage: slipwayd [--root DIR] [--verbose]\n"
 	"\n"
-	"The deployment agent's daemon: polls the endpoint that this host is enrolled at (see\n"
-	"'slipway enroll'), has each command run by slipway-worker, and reports the results.\n"
-	"Settings: DIR/etc/slipway/agent.yml. SIGHUP reads them again, SIGTERM ends the daemon;\n"
-	"deployments that run go on.\n"
+	"The deployment agent's daemon: polls the endpoint that this host is enrolled at\n"
+	"(see 'slipway enroll'), has each command run by slipway-worker, and reports the\n"
+	"results. Settings: DIR/etc/slipway/agent.yml. SIGHUP reads them again, SIGTERM\n"
+	"ends the daemon; deployments that run go on.\n"
 	"\n"
 	"  --root DIR      keep everything below DIR\n"
 	"  --verbose       log debug messages too\n"
 	"  --help-config   explain every setting\n"
 	"  --version       print the version\n"
-	"  --help          print this\n";
+	"  --help          print this\n"
+	"\n"
+	"Examples:\n"
+	"  systemctl enable --now slipwayd    # waits until the host is enrolled\n"
+	"  slipwayd --root ./try --verbose    # in the foreground, with its own root\n"
+	"\n"
+	"The manual: man slipwayd\n";
 
 enum option_id { ROOT = 1, VERBOSE, RENEW, HELP_CONFIG, SHOW_VERSION, HELP };
 
@@ -70,7 +76,7 @@ int main(int argc, char *argv[])
 {
 	struct daemon_options how = {0};
 	bool is_renew = false;
-	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+	for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
 		switch (c) {
 		case ROOT:
 			how.root = optarg;
@@ -84,6 +90,7 @@ int main(int argc, char *argv[])
 		case HELP_CONFIG:
 		case SHOW_VERSION:
 		case HELP:
+		case 'h':
 			return show(c);
 		default:
 			fputs("Try 'slipwayd --help'.\n", stderr);

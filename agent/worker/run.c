@@ -177,6 +177,22 @@ static int start(struct run *run, const char *root, struct error *err)
 	return r;
 }
 
+static const char usage[] =
+	"Usage: slipway-worker [--root DIR]\n"
+	"\n"
+	"Runs one command of slipwayd or slipway and exits. It is not for typing:\n"
+	"descriptor 3 is the socket of its caller, which says what to do. It is started by\n"
+	"slipway-worker.socket, slipwayd and slipway.\n"
+	"\n"
+	"  --root DIR   keep everything below DIR\n"
+	"  --version    print the version\n"
+	"  --help       print this\n"
+	"\n"
+	"Example, one deployment by hand (the CLI starts the worker):\n"
+	"  slipway deploy ./shop\n"
+	"\n"
+	"The manual: man slipway-worker\n";
+
 static int parse_arguments(int argc, char **argv, const char **ret_root)
 {
 	*ret_root = NULL;
@@ -190,7 +206,11 @@ static int parse_arguments(int argc, char **argv, const char **ret_root)
 		puts("slipway-worker " VERSION);
 		return 1;
 	}
-	fputs("usage: slipway-worker [--root DIR]\n", stderr);
+	if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		fputs(usage, stdout);
+		return 1;
+	}
+	fputs("slipway-worker takes only --root DIR, --version and --help\n", stderr);
 	return -EINVAL;
 }
 
