@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Run one lifecycle script. hook-exec.c: fork + exec, where there is no systemd: own session,
- * stdout and stderr are files, opened for appending and followed. */
+/* Run one lifecycle script, by one of two back-ends: as a transient service of PID 1 (hook-unit.c),
+ * so that it outlives the worker, or where there is no systemd, and under --root, by fork + exec in
+ * a session of its own (hook-exec.c). stdout and stderr are files, opened for appending and
+ * followed. */
 #pragma once
 
 #include "common/cleanup.h"
@@ -17,6 +19,9 @@ struct hook_request {
 	const char *location;      /* relative, normalised */
 	const char *location_text; /* as in the AppSpec */
 	const char *event;
+	const char *group_id, *deployment_id; /* for people */
+	const char *unit;  /* its service, as hook_unit_name() says; NULL: fork + exec */
+	bool attach;       /* a worker that is gone may have started it: wait for it if so */
 	const char *runas; /* NULL: as the worker */
 	int64_t timeout_s;
 	const char *const *env; /* complete, NULL-terminated "K=V"; HOME, USER, LOGNAME, SHELL, PATH
@@ -28,9 +33,9 @@ struct hook_request {
 				   goes on with; NULL: this is the event's first */
 	void (*on_line)(const char *stream, const char *line, size_t len,
 			void *arg); /* live output without the line's end, any bytes; may be NULL */
-	void (*on_start)(
-		pid_t pid, uint64_t start_time,
-		void *arg); /* to be recorded: a restarted worker kills what is left. May be NULL */
+	void (*on_start)(pid_t pid, uint64_t start_time,
+			 void *arg); /* fork + exec only: to be recorded, a restarted worker kills
+					what is left. May be NULL */
 	void *arg;
 };
 
@@ -44,8 +49,11 @@ struct hook_result {
 	int exit_code;  /* -1: it did not run, or a signal ended it */
 	int signal;     /* 0: none */
 	bool timed_out;
+	bool out_of_memory; /* the kernel killed it for want of memory */
 	double wall_s, cpu_s;
 	int64_t memory_peak_bytes; /* -1: unknown */
+	char *left_running; /* "nginx (12), nginx (13)": what it started and still runs; NULL:
+			       nothing */
 };
 void hook_result_clear(struct hook_result *r);
 #define auto_hook_result CLEANUP(hook_result_clear)
@@ -56,12 +64,29 @@ void hook_result_clear(struct hook_result *r);
 
 /* Returns 0 when the script ran or could not be run for a reason that is the script's own (see
  * ret->code); below 0 when the runner failed. The hook ends when its main process ends; what it
- * leaves running in its session lives on (unless it timed out: SIGTERM, 5 s, SIGKILL to the whole
- * group). A log that cannot be written is warned about, and the script runs all the same: on a full
- * disk the application must still be started again. */
+ * leaves running lives on (unless it timed out: SIGTERM, 5 s, SIGKILL to the whole group, or to
+ * everything in its control group). A log that cannot be written is warned about, and the script
+ * runs all the same: on a full disk the application must still be started again. */
 int hook_run(const struct hook_request *request, struct hook_result *ret,
 	     struct error *err) MUST_CHECK;
 
 /* Kill what a recorded hook left (its process group), if pid is still the process that started at
  * start_time. Best effort. */
 void hook_kill_leftover(pid_t pid, uint64_t start_time);
+
+/* Services. A unit stays after its script has ended, so that its result can be read by whoever
+ * comes; hook_unit_collect() takes it away. All are best effort, with a warning. */
+
+/* Is a script to run as a service? Only where the worker's root is the system's own and systemd
+ * runs; there it is never done in another way. */
+bool hook_unit_used(const char *root);
+/* "slipway-hook-DEPLOYMENT-EVENT-N.service". Caller frees. */
+char *hook_unit_name(const char *deployment_id, const char *event, unsigned number);
+/* Is it a unit of this deployment? */
+bool hook_unit_is_of(const char *unit, const char *deployment_id);
+/* The result is safe. The unit goes, unless what its script started still runs in it. */
+void hook_unit_collect(const char *unit);
+/* Units of the group (of that deployment only, if deployment_id is not NULL) that nothing runs in
+ * any more go; with stop, the others are stopped first: SIGTERM, 5 s, SIGKILL. Returns how many had
+ * something running. */
+unsigned hook_unit_sweep(const char *group_id, const char *deployment_id, bool stop);

@@ -144,6 +144,11 @@ static int run_one(struct group *g, const struct hooks_request *request,
 	char **env = env_make(&env_request);
 	auto_close int logs_fd = group_logs_dir(g, state_deployment_id(d), err);
 	auto_free char *path = group_archive_path(g, request->hooks->revision.archive);
+	unsigned number = ++d->scripts;
+	auto_free char *unit =
+		hook_unit_used(g->run->paths.root)
+			? hook_unit_name(state_deployment_id(d), request->event, number)
+			: NULL;
 	const struct hook_request run = {
 		.archive_fd = request->hooks->archive_fd,
 		.archive_path = path,
@@ -154,7 +159,10 @@ static int run_one(struct group *g, const struct hooks_request *request,
 		.timeout_s = hook->timeout_s,
 		.env = (const char *const *)env,
 		.logs_fd = logs_fd,
-		.number = ++d->scripts,
+		.number = number,
+		.group_id = g->id,
+		.deployment_id = state_deployment_id(d),
+		.unit = unit,
 		.log_before = *log,
 		.on_line = tell_line,
 		.on_start = note_start,
@@ -162,6 +170,8 @@ static int run_one(struct group *g, const struct hooks_request *request,
 	};
 	auto_hook_result struct hook_result result = {0};
 	int r = logs_fd < 0 ? logs_fd : hook_run(&run, &result, err);
+	if (unit)
+		hook_unit_collect(unit);
 	fs_unlink_quiet(g->fd, RUNNING);
 	str_list_free(env);
 	if (r < 0)
