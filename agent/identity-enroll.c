@@ -147,8 +147,7 @@ static int open_agent_dir(const struct paths *paths, struct error *err)
 	const struct passwd *daemon = made && !*paths->root ? getpwnam(PATHS_DAEMON_USER) : NULL;
 	if (daemon && geteuid() == 0 && fchown(fd, daemon->pw_uid, daemon->pw_gid) < 0) {
 		close(fd);
-		return error_errno(err, "give '%s' to user '" PATHS_DAEMON_USER "'",
-				   paths->agent);
+		return error_errno(err, "give '%s' to user '" PATHS_DAEMON_USER "'", paths->agent);
 	}
 	return fd;
 }

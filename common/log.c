@@ -146,6 +146,15 @@ static void entry_clear(struct entry *entry)
 		free(entry->iov[i].iov_base);
 }
 
+/* An event's own field takes the place of the process's. */
+static bool names_field(const char *const fields[], const char *name)
+{
+	for (size_t i = 0; fields && fields[i]; i += 2)
+		if (fields[i + 1] && strcmp(fields[i], name) == 0)
+			return true;
+	return false;
+}
+
 static void write_journal(int level, const char *message_id, const char *const fields[],
 			  const char *text)
 {
@@ -157,7 +166,7 @@ static void write_journal(int level, const char *message_id, const char *const f
 	if (message_id)
 		entry_add(&entry, "MESSAGE_ID", message_id);
 	for (size_t i = 0; i < LOG_FIELDS_MAX; i++)
-		if (state.fields[i].name)
+		if (state.fields[i].name && !names_field(fields, state.fields[i].name))
 			entry_add(&entry, state.fields[i].name, state.fields[i].value);
 	for (size_t i = 0; fields && fields[i] && i < 2 * LOG_EVENT_FIELDS_MAX; i += 2)
 		if (fields[i + 1])

@@ -9,6 +9,7 @@
 #include "common/str.h"
 #include "control/api-check.h"
 #include "control/ca.h"
+#include "control/messages.h"
 
 #include <string.h>
 
@@ -23,8 +24,10 @@ static struct ids_place place_of(const struct api *api)
 
 static int refuse(struct api *api, const char *why)
 {
-	log_warning("host '%s' (certificate '%s', from %s) is refused: %s", api->caller->name,
-		    api->caller->serial, api->caller->peer, why);
+	log_event(LOG_WARNING, MESSAGE_HOST_REFUSED,
+		  (const char *const[]){"HOST_ID", api->caller->name, NULL},
+		  "host '%s' (certificate '%s', from %s) is refused: %s", api->caller->name,
+		  api->caller->serial, api->caller->peer, why);
 	return api_fault(api, "AccessDeniedException", "%s", why);
 }
 

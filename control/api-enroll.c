@@ -13,6 +13,7 @@
 #include "control/ca.h"
 #include "control/control.h"
 #include "control/guard.h"
+#include "control/messages.h"
 #include "control/store.h"
 
 #include <fnmatch.h>
@@ -209,8 +210,10 @@ void api_enroll(struct request *request, const json_t *input)
 		r = check_token(control->store, &enroll, now, &token, &err);
 	if (r == ERR_DENIED) {
 		guard_failed(control->guard, request->caller.peer, now);
-		log_warning("refused to enrol '%s' from %s: %s", enroll.name, request->caller.peer,
-			    err.text);
+		log_event(LOG_WARNING, MESSAGE_ENROLMENT_REFUSED,
+			  (const char *const[]){"HOST_ID", enroll.name, NULL},
+			  "refused to enrol '%s' from %s: %s", enroll.name, request->caller.peer,
+			  err.text);
 	}
 	if (r >= 0 && token.tags)
 		r = json_parse(token.tags, strlen(token.tags), ROUTE_JSON_MAX, &tags, &err);

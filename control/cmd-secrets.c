@@ -178,7 +178,8 @@ int cmd_key_create(struct control *control, const struct cmd_args *args, struct 
 		print_json(out);
 	} else {
 		printf("access_key_id      %s\nsecret_access_key  %s\n\n"
-		       "The secret is not shown again. For the aws CLI:\n"
+		       "The secret is not shown again. For the aws CLI, with a copy of the CA's "
+		       "certificate:\n"
 		       "  export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s "
 		       "AWS_DEFAULT_REGION=%s\n"
 		       "  aws --ca-bundle %s/ca/ca.pem --endpoint-url %s deploy "

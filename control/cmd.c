@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/str.h"
 #include "control/ca.h"
+#include "control/messages.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -227,18 +228,28 @@ int cmd_init(struct control *control, const struct cmd_args *args, struct error 
 	       control->made ? "" : " (was there already; nothing was overwritten)");
 	printf("  CA fingerprint (SHA-256)  %s\n", ca_fingerprint(control->ca));
 	printf("  admin access key          %s/%s (a secret)\n", control->dir, CONTROL_CREDENTIALS);
+	bool usual = strcmp(control->dir, CONTROL_DIR) == 0;
+	auto_free char *dir = usual ? xstrdup("") : xasprintf(" --dir %s", control->dir);
 	printf("Next:\n"
-	       "  slipway-controld serve --dir %s\n"
-	       "  slipway-controld token create --dir %s    # then 'slipway enroll' on a host\n"
-	       "  export SLIPWAY_CREDENTIALS=%s/%s          # then 'slipway fleet hosts'\n",
-	       control->dir, control->dir, control->dir, CONTROL_CREDENTIALS);
+	       "  %s%s\n"
+	       "  slipway-controld token create%s    # then 'slipway enroll' on a host\n"
+	       "  export SLIPWAY_CREDENTIALS=%s/%s   # then 'slipway fleet hosts'\n"
+	       "Only root and the service read that file. A key for somebody else, in a file of "
+	       "the same kind:\n"
+	       "  slipway-controld key create%s --name WHO --json >FILE\n",
+	       usual ? "systemctl enable --now slipway-controld" : "slipway-controld serve", dir,
+	       dir, control->dir, CONTROL_CREDENTIALS, dir);
 	return control_commit(control, err);
 }
 
 int cmd_serve(struct control *control, const struct cmd_args *args, struct error *err)
 {
 	if (control->made)
-		log_notice("made a new endpoint in '%s', CA fingerprint %s", control->dir,
-			   ca_fingerprint(control->ca));
+		log_event(
+			LOG_NOTICE, MESSAGE_ENDPOINT_MADE,
+			(const char *const[]){"CA_FINGERPRINT", ca_fingerprint(control->ca), NULL},
+			"made a new endpoint, CA fingerprint %s; the first access key is in "
+			"'%s/" CONTROL_CREDENTIALS "'",
+			ca_fingerprint(control->ca), control->dir);
 	return control_serve(control, err);
 }

@@ -8,6 +8,7 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "common/str.h"
+#include "control/messages.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -34,16 +35,18 @@ static int64_t event_after(int64_t event)
 	return -1;
 }
 
-static void log_deployment(int level, const struct store_deployment *d, const char *text)
+static void log_deployment(int level, const char *message_id, const struct store_deployment *d,
+			   const char *text)
 {
-	log_event(level, NULL, (const char *const[]){"DEPLOYMENT_ID", d->id, NULL},
+	log_event(level, message_id, (const char *const[]){"DEPLOYMENT_ID", d->id, NULL},
 		  "deployment '%s' of '%s/%s': %s", d->id, d->application, d->group, text);
 }
 
-static void log_host(int level, const struct store_target *t, const char *text)
+static void log_host(int level, const char *message_id, const struct store_target *t,
+		     const char *text)
 {
 	log_event(
-		level, NULL,
+		level, message_id,
 		(const char *const[]){"DEPLOYMENT_ID", t->deployment_id, "HOST_ID", t->host, NULL},
 		"deployment '%s': host '%s': %s", t->deployment_id, t->host, text);
 }
@@ -90,7 +93,7 @@ static int end_target(struct deploy *deploy, struct store_deployment *d, struct 
 static int succeed_target(struct deploy *deploy, struct store_deployment *d, struct store_target *t,
 			  struct error *err)
 {
-	log_host(LOG_INFO, t, "succeeded");
+	log_host(LOG_INFO, NULL, t, "succeeded");
 	int r = end_target(deploy, d, t, STORE_SUCCEEDED, &d->running, err);
 	return r < 0 ? r
 		     : store_health_set(deploy->options.store, d->group_id, t->host, true,
@@ -101,7 +104,9 @@ static int succeed_target(struct deploy *deploy, struct store_deployment *d, str
 static int fail_target(struct deploy *deploy, struct store_deployment *d, struct store_target *t,
 		       char *what, int64_t *from, struct error *err)
 {
-	log_host(LOG_WARNING, t, what);
+	/* who never started was not there */
+	bool silent = from == &d->pending;
+	log_host(LOG_WARNING, silent ? MESSAGE_HOST_SILENT : MESSAGE_HOST_FAILED, t, what);
 	if (!d->first_failure && str_empty(d->halt))
 		d->first_failure = TAKE(what);
 	free(what);
@@ -300,6 +305,13 @@ static int update_group(struct deploy *deploy, const struct store_deployment *d,
 	return r < 0 ? r : store_group_save(store, &group, err);
 }
 
+static const char *status_message(enum store_status status)
+{
+	if (status == STORE_SUCCEEDED)
+		return MESSAGE_FLEET_SUCCEEDED;
+	return status == STORE_FAILED ? MESSAGE_FLEET_FAILED : NULL;
+}
+
 int deploy_finish(struct deploy *deploy, struct store_deployment *d, enum store_status status,
 		  struct error *err)
 {
@@ -311,7 +323,7 @@ int deploy_finish(struct deploy *deploy, struct store_deployment *d, enum store_
 		explain_rollback(d, "DEPLOYMENT_FAILURE");
 	else if (status == STORE_STOPPED)
 		explain_rollback(d, "DEPLOYMENT_STOP_ON_REQUEST");
-	log_deployment(LOG_NOTICE, d,
+	log_deployment(LOG_NOTICE, status_message(status), d,
 		       d->error_message ? d->error_message : store_status_to_string(status));
 	int r = store_deployment_save(deploy->options.store, d, err);
 	return r < 0 ? r : update_group(deploy, d, err);

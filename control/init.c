@@ -15,7 +15,9 @@
 #include "control/store.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -124,8 +126,34 @@ static int make_first_key(struct control *control, struct error *err)
 	return r;
 }
 
+/* The system's own directory belongs to the service's user, whoever makes it. */
+static int give_away(int dirfd, const char *dir, struct error *err)
+{
+	const struct passwd *user =
+		geteuid() == 0 && strcmp(dir, CONTROL_DIR) == 0 ? getpwnam(CONTROL_USER) : NULL;
+	if (user && fchown(dirfd, user->pw_uid, user->pw_gid) < 0)
+		return error_errno(err, "give '%s' to user '" CONTROL_USER "'", dir);
+	return 0;
+}
+
+/* Root acts as the directory's owner, for good: what root made in it (the database's own files,
+ * keys) would be out of the service's reach. */
+static int become_owner(int dirfd, const char *dir, struct error *err)
+{
+	struct stat st;
+	if (fstat(dirfd, &st) < 0)
+		return error_errno(err, "look at '%s'", dir);
+	if (geteuid() != 0 || st.st_uid == 0)
+		return 0;
+	if (setgroups(1, &st.st_gid) < 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) < 0 ||
+	    setresuid(st.st_uid, st.st_uid, st.st_uid) < 0)
+		return error_errno(err, "act as the owner of '%s'", dir);
+	return 0;
+}
+
 static int open_directory(struct control *control, const char *dir, struct error *err)
 {
+	bool missing = access(dir, F_OK) < 0;
 	int r = fs_mkdirs_path(dir, 0700, err);
 	if (r < 0)
 		return error_prefix(err, r, "make '%s'", dir);
@@ -135,6 +163,11 @@ static int open_directory(struct control *control, const char *dir, struct error
 	control->dirfd = open(control->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (control->dirfd < 0)
 		return error_errno(err, "open '%s'", dir);
+	r = missing ? give_away(control->dirfd, dir, err) : 0;
+	if (r >= 0)
+		r = become_owner(control->dirfd, dir, err);
+	if (r < 0)
+		return r;
 	struct stat st;
 	if (fstat(control->dirfd, &st) == 0 && (st.st_mode & 077) && st.st_uid == geteuid())
 		fchmod(control->dirfd, 0700); /* keys and secrets are below it */

@@ -13,6 +13,7 @@
 #include "control/ca.h"
 #include "control/deploy.h"
 #include "control/guard.h"
+#include "control/messages.h"
 #include "control/server.h"
 #include "control/store.h"
 
@@ -59,7 +60,8 @@ static void renew(struct control *control, bool always)
 		r = server_set_certificate(control->server, ca_server_pem(control->ca),
 					   ca_server_key(control->ca), &err);
 	if (r < 0)
-		log_error("renewing the server's certificate: %s", err.text);
+		log_event(LOG_ERR, MESSAGE_SERVER_NOT_RENEWED, NULL,
+			  "renewing the server's certificate: %s", err.text);
 	else if (renewed)
 		log_notice("the server's certificate was renewed");
 }

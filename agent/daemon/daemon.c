@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Wiring. Start: settings, lock, local socket, readiness, recovery (on the loop); then what was in
- * work goes on and polling begins. Not enrolled, all of that but the polling happens. Readiness does
- * not wait for recovery: that may run scripts, and an upgrade restarts us and waits. */
+ * work goes on and polling begins. Not enrolled, all of that but the polling happens. Readiness
+ * does not wait for recovery: that may run scripts, and an upgrade restarts us and waits. */
 #include "agent/daemon/daemon.h"
 
 #include "agent/daemon/commands.h"
@@ -11,6 +11,7 @@
 #include "agent/daemon/recovery.h"
 #include "agent/daemon/renew.h"
 #include "agent/daemon/report.h"
+#include "agent/messages.h"
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/fs.h"
@@ -111,7 +112,8 @@ static void begin(struct daemon *daemon)
 {
 	daemon->running = true;
 	if (!daemon->service)
-		log_notice("this host is not enrolled: run 'slipway enroll'; waiting for that");
+		log_event(LOG_NOTICE, MESSAGE_NOT_ENROLLED, NULL,
+			  "this host is not enrolled: run 'slipway enroll'; waiting for that");
 	commands_resume(daemon->commands);
 	daemon_show_status(daemon);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/daemon/health.h"
 
+#include "agent/messages.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <syslog.h>
@@ -15,18 +17,21 @@ static const char *const state_names[] = {
 static const struct {
 	enum health_state state;
 	int level;
+	const char *message_id;
 	const char *says, *then; /* around the reason */
 } meanings[] = {
-	[OUTCOME_OK] = {HEALTH_REACHABLE, LOG_NOTICE, "is reachable", ""},
-	[OUTCOME_UNREACHABLE] = {HEALTH_UNREACHABLE, LOG_WARNING,
+	[OUTCOME_OK] = {HEALTH_REACHABLE, LOG_NOTICE, MESSAGE_ENDPOINT_REACHABLE, "is reachable",
+			""},
+	[OUTCOME_UNREACHABLE] = {HEALTH_UNREACHABLE, LOG_WARNING, MESSAGE_ENDPOINT_UNREACHABLE,
 				 "is unreachable: ", "; trying again until it answers"},
-	[OUTCOME_BROKEN] = {HEALTH_UNREACHABLE, LOG_WARNING,
+	[OUTCOME_BROKEN] = {HEALTH_UNREACHABLE, LOG_WARNING, MESSAGE_ENDPOINT_UNREACHABLE,
 			    "does not work: ", "; trying again until it does"},
-	[OUTCOME_REFUSED] = {HEALTH_UNREACHABLE, LOG_WARNING,
+	[OUTCOME_REFUSED] = {HEALTH_UNREACHABLE, LOG_WARNING, MESSAGE_ENDPOINT_UNREACHABLE,
 			     "refuses the request: ", "; trying again"},
-	[OUTCOME_THROTTLED] = {HEALTH_THROTTLED, LOG_WARNING,
+	[OUTCOME_THROTTLED] = {HEALTH_THROTTLED, LOG_WARNING, NULL,
 			       "asks us to slow down: ", "; trying again later"},
-	[OUTCOME_DENIED] = {HEALTH_REFUSED, LOG_ERR, "refuses this host: ",
+	[OUTCOME_DENIED] = {HEALTH_REFUSED, LOG_ERR, MESSAGE_ENDPOINT_REFUSES,
+			    "refuses this host: ",
 			    "; if that is not meant to be, run 'slipway enroll' again; trying "
 			    "again every 90 s"},
 };
@@ -63,6 +68,7 @@ static void describe(const struct health *h, enum health_state before, enum outc
 					 sizeof(duration)));
 	}
 	ret->level = meanings[outcome].level;
+	ret->message_id = meanings[outcome].message_id;
 	snprintf(ret->text, sizeof(ret->text), "endpoint '%s' %s%s%s", endpoint,
 		 meanings[outcome].says, outcome == OUTCOME_OK ? after : h->error.text,
 		 meanings[outcome].then);

@@ -34,6 +34,7 @@ struct health_now {
 
 struct health_line {
 	int level;
+	const char *message_id; /* NULL: none */
 	char text[768];
 };
 

@@ -91,9 +91,10 @@ static void note(struct poll *poll, enum outcome outcome, const struct error *wh
 {
 	struct health_line line;
 	const struct health_now now = {clock_mono_us(), clock_wall_s()};
-	if (health_note(&poll->health, outcome, why, service_endpoint(poll->daemon->service), now,
-			&line))
-		log_line(line.level, "%s", line.text);
+	const char *endpoint = service_endpoint(poll->daemon->service);
+	if (health_note(&poll->health, outcome, why, endpoint, now, &line))
+		log_event(line.level, line.message_id,
+			  (const char *const[]){"ENDPOINT", endpoint, NULL}, "%s", line.text);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *arg)

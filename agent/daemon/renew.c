@@ -2,6 +2,7 @@
 #include "agent/daemon/renew.h"
 
 #include "agent/daemon/backoff.h"
+#include "agent/messages.h"
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/fs.h"
@@ -93,8 +94,8 @@ void renew_load(struct renew *renew)
 static void failed(struct renew *renew, const char *why)
 {
 	if (!str_eq(renew->problem, why))
-		log_warning("the certificate could not be renewed: %s; trying again every hour",
-			    why);
+		log_event(LOG_WARNING, MESSAGE_CERTIFICATE_NOT_RENEWED, NULL,
+			  "the certificate could not be renewed: %s; trying again every hour", why);
 	snprintf(renew->problem, sizeof(renew->problem), "%s", why);
 	renew->due_s = clock_wall_s() + TRY_AGAIN_S;
 }
@@ -113,8 +114,9 @@ static void succeeded(struct renew *renew)
 		return;
 	}
 	char date[CLOCK_ISO_LEN];
-	log_notice("the certificate was renewed, it expires at %s",
-		   clock_format_iso(renew->expires_s, date));
+	log_event(LOG_NOTICE, MESSAGE_CERTIFICATE_RENEWED, NULL,
+		  "the certificate was renewed, it expires at %s",
+		  clock_format_iso(renew->expires_s, date));
 }
 
 static int on_limit(sd_event_source *source, uint64_t usec, void *arg)

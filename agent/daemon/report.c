@@ -5,6 +5,7 @@
 #include "agent/daemon/names.h"
 #include "agent/daemon/orphans.h"
 #include "agent/daemon/queue.h"
+#include "agent/messages.h"
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/fs.h"
@@ -284,8 +285,10 @@ static void put_off(struct report *report, struct queue_item *item, const struct
 static void settle(struct report *report, struct queue_item *item, const struct answer *answer)
 {
 	if (answer->outcome == OUTCOME_REFUSED)
-		log_warning("the endpoint refuses a result of deployment '%s' for good: %s",
-			    item->deployment, answer->error.text);
+		log_event(LOG_WARNING, MESSAGE_RESULT_REFUSED,
+			  (const char *const[]){"DEPLOYMENT_ID", item->deployment, NULL},
+			  "the endpoint refuses a result of deployment '%s' for good: %s",
+			  item->deployment, answer->error.text);
 	else if (item->backoff.failures)
 		log_notice("a result of deployment '%s' is taken after %u attempts",
 			   item->deployment, item->backoff.failures + 1);

@@ -4,6 +4,7 @@
  * never been. */
 #include "agent/worker/command.h"
 
+#include "agent/messages.h"
 #include "agent/result.h"
 #include "agent/worker/finish.h"
 #include "agent/worker/lifecycle.h"
@@ -62,7 +63,8 @@ static bool say_known(struct command *c, json_t *result)
 /* Nothing is run; the endpoint hears why. */
 static int refuse(struct command *c, int exit_code, json_t *result, struct error *err)
 {
-	log_warning("command refused: %s", err->text);
+	const char *const fields[] = {"GROUP_ID", c->g.id, NULL};
+	log_event(LOG_WARNING, MESSAGE_COMMAND_REFUSED, fields, "command refused: %s", err->text);
 	const struct report report = {
 		.command_id = c->wire->id,
 		.event = c->wire->name,

@@ -3,6 +3,7 @@
  * repeats from the direction; every act may be repeated, the first result stands. */
 #include "agent/worker/finish.h"
 
+#include "agent/messages.h"
 #include "agent/worker/history.h"
 #include "agent/worker/lifecycle.h"
 #include "agent/worker/report.h"
@@ -29,6 +30,16 @@ static int enter(struct group *g, enum state_phase phase, struct error *err)
 {
 	g->state->open->phase = phase;
 	return group_save(g, err);
+}
+
+/* How it ended, for the journal. */
+static void log_end(const struct group *g, int level, const char *message_id, const char *how,
+		    const char *why)
+{
+	const char *id = state_deployment_id(g->state->open);
+	const char *const fields[] = {"DEPLOYMENT_ID", id, "GROUP_ID", g->id, NULL};
+	log_event(level, message_id, fields, "deployment '%s' of group '%s' %s%s%s", id, g->id, how,
+		  why ? ": " : "", why ? why : "");
 }
 
 static struct report describe(const struct group *g)
@@ -121,7 +132,7 @@ static int completing(struct group *g, const char *message, struct error *err)
 	r = write_success(g, message, false, err);
 	if (r < 0)
 		return r;
-	log_notice("deployment '%s' of group '%s' succeeded", state_deployment_id(d), g->id);
+	log_end(g, LOG_NOTICE, MESSAGE_DEPLOYMENT_SUCCEEDED, "succeeded", NULL);
 	return close_deployment(g, true, err);
 }
 
@@ -149,8 +160,8 @@ static int leaving(struct group *g, struct error *err)
 	r = write_failure(g, err);
 	if (r < 0)
 		return r;
-	log_notice("deployment '%s' of group '%s' failed and is left as it is: %s",
-		   state_deployment_id(d), g->id, d->failure->message);
+	log_end(g, LOG_NOTICE, MESSAGE_DEPLOYMENT_LEFT, "failed and is left as it is",
+		d->failure->message);
 	return close_deployment(g, false, err);
 }
 
@@ -163,7 +174,7 @@ static int give_up(struct group *g, int code, struct error *err)
 		return code;
 	auto_free char *message = xasprintf("%s; NOT rolled back, a person is needed: %s",
 					    d->failure->message, err->text);
-	log_error("deployment '%s' of group '%s': %s", state_deployment_id(d), g->id, message);
+	log_end(g, LOG_ERR, MESSAGE_DEPLOYMENT_STUCK, "failed", message);
 	d->undo_failed = true;
 	struct error quiet = {0};
 	if (d->command) {
@@ -218,8 +229,9 @@ static int rolling_back(struct group *g, struct error *err)
 	int r = write_failure(g, err);
 	if (r < 0)
 		return r;
-	log_notice("deployment '%s' of group '%s' failed: %s", state_deployment_id(d), g->id,
-		   d->failure->message);
+	log_end(g, LOG_NOTICE,
+		d->undo_failed ? MESSAGE_DEPLOYMENT_STUCK : MESSAGE_DEPLOYMENT_UNDONE, "failed",
+		d->failure->message);
 	return close_deployment(g, false, err);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/worker/recover.h"
 
+#include "agent/messages.h"
 #include "agent/worker/finish.h"
 #include "agent/worker/history.h"
 #include "agent/worker/hooks.h"
@@ -130,8 +131,10 @@ int recover_group(struct group *g, const char **ret_what, struct error *err)
 	if (r >= 0 && !g->state->open)
 		ensure_history(g);
 	if (what)
-		log_notice("group '%s': what a crash left was %s%s%s", g->id, r < 0 ? "not " : "",
-			   what, r < 0 ? " yet" : "");
+		log_event(LOG_NOTICE, MESSAGE_RECOVERED,
+			  (const char *const[]){"GROUP_ID", g->id, NULL},
+			  "group '%s': what a crash left was %s%s%s", g->id, r < 0 ? "not " : "",
+			  what, r < 0 ? " yet" : "");
 	if (ret_what)
 		*ret_what = what;
 	return r < 0 ? r : 0;
