@@ -83,24 +83,22 @@ order() {
 # requests OPERATION: how many came; at_least N OPERATION; bodies OPERATION
 requests() { grep -c "\"operation\": \"$1\"" "$P/log"; }
 at_least() { [ "$(requests "$2")" -ge "$1" ]; }
-bodies() { python3 -c 'import json, sys
-for line in open(sys.argv[2]):
-    request = json.loads(line)
-    if request["operation"] == sys.argv[1]: print(request["body"])' "$1" "$P/log"; }
+bodies() { cat "$P/bodies.$1" 2>/dev/null; }
 # worker_log WORD: how many lines of the worker's log hold it
 worker_log() { grep -c -- "$1" "$FAKE/log"; }
-# ask REQUEST [MEMBER]: over the daemon's socket; the answer, or one member of it
-ask() { python3 - "$R/run/slipway/agent" "$@" <<'PY'
-import json, os, socket, sys
-s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-s.settimeout(10)
-os.chdir(sys.argv[1])
-s.connect("agent.sock")
-s.send(json.dumps({"request": sys.argv[2]}).encode())
-answer = s.recv(65536).decode()
-print(json.loads(answer).get(sys.argv[3]) if len(sys.argv) > 3 else answer)
-PY
+# ask REQUEST [MEMBER]: over the daemon's socket; the answer, or one member of it. One process asks all questions.
+ask() {
+	local answer
+	printf '%s\n' "$*" >&7
+	read -r -t 20 -u 8 answer && [ -n "$answer" ] && printf '%s\n' "$answer"
 }
+mkfifo "$T/questions" "$T/answers"
+python3 "$top_srcdir/tests/e2e/daemon-ask.py" "$R/run/slipway/agent" <"$T/questions" >"$T/answers" 2>"$T/ask.err" &
+started[ask]=$!
+exec 7>"$T/questions" 8<"$T/answers"
 state_is() { [ "$(ask status state)" = "$1" ]; }
+in_flight() { find "$A/inflight" -type f | wc -l; }
 marks() { find "$A/reported" -type f | wc -l; }
+counted() { [ "$("$1")" = "$2" ]; } # counted marks 1: for within
+logged() { grep -qF -- "$1" "$T/daemon.err"; }
 log_lines() { wc -l <"$T/daemon.err"; }

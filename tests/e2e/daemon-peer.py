@@ -4,8 +4,8 @@
 
     daemon-peer.py DIR [PORT]      DIR holds ca.pem, server.pem, server.key
 
-Prints "listening on https://127.0.0.1:PORT". Each request is one JSON line in DIR/log. What is answered is taken from
-DIR/queue/OPERATION/* (oldest name first, each used once; the operation of a download is GET), else the default below:
+Prints "listening on https://127.0.0.1:PORT". Each request is one JSON line in DIR/log, its body one in
+DIR/bodies.OPERATION. What is answered is taken from DIR/queue/OPERATION/* (oldest name first, each used once; the operation of a download is GET), else the default below:
 
 Renewal (operation renew) signs the request with DIR/ca.key by "openssl ca" and DIR/ca.cnf.
 
@@ -37,6 +37,9 @@ LOCK = threading.Lock()
 def note(**what):
     with LOCK, open(f"{BASE}/log", "a") as log:
         log.write(json.dumps({"time": time.monotonic(), **what}) + "\n")
+        if "body" in what:
+            with open(f"{BASE}/bodies.{what['operation']}", "a") as bodies:
+                bodies.write(what["body"] + "\n")
 
 
 def queued(operation):

@@ -3,12 +3,12 @@
 """The worker is killed at one system call that changes the disk after the other, through whole deployments. After recovery the
 host has the old or the new revision, its records say which, and its application runs.
 
-KILL_STRIDE=1 tries every call (default: every ninth; twice as far apart for commands)."""
+KILL_STRIDE=1 tries every call (default: every twelfth; twice as far apart for commands, and all further under the sanitizers)."""
 import worker
 from worker import *
 
 CALLS = ["fsync", "syncfs", "renameat", "renameat2", "unlinkat", "linkat", "mkdirat"]
-STRIDE = int(os.environ.get("KILL_STRIDE", "9"))
+STRIDE = int(os.environ.get("KILL_STRIDE", "24" if worker.sanitizers() else "12"))
 
 if not shutil.which("strace"):
     print("1..0 # SKIP strace is not installed")

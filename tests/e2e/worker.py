@@ -74,6 +74,12 @@ def done_testing():
     sys.exit(1 if tests_failed else 0)
 
 
+def sanitizers():
+    """Whether this build has them."""
+    with open(os.path.join(BUILD, "config.h")) as f:
+        return "define SANITIZERS 1" in f.read()
+
+
 def within(check, seconds=DEADLINE_S):
     end = time.monotonic() + seconds
     while not check():
