@@ -85,9 +85,20 @@ static char *dump(const json_t *value, size_t flags)
 int json_write_file(int dirfd, const char *name, const json_t *value, mode_t mode,
 		    struct error *err)
 {
+	return json_write_file_max(dirfd, name, value, SIZE_MAX, mode, err);
+}
+
+int json_write_file_max(int dirfd, const char *name, const json_t *value, size_t max, mode_t mode,
+			struct error *err)
+{
 	auto_free char *text = dump(value, JSON_SORT_KEYS | JSON_INDENT(2));
 	auto_free char *lines = xasprintf("%s\n", text);
-	return fs_write_atomic(dirfd, name, lines, strlen(lines), mode, err);
+	size_t len = strlen(lines);
+	if (len > max)
+		return error_set(err, -EFBIG,
+				 "%zu bytes are more than the %zu that can be read again", len,
+				 max);
+	return fs_write_atomic(dirfd, name, lines, len, mode, err);
 }
 
 char *json_text(const json_t *value)

@@ -24,6 +24,10 @@ int json_read_file(int dirfd, const char *name, size_t max, json_t **ret,
 /* fs_write_atomic of the value, sorted keys, trailing newline. */
 int json_write_file(int dirfd, const char *name, const json_t *value, mode_t mode,
 		    struct error *err) MUST_CHECK;
+/* The same, but -EFBIG, and nothing is replaced, when the text has more than max bytes: for files
+ * that are read with that ceiling. */
+int json_write_file_max(int dirfd, const char *name, const json_t *value, size_t max, mode_t mode,
+			struct error *err) MUST_CHECK;
 /* Compact text, keys in insertion order; caller frees. Never NULL. */
 char *json_text(const json_t *value);
 
