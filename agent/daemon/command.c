@@ -188,14 +188,11 @@ static void drop(struct command *command, const char *why)
 /* Before the acknowledgement, and while the worker starts: both take their time. */
 static int save(struct command *command, struct error *err)
 {
-	if (command->saved && !command->stale)
+	if (command->saved)
 		return 0;
 	int r = inflight_save(commands_inflight_dirfd(command->daemon->commands), command->name,
 			      &command->inflight, err);
-	if (r == 0) {
-		command->saved = true;
-		command->stale = false;
-	}
+	command->saved = r == 0;
 	return r;
 }
 
@@ -498,7 +495,6 @@ static int take_specification(struct command *command, const struct answer *answ
 			      system);
 	if (r < 0)
 		return error_prefix(err, r, "deployment specification");
-	command->stale = !json_equal(command->inflight.specification, envelope);
 	json_decref(command->inflight.specification);
 	command->inflight.specification = json_incref(envelope);
 	return 0;

@@ -340,16 +340,27 @@ static void accept_every_end(struct order *o)
 	close_property(o);
 }
 
-/* ExecStartEx: "$" in a path is a "$". */
+/* A "$" in an argument is a variable to the service manager, in a path it is none. */
+static char *quote_dollars(const char *text)
+{
+	char *quoted = xcalloc(2 * strlen(text) + 1, 1), *out = quoted;
+	for (; *text; *out++ = *text++)
+		if (*text == '$')
+			*out++ = '$';
+	return quoted;
+}
+
+/* Not ExecStartEx, which could say "no-env-expand": systemd 252 cannot read again what it writes
+ * down for it, and a script that says 'systemctl daemon-reload' would break its own unit. */
 static void add_command(struct order *o, const struct hook *h, bool shell)
 {
-	open_property(o, "ExecStartEx", "a(sasas)");
+	auto_free char *argument = quote_dollars(h->path);
+	open_property(o, "ExecStart", "a(sasb)");
 	if (o->r >= 0 && shell)
-		o->r = sd_bus_message_append(o->m, "a(sasas)", 1, "/bin/sh", 2, "/bin/sh", h->path,
-					     1, "no-env-expand");
+		o->r = sd_bus_message_append(o->m, "a(sasb)", 1, "/bin/sh", 2, "/bin/sh", argument,
+					     false);
 	else if (o->r >= 0)
-		o->r = sd_bus_message_append(o->m, "a(sasas)", 1, h->path, 1, h->path, 1,
-					     "no-env-expand");
+		o->r = sd_bus_message_append(o->m, "a(sasb)", 1, h->path, 1, argument, false);
 	close_property(o);
 }
 
