@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/settings.h"
 
+#include "agent/state.h"
 #include "common/attr.h"
 
 #include <stddef.h>
@@ -28,7 +29,7 @@ static const struct conf_option table[] = {
 	 AT(max_revisions),
 	 .def = "5",
 	 .min = 1,
-	 .max = 10000,
+	 .max = STATE_REVISIONS_MAX,
 	 .help = "How many deployments are kept for each group."},
 	{.name = "local_rollback",
 	 .type = CONF_BOOL,

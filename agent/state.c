@@ -105,7 +105,12 @@ int state_load(int group_dirfd, struct state **ret, struct error *err)
 int state_save(int group_dirfd, const struct state *state, struct error *err)
 {
 	auto_json json_t *doc = state_to_json(state);
-	int r = json_write_file(group_dirfd, STATE_FILE, doc, 0640, err);
+	int r = json_write_file_max(group_dirfd, STATE_FILE, doc, STATE_MAX_BYTES, 0640, err);
+	if (r == -EFBIG)
+		return error_set(err, r,
+				 STATE_FILE ": %zu revisions are too many to remember; lower "
+					    "max_revisions in agent.yml",
+				 state->n_revisions);
 	return r < 0 ? error_prefix(err, r, STATE_FILE) : 0;
 }
 

@@ -13,8 +13,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define STATE_MAX_BYTES (1024 * 1024)
-#define STATE_FINISHED_MAX 64 /* ids of ended deployments that are remembered */
+#define STATE_MAX_BYTES (4 * 1024 * 1024)
+#define STATE_REVISIONS_MAX 500 /* of max_revisions; one takes 1 to 2 KiB */
+#define STATE_FINISHED_MAX 64   /* ids of ended deployments that are remembered */
 
 enum state_step_status {
 	STATE_STARTED,
@@ -106,7 +107,8 @@ DEFINE_CLEANUP(struct state *, state_free)
  * what state_save() writes, or another negative errno.
  */
 int state_load(int group_dirfd, struct state **ret, struct error *err) MUST_CHECK;
-/* Durable before it returns. */
+/* Durable before it returns. -EFBIG, and the file stays as it was, when state_load() would refuse
+ * the new one. */
 int state_save(int group_dirfd, const struct state *state, struct error *err) MUST_CHECK;
 
 /* For the CLI: the state of every group below paths->host, sorted by id, groups without state.json

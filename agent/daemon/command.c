@@ -188,11 +188,14 @@ static void drop(struct command *command, const char *why)
 /* Before the acknowledgement, and while the worker starts: both take their time. */
 static int save(struct command *command, struct error *err)
 {
-	if (command->saved)
+	if (command->saved && !command->stale)
 		return 0;
 	int r = inflight_save(commands_inflight_dirfd(command->daemon->commands), command->name,
 			      &command->inflight, err);
-	command->saved = r == 0;
+	if (r == 0) {
+		command->saved = true;
+		command->stale = false;
+	}
 	return r;
 }
 
@@ -495,6 +498,7 @@ static int take_specification(struct command *command, const struct answer *answ
 			      system);
 	if (r < 0)
 		return error_prefix(err, r, "deployment specification");
+	command->stale = !json_equal(command->inflight.specification, envelope);
 	json_decref(command->inflight.specification);
 	command->inflight.specification = json_incref(envelope);
 	return 0;

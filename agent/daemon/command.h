@@ -35,6 +35,7 @@ struct command {
 	char *group, *deployment; /* as the specification claims; NULL before */
 	bool noop;
 	bool saved; /* on disk */
+	bool stale; /* but with an older specification */
 	enum command_state state;
 	int64_t since_s;
 	struct service_call *call;

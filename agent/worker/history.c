@@ -16,7 +16,7 @@
 
 #define HISTORY "history.jsonl"
 #define ROTATE_BYTES ((off_t)8 << 20)
-#define TAIL_BYTES ((off_t)1 << 20) /* where a line is looked for */
+#define PIECE_BYTES ((size_t)256 << 10)
 
 static char *format_line(const struct state *state)
 {
@@ -26,20 +26,46 @@ static char *format_line(const struct state *state)
 	return xasprintf("%s\n", text);
 }
 
-static int read_tail(int fd, struct buf *tail, struct error *err)
+/* Is the very line in it, as a whole? Read in pieces: the file may have some MiB. */
+static int has_line(int fd, const char *line, struct error *err)
 {
-	off_t size = lseek(fd, 0, SEEK_END);
-	if (size < 0 || lseek(fd, size > TAIL_BYTES ? size - TAIL_BYTES : 0, SEEK_SET) < 0)
-		return error_errno(err, HISTORY);
-	int r = buf_read_fd(tail, fd);
-	return r < 0 ? error_set(err, r, HISTORY ": %s", strerror(-r)) : 0;
+	auto_free char *needle = xasprintf("\n%s", line);
+	size_t len = strlen(needle);
+	auto_free char *data = xcalloc(1, len + PIECE_BYTES);
+	data[0] = '\n'; /* as if the first line had one before it */
+	size_t held = 1;
+	for (off_t at = 0;;) {
+		ssize_t n = pread(fd, data + held, PIECE_BYTES, at);
+		if (n < 0)
+			return error_errno(err, "read " HISTORY);
+		if (n == 0)
+			return 0;
+		at += n;
+		held += (size_t)n;
+		if (memmem(data, held, needle, len))
+			return 1;
+		size_t keep = held < len ? held : len - 1;
+		memmove(data, data + held - keep, keep);
+		held = keep;
+	}
 }
 
-/* Is the very line there, as a whole? */
-static bool has_line(const struct buf *tail, const char *line)
+/* The older file too: a line may have been the last before a rotation. */
+static int is_there(int host_fd, int fd, const char *line, struct error *err)
 {
-	const char *found = tail->len ? strstr(tail->data, line) : NULL;
-	return found && (found == tail->data || found[-1] == '\n');
+	int r = has_line(fd, line, err);
+	if (r != 0)
+		return r;
+	auto_close int old = openat(host_fd, HISTORY ".1", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return old < 0 ? 0 : has_line(old, line, err);
+}
+
+/* Does the file end within a line? */
+static bool is_torn(int fd)
+{
+	off_t size = lseek(fd, 0, SEEK_END);
+	char last;
+	return size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n';
 }
 
 /* Several groups append to one file; and it is replaced by rotation, so the descriptor that was
@@ -81,14 +107,11 @@ int history_ensure(int host_fd, const struct state *state, struct error *err)
 	auto_close int fd = open_locked(host_fd, err);
 	if (fd < 0)
 		return fd;
-	auto_buf struct buf tail = BUF_INIT((size_t)TAIL_BYTES + 1);
-	int r = read_tail(fd, &tail, err);
-	if (r < 0)
-		return r;
-	if (has_line(&tail, line))
-		return 0;
+	int r = is_there(host_fd, fd, line, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	auto_buf struct buf out = BUF_INIT(STATE_MAX_BYTES + 2);
-	bool torn = tail.len && tail.data[tail.len - 1] != '\n';
+	bool torn = is_torn(fd);
 	r = rotate(host_fd, fd, err);
 	if (r < 0)
 		return r;
