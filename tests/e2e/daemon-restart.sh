@@ -62,6 +62,21 @@ order PollHostCommand "command c-5 a/b/c/d-5 BeforeInstall"
 ok "a worker that dies before it runs anything is started again, then given up" within 20 completed c-5
 is "after three times" 3 "$(worker_log '"verb": "command", "command": "c-5"')"
 
+# Killed before the acknowledgement; a newer specification comes then, and it is the one that is kept.
+echo "ready go wait:let-go-newer result" >"$FAKE/AfterInstall"
+order PutHostCommandAcknowledgement 'hold 30'
+order PollHostCommand "command c-20 a/b/c/d-20 AfterInstall"
+acknowledges() { bodies PutHostCommandAcknowledgement | grep -q c-20; }
+ok "a command is about to be acknowledged" within 10 acknowledges
+stop daemon KILL
+order GetDeploymentSpecification 'json 200 {"DeploymentSystem":"CodeDeploy","DeploymentSpecification":{"GenericEnvelope":
+	{"Format":"TEXT/JSON","Payload":"{\"DeploymentId\":\"d-20\",\"DeploymentGroupId\":\"newer\"}"}}}'
+start_daemon
+ok "the next daemon acknowledges it" within 10 compgen -G "$A/inflight/*.acked"
+is "the specification on disk is the newer one" 1 "$(grep -l 'newer' "$A/inflight/"*.json | wc -l)"
+touch "$FAKE/let-go-newer"
+ok "it is completed" within 10 completed c-20
+
 # In order within a deployment, whatever happens to one of them.
 order PutHostCommandComplete 'json 503 {}'
 order PollHostCommand "command c-6 a/b/c/d-6 Install"

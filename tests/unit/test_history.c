@@ -96,6 +96,36 @@ static void a_large_file_is_put_aside(void **state)
 	assert_int_equal(faccessat(dir->fd, "history.jsonl.1", F_OK, 0), 0);
 }
 
+/* Lines of others, in between or before a rotation, hide nothing. */
+static void an_early_line_is_found_again(void **state)
+{
+	const struct tempdir *dir = *state;
+	ensure(dir, "d-A");
+	auto_free char *path = xasprintf("%s/history.jsonl", dir->path);
+	auto_close int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	char others[64 * 1024];
+	memset(others, 'x', sizeof(others));
+	others[sizeof(others) - 1] = '\n';
+	for (unsigned i = 0; i < 40; i++)
+		assert_int_equal(write(fd, others, sizeof(others)), sizeof(others));
+	struct stat before, after;
+	assert_int_equal(stat(path, &before), 0);
+	ensure(dir, "d-A");
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(before.st_size, after.st_size);
+}
+
+static void a_line_before_a_rotation_is_found_again(void **state)
+{
+	const struct tempdir *dir = *state;
+	ensure(dir, "d-A");
+	assert_int_equal(renameat(dir->fd, "history.jsonl", dir->fd, "history.jsonl.1"), 0);
+	ensure(dir, "d-A");
+	ensure(dir, "d-B");
+	auto_free char *ids = ids_of(dir);
+	assert_string_equal(ids, "d-B");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -104,6 +134,8 @@ int main(void)
 		tempdir_test(nothing_is_written_for_a_group_without_deployments),
 		tempdir_test(a_torn_line_does_not_swallow_the_next),
 		tempdir_test(a_large_file_is_put_aside),
+		tempdir_test(an_early_line_is_found_again),
+		tempdir_test(a_line_before_a_rotation_is_found_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

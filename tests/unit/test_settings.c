@@ -111,7 +111,7 @@ static void a_mistake_is_named_with_file_and_line(void **state)
 	write_settings(*state, "verbose: true\n:max_revisions: 0\n", &paths);
 	assert_int_equal(settings_load(&settings, &paths, &err), ERR_INPUT);
 	assert_non_null(strstr(err.text, "/etc/slipway/agent.yml:2: 'max_revisions' must be from "
-					 "1 to 10000, not 0"));
+					 "1 to 500, not 0"));
 }
 
 int main(void)

@@ -185,6 +185,38 @@ static void a_revision_is_kept_once(void **state)
 	assert_null(state_revision_find(s, NULL));
 }
 
+static void as_many_revisions_as_the_settings_allow_can_be_read_again(void **state)
+{
+	const struct tempdir *dir = *state;
+	auto_state struct state *s = state_new("g");
+	for (unsigned i = 0; i < STATE_REVISIONS_MAX + 2; i++) {
+		auto_free char *id = xasprintf("d-%0100u", i);
+		auto_state_deployment struct state_deployment *d = make_deployment(id);
+		d->archive = xstrdup(id);
+		state_revision_add(s, d, true);
+	}
+	struct error err = {0};
+	assert_int_equal(state_save(dir->fd, s, &err), 0);
+	auto_state struct state *back = NULL;
+	assert_int_equal(state_load(dir->fd, &back, &err), 0);
+	assert_int_equal(back->n_revisions, STATE_REVISIONS_MAX + 2);
+}
+
+static void what_could_not_be_read_again_is_not_written(void **state)
+{
+	const struct tempdir *dir = *state;
+	auto_state struct state *s = state_new("g");
+	struct error err = {0};
+	assert_int_equal(state_save(dir->fd, s, &err), 0);
+	s->installed = xcalloc(1, STATE_MAX_BYTES + 1);
+	memset(s->installed, 'x', STATE_MAX_BYTES);
+	assert_int_equal(state_save(dir->fd, s, &err), -EFBIG);
+	assert_non_null(strstr(err.text, "lower max_revisions"));
+	auto_state struct state *back = NULL;
+	assert_int_equal(state_load(dir->fd, &back, &err), 0);
+	assert_null(back->installed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -196,6 +228,8 @@ int main(void)
 		tempdir_test(only_so_many_finished_ids_are_remembered),
 		tempdir_test(a_reopened_deployment_has_forgotten_its_failure),
 		tempdir_test(a_revision_is_kept_once),
+		tempdir_test(as_many_revisions_as_the_settings_allow_can_be_read_again),
+		tempdir_test(what_could_not_be_read_again_is_not_written),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
