@@ -4,9 +4,11 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 int live_open_dir(const char *path)
@@ -17,13 +19,21 @@ int live_open_dir(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+/* On overlayfs the birth time is that of the layer which holds the object now: the first change in
+ * a directory copies it up, and it becomes another. */
+static bool keeps_birth_time(int fd)
+{
+	struct statfs fs;
+	return fstatfs(fd, &fs) < 0 || fs.f_type != OVERLAYFS_SUPER_MAGIC;
+}
+
 int live_ident(int fd, struct live_ident *ret, struct error *err)
 {
 	struct statx stx;
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &stx) < 0)
 		return error_errno(err, "statx");
 	*ret = (struct live_ident){.ino = stx.stx_ino};
-	if (stx.stx_mask & STATX_BTIME) {
+	if ((stx.stx_mask & STATX_BTIME) && keeps_birth_time(fd)) {
 		ret->btime_s = stx.stx_btime.tv_sec;
 		ret->btime_ns = stx.stx_btime.tv_nsec;
 	}

@@ -6,6 +6,7 @@
 
 #include <sched.h>
 #include <sys/mount.h>
+#include <time.h>
 
 static bool can_mount;
 
@@ -40,7 +41,7 @@ static int teardown(void **state)
 {
 	struct txn *t = *state;
 	char path[2 * PATH_MAX];
-	static const char *const places[] = {"dest/one", "dest/two", "dest"};
+	static const char *const places[] = {"dest/one", "dest/two", "dest", "layers"};
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
 		snprintf(path, sizeof(path), "%s/%s", t->base, places[i]);
 		umount2(path, MNT_DETACH);
@@ -120,6 +121,40 @@ static void a_mount_that_is_missing_is_waited_for(void **state)
 	assert_int_equal(s, INSTALL_NONE);
 	assert_string_equal(txn_read(t, "dest/one/app/x"), "one");
 	assert_string_equal(txn_read(t, "dest/two/y"), "one");
+}
+
+/* What is made from now on has a later birth time. */
+static void next_tick(void)
+{
+	struct timespec from, now;
+	clock_gettime(CLOCK_REALTIME_COARSE, &from);
+	do
+		clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	while (now.tv_sec == from.tv_sec && now.tv_nsec == from.tv_nsec);
+}
+
+/* The first change in a directory of the lower layer copies it up, and gives it another birth. */
+static void a_directory_of_a_lower_layer_stays_the_same(void **state)
+{
+	need_mounts();
+	struct txn *t = *state;
+	char options[4 * PATH_MAX], target[2 * PATH_MAX];
+	mount_tmpfs(t, "layers", "size=8m,mode=755");
+	close(txn_dir(t, "layers/lower/srv"));
+	close(txn_dir(t, "layers/upper"));
+	close(txn_dir(t, "layers/work"));
+	close(txn_dir(t, "dest/one"));
+	snprintf(options, sizeof(options),
+		 "lowerdir=%1$s/layers/lower,upperdir=%1$s/layers/upper,workdir=%1$s/layers/work",
+		 t->base);
+	snprintf(target, sizeof(target), "%s/dest/one", t->base);
+	assert_int_equal(mount("overlay", target, "overlay", 0, options), 0);
+	next_tick();
+	txn_write(t, "archive/f", "1");
+	txn_file(t, "f", "dest/one/srv");
+	txn_deploy(t);
+	assert_string_equal(txn_read(t, "dest/one/srv/f"), "1");
+	assert_int_equal(txn_count(t, "dest/one/srv"), 1);
 }
 
 static void assert_refused(struct txn *t, const char *text)
@@ -231,6 +266,7 @@ int main(void)
 		T(one_transaction_spans_several_mounts),
 		T(a_bind_mount_stages_on_itself),
 		T(a_mount_that_is_missing_is_waited_for),
+		T(a_directory_of_a_lower_layer_stays_the_same),
 		T(a_read_only_file_system_is_refused),
 		T(too_few_inodes_are_refused),
 		T(a_file_system_that_fills_up_meanwhile_is_left_as_it_was),
