@@ -151,9 +151,9 @@ static void a_directory_of_a_lower_layer_stays_the_same(void **state)
 	assert_int_equal(mount("overlay", target, "overlay", 0, options), 0);
 	next_tick();
 	txn_write(t, "archive/f", "1");
-	txn_file(t, "f", "dest/one/srv");
+	txn_file(t, "f", "dest/one/srv/app");
 	txn_deploy(t);
-	assert_string_equal(txn_read(t, "dest/one/srv/f"), "1");
+	assert_string_equal(txn_read(t, "dest/one/srv/app/f"), "1");
 	assert_int_equal(txn_count(t, "dest/one/srv"), 1);
 }
 
