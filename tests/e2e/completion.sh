@@ -70,7 +70,7 @@ fi
 mkdir -p "$T/bin" "$T/dir/subdir" "$T/user/completions"
 ln -s "$SLIPWAY" "$T/bin/slipway"
 [ ! -x "$CONTROLD" ] || ln -s "$CONTROLD" "$T/bin/slipway-controld"
-ln -s "$top_srcdir/completions/slipway" "$top_srcdir/completions/slipway-controld" "$T/user/completions"
+ln -s "$top_srcdir/completions/slipway" "$top_builddir/completions/slipway-controld" "$T/user/completions"
 : >"$T/dir/shop.tgz"
 export PATH=$T/bin:$PATH
 
@@ -105,7 +105,7 @@ if command -v zsh >/dev/null; then
 		"slipway rollb" "slipway rollback " "slipway fleet gr" "slipway fleet group " "slipway deploy sh" "shop.tgz " \
 		"slipway fleet app " "make an application" "slipway deploy x --file-exists-behavior=OV" "=OVERWRITE "
 	[ ! -x "$CONTROLD" ] || ok "and the endpoint's" timeout 120 "$top_srcdir/tests/e2e/complete-tty.py" zsh \
-		"fpath=('$top_srcdir/completions' \$fpath); autoload -Uz compinit; compinit -u -D" \
+		"fpath=('$top_builddir/completions' \$fpath); autoload -Uz compinit; compinit -u -D" \
 		"slipway-controld tok" "slipway-controld token "
 else
 	skip "completion in zsh" "no zsh"
