@@ -6,7 +6,6 @@ need_hosts
 
 net_up
 ok "two hosts boot" eval 'new_host a & new_host b & wait $! && wait %1'
-hosts=(a b)
 is "a real systemd runs" running "$(in_host a systemctl is-system-running)"
 exits 9 "a command's exit status comes back" in_host a sh -c 'exit 9'
 exits 124 "a command has a deadline" "$HOST" exec a --timeout=1 -- sleep 60
@@ -49,5 +48,4 @@ ok "a host ends with its test, even with a killed one" within 10 stopped c
 is "no host is left" "" "$("$HOST" list)"
 is "no mount" 0 "$(grep -c "$T" /proc/self/mounts)"
 is "no process" "" "$(pgrep -f -- "--directory=$T/")"
-hosts=()
 done_testing

@@ -6,8 +6,8 @@
 #     need_hosts
 #     need_packages_built slipway slipway-agent slipway-controld
 #     net_up
-#     endpoint_host ctl
-#     agent_host web1 role=web
+#     endpoint_host
+#     agent_host web1 && enrol web1 role=web
 #     make_app "$T/r1" 1
 #     exits 0 "revision 1 is deployed" deploy "$T/r1"
 #     done_testing
@@ -52,8 +52,6 @@ need_packages_built() {
 
 # --- hosts ------------------------------------------------------------------------------------------------------------------
 
-hosts=() # those that were made
-
 # net_up: all hosts made afterwards are on one net and know each other by name.
 net=none
 net_up() {
@@ -64,7 +62,6 @@ net_up() {
 new_host() {
 	local include
 	include=$(IFS=, && echo "${image_packages[*]}")
-	hosts+=("$1")
 	"$HOST" create "$1" --include="$include" && boot_host "$@"
 }
 boot_host() {
@@ -84,16 +81,16 @@ install_packages() {
 
 # --- a fleet ----------------------------------------------------------------------------------------------------------------
 
-# endpoint_host NAME: a host that serves the endpoint; `fleet` then talks to it.
+endpoint=ctl # the host whose endpoint `fleet` and `enrol` talk to
+# endpoint_host [OPTION of boot]...: make it.
 endpoint_host() {
-	endpoint=$1
-	new_host "$1" && install_packages "$1" slipway slipway-controld &&
-		in_host "$1" systemctl enable --now slipway-controld &&
-		within 20 in_host "$1" test -s /var/lib/slipway-control/admin-credentials.json
+	new_host "$endpoint" "$@" && install_packages "$endpoint" slipway slipway-controld &&
+		in_host "$endpoint" systemctl enable --now slipway-controld &&
+		within 20 in_host "$endpoint" test -s /var/lib/slipway-control/admin-credentials.json
 }
 fleet() { "$HOST" exec "$endpoint" --env=SLIPWAY_CREDENTIALS=/var/lib/slipway-control/admin-credentials.json -- slipway fleet "$@"; }
 
-# agent_host NAME [TAG] [OPTION of boot]...: a host with the agent, not yet enrolled; enrol NAME [TAG].
+# agent_host NAME [OPTION of boot]...: a host with the agent, not yet enrolled.
 agent_host() {
 	new_host "$@" && install_packages "$1" slipway slipway-agent
 }
@@ -109,15 +106,16 @@ make_group() {
 	fleet app create --app app && fleet group create --app app --group group --tag role=web --config "CodeDeployDefault.$1"
 }
 
+app=app # which one push and deploy are about
 # push DIR; create DIR prints the deployment's id; deploy DIR waits for its end.
 push() {
 	local name
 	name=$(basename "$1")
 	in_host "$endpoint" rm -rf "/root/$name" && "$HOST" copy "$1" "$endpoint:/root/" &&
-		fleet push "/root/$name" --app app --key "$name.tgz"
+		fleet push "/root/$name" --app "$app" --key "$name.tgz"
 }
-create() { push "$1" >/dev/null && fleet deploy --app app --group group --revision "s3://bundles/$(basename "$1").tgz" | grep -oE 'd-[A-Z0-9]{9}' | head -n 1; }
-deploy() { push "$1" && fleet deploy --app app --group group --revision "s3://bundles/$(basename "$1").tgz" --watch; }
+create() { push "$1" >/dev/null && fleet deploy --app "$app" --group group --revision "s3://bundles/$(basename "$1").tgz" | grep -oE 'd-[A-Z0-9]{9}' | head -n 1; }
+deploy() { push "$1" && fleet deploy --app "$app" --group group --revision "s3://bundles/$(basename "$1").tgz" --watch; }
 deployment_is() { fleet show "$1" | grep -q "^Deployment $1: $2"; }
 
 # make_app DIR N: a web application that stop.sh and start.sh stop and start, with files in /srv/app, on port 8080. It is the
@@ -200,9 +198,9 @@ tree_of() {
 at_end() {
 	local name
 	if [ $tests_failed -gt 0 ]; then
-		for name in "${hosts[@]}"; do
+		for name in $("$HOST" list | sed -n 's/ .*running$//p'); do
 			echo "# journal of $name:"
-			timeout 20 "$HOST" journal "$name" -o short-precise -n 150 2>&1 | grep -vE 'run-u[0-9]+\.service' | sed 's/^/#   /'
+			timeout 20 "$HOST" journal "$name" -o short-precise -n 120 -u 'slipway*' -p info 2>&1 | sed 's/^/#   /'
 		done
 	fi
 	"$HOST" clean
