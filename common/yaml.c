@@ -56,6 +56,11 @@ static int refuse_syntax(struct parser *p)
 		yaml_mark_t mark = mark_at(p, lib->problem_offset);
 		return refuse(p, &mark, "%s", problem);
 	}
+	/* A quote or bracket that is never closed is noticed at the end of the file. */
+	if (lib->context && lib->context_mark.index != lib->problem_mark.index)
+		return refuse(p, &lib->problem_mark, "%s, %s that begins at %zu:%zu", problem,
+			      lib->context, lib->context_mark.line + 1,
+			      lib->context_mark.column + 1);
 	if (lib->context)
 		return refuse(p, &lib->problem_mark, "%s, %s", problem, lib->context);
 	return refuse(p, &lib->problem_mark, "%s", problem);

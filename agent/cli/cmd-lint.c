@@ -28,11 +28,10 @@ static int lint_directory(int fd, const char *wanted, struct problems *problems,
 {
 	auto_spec struct spec *spec = NULL;
 	auto_free char *name = NULL;
-	int r = spec_load(fd, wanted, &spec, &name, problems, err);
-	if (r < 0)
-		return r;
-	spec_check_archive(spec, name, fd, problems);
-	return 0;
+	int r = spec_load_usable(fd, wanted, &spec, &name, problems, err);
+	if (spec)
+		spec_check_archive(spec, name, fd, problems);
+	return r;
 }
 
 static int lint_appspec(int fd, const char *path, struct problems *problems, struct error *err)

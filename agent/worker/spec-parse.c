@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* AppSpec text -> struct spec. Reading never stops at a mistake: each is noted with its place, what
- * cannot be used is left out of the struct, and the caller gets the struct only when no error was
- * among them. One table per kind of map says which keys it has. */
+ * cannot be used is left out of the struct, and only lint gets the struct when an error was among
+ * them. One table per kind of map says which keys it has. */
 #include "agent/worker/spec-parse.h"
 
 #include "common/alloc.h"
@@ -532,11 +532,11 @@ static void add_syntax_problem(struct spec_parse *p, const struct error *why)
 	problems_add(p->problems, PROBLEM_ERROR, where, "%s", text + place + 1);
 }
 
-int spec_parse(const char *name, const char *text, size_t len, struct spec **ret,
-	       struct problems *problems, struct error *err)
+int spec_parse_usable(const char *name, const char *text, size_t len, struct spec **ret,
+		      struct problems *problems, struct error *err)
 {
-	auto_spec struct spec *spec = xcalloc(1, sizeof(*spec));
-	struct spec_parse p = {.name = name, .problems = problems, .spec = spec};
+	*ret = xcalloc(1, sizeof(**ret));
+	struct spec_parse p = {.name = name, .problems = problems, .spec = *ret};
 	size_t errors_before = problems->errors;
 
 	auto_yaml struct yaml *root = NULL;
@@ -545,11 +545,15 @@ int spec_parse(const char *name, const char *text, size_t len, struct spec **ret
 		add_syntax_problem(&p, &why);
 	else
 		parse_root(&p, root);
+	return problems->errors > errors_before ? problems_check(problems, ERR_INPUT, err) : 0;
+}
 
-	if (problems->errors > errors_before) {
-		int r = problems_check(problems, ERR_INPUT, err);
-		return r;
-	}
-	*ret = TAKE(spec);
-	return 0;
+int spec_parse(const char *name, const char *text, size_t len, struct spec **ret,
+	       struct problems *problems, struct error *err)
+{
+	auto_spec struct spec *spec = NULL;
+	int r = spec_parse_usable(name, text, len, &spec, problems, err);
+	if (r == 0)
+		*ret = TAKE(spec);
+	return r;
 }

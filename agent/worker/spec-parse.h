@@ -41,6 +41,10 @@ char *spec_parse_word(struct spec_parse *p, const struct yaml *node, const char 
  * that is the official agent's working directory under systemd. Caller frees. */
 char *spec_parse_path(struct spec_parse *p, const struct yaml *node, const char *key);
 
+/* spec_parse(), but *ret is set in any case: what lacks something is still in it. */
+int spec_parse_usable(const char *name, const char *text, size_t len, struct spec **ret,
+		      struct problems *problems, struct error *err) MUST_CHECK;
+
 /* spec-permission.c: one entry of 'permissions' into *ret; on an error *ret is whatever was
  * understood. */
 void spec_parse_permission(struct spec_parse *p, const struct yaml *node,

@@ -2,6 +2,7 @@
 /* What of the AppSpec is not parsing: its tables, its memory, finding it in a revision. */
 #include "agent/worker/spec.h"
 
+#include "agent/worker/spec-parse.h"
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/str.h"
@@ -33,13 +34,23 @@ int spec_file_exists_from_string(const char *name, enum spec_file_exists *ret)
 	return -EINVAL;
 }
 
+static void file_clear(struct spec_file *file)
+{
+	free(file->source);
+	free(file->destination);
+}
+
+static void hook_clear(struct spec_hook *hook)
+{
+	free(hook->location);
+	free(hook->location_text);
+	free(hook->runas);
+}
+
 static void event_clear(struct spec_event *event)
 {
-	for (size_t i = 0; i < event->n_hooks; i++) {
-		free(event->hooks[i].location);
-		free(event->hooks[i].location_text);
-		free(event->hooks[i].runas);
-	}
+	for (size_t i = 0; i < event->n_hooks; i++)
+		hook_clear(&event->hooks[i]);
 	free(event->hooks);
 	free(event->name);
 }
@@ -57,10 +68,8 @@ void spec_free(struct spec *spec)
 {
 	if (!spec)
 		return;
-	for (size_t i = 0; i < spec->n_files; i++) {
-		free(spec->files[i].source);
-		free(spec->files[i].destination);
-	}
+	for (size_t i = 0; i < spec->n_files; i++)
+		file_clear(&spec->files[i]);
 	free(spec->files);
 	for (size_t i = 0; i < spec->n_permissions; i++)
 		permission_clear(&spec->permissions[i]);
@@ -113,32 +122,81 @@ static int find_appspec(int archive_fd, const char *wanted, const char **ret_nam
 			 wanted);
 }
 
-int spec_load(int archive_fd, const char *wanted, struct spec **ret, char **ret_name,
-	      struct problems *problems, struct error *err)
+static int read_appspec(int fd, const char *name, char **ret, size_t *ret_len, struct error *err)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return error_errno(err, "stat '%s'", name);
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, ERR_INPUT, "'%s' is not a regular file", name);
+	int r = fs_read_fd(fd, SPEC_MAX_BYTES, ret, ret_len, err);
+	if (r == -EFBIG)
+		return error_set(err, ERR_LIMIT, "'%s' is larger than %zu bytes", name,
+				 SPEC_MAX_BYTES);
+	return r < 0 ? error_prefix(err, r, "read '%s'", name) : 0;
+}
+
+/* Drop what lacks something that everyone who uses a spec relies on. */
+static void keep_usable(struct spec *spec)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < spec->n_files; i++) {
+		if (spec->files[i].source && spec->files[i].destination)
+			spec->files[n++] = spec->files[i];
+		else
+			file_clear(&spec->files[i]);
+	}
+	spec->n_files = n;
+	n = 0;
+	for (size_t i = 0; i < spec->n_permissions; i++) {
+		if (spec->permissions[i].object && spec->permissions[i].pattern)
+			spec->permissions[n++] = spec->permissions[i];
+		else
+			permission_clear(&spec->permissions[i]);
+	}
+	spec->n_permissions = n;
+	for (size_t e = 0; e < spec->n_events; e++) {
+		struct spec_event *event = &spec->events[e];
+		n = 0;
+		for (size_t i = 0; i < event->n_hooks; i++) {
+			if (!str_empty(event->hooks[i].location))
+				event->hooks[n++] = event->hooks[i];
+			else
+				hook_clear(&event->hooks[i]);
+		}
+		event->n_hooks = n;
+	}
+}
+
+int spec_load_usable(int archive_fd, const char *wanted, struct spec **ret, char **ret_name,
+		     struct problems *problems, struct error *err)
 {
 	const char *name = NULL;
 	auto_close int fd =
 		find_appspec(archive_fd, str_empty(wanted) ? "appspec.yml" : wanted, &name, err);
 	if (fd < 0)
 		return fd;
-	struct stat st;
-	if (fstat(fd, &st) < 0)
-		return error_errno(err, "stat '%s'", name);
-	if (!S_ISREG(st.st_mode))
-		return error_set(err, ERR_INPUT, "'%s' is not a regular file", name);
-
 	auto_free char *text = NULL;
 	size_t len = 0;
-	int r = fs_read_fd(fd, SPEC_MAX_BYTES, &text, &len, err);
-	if (r == -EFBIG)
-		return error_set(err, ERR_LIMIT, "'%s' is larger than %zu bytes", name,
-				 SPEC_MAX_BYTES);
-	if (r < 0)
-		return error_prefix(err, r, "read '%s'", name);
-	r = spec_parse(name, text, len, ret, problems, err);
+	int r = read_appspec(fd, name, &text, &len, err);
 	if (r < 0)
 		return r;
+	r = spec_parse_usable(name, text, len, ret, problems, err);
+	keep_usable(*ret);
+	*ret_name = xstrdup(name);
+	return r;
+}
+
+int spec_load(int archive_fd, const char *wanted, struct spec **ret, char **ret_name,
+	      struct problems *problems, struct error *err)
+{
+	auto_spec struct spec *spec = NULL;
+	auto_free char *name = NULL;
+	int r = spec_load_usable(archive_fd, wanted, &spec, &name, problems, err);
+	if (r < 0)
+		return r;
+	*ret = TAKE(spec);
 	if (ret_name)
-		*ret_name = xstrdup(name);
+		*ret_name = TAKE(name);
 	return 0;
 }

@@ -82,6 +82,11 @@ DEFINE_CLEANUP(struct spec *, spec_free)
 int spec_load(int archive_fd, const char *wanted, struct spec **ret, char **ret_name,
 	      struct problems *problems, struct error *err) MUST_CHECK;
 
+/* The same for lint: with ERR_INPUT, *ret and *ret_name are set too, to what can be used in spite
+ * of the mistakes; entries that lack something are left out. */
+int spec_load_usable(int archive_fd, const char *wanted, struct spec **ret, char **ret_name,
+		     struct problems *problems, struct error *err) MUST_CHECK;
+
 /* What needs the bundle: missing sources and scripts, scripts without shebang or with CRLF, globs,
  * timeouts over an event's 3600 s, ... (lint; also at deploy the errors among them: missing source,
  * missing script). */
