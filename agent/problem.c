@@ -3,6 +3,7 @@
 
 #include "common/alloc.h"
 #include "common/json.h"
+#include "common/str.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -44,8 +45,10 @@ void problems_print(const struct problems *p, FILE *out)
 {
 	for (size_t i = 0; i < p->count; i++) {
 		const struct problem *one = &p->list[i];
-		fprintf(out, "%s: %s%s%s\n", level_name(one->level), one->where,
-			*one->where ? ": " : "", one->text);
+		auto_free char *where = str_to_line(one->where, strlen(one->where));
+		auto_free char *text = str_to_line(one->text, strlen(one->text));
+		fprintf(out, "%s: %s%s%s\n", level_name(one->level), where, *where ? ": " : "",
+			text);
 	}
 	size_t rest = p->errors + p->warnings - p->count;
 	if (rest)

@@ -243,6 +243,15 @@ char *str_to_utf8(const void *data, size_t len)
 	return text;
 }
 
+char *str_to_line(const void *data, size_t len)
+{
+	char *text = str_to_utf8(data, len);
+	for (char *c = text; *c; c++)
+		if (*c == '\n' || *c == '\t')
+			*c = '?';
+	return text;
+}
+
 char **str_split(const char *s, char sep)
 {
 	size_t count = 1;

@@ -34,6 +34,9 @@ bool str_is_utf8(const char *s, size_t len);
 /* A copy in which every byte that is not valid UTF-8 became U+FFFD, and every control character but
  * \n and \t a '?'. Caller frees. */
 char *str_to_utf8(const void *data, size_t len);
+/* The same in one line: \n and \t became '?', too. For names, where they pretend to be more lines.
+ */
+char *str_to_line(const void *data, size_t len);
 
 /* Split at sep; empty parts stay. Returns a NULL-terminated array, to be freed with
  * str_list_free(). */

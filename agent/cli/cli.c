@@ -66,6 +66,11 @@ int cli_exit_of(int code)
 
 char *cli_clean(const char *text)
 {
+	return str_to_line(text, strlen(text));
+}
+
+char *cli_clean_lines(const char *text)
+{
 	return str_to_utf8(text, strlen(text));
 }
 

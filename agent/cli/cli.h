@@ -135,9 +135,12 @@ int cli_fail(const struct cli *cli, int exit_code, const struct error *err, cons
 /* Same for a mistake in how the command was called: exit 2 and a pointer to its help. */
 int cli_usage(const struct cli *cli, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* Text that is printed to a terminal and came from elsewhere: control characters became '?'. The
- * caller frees. */
+/* Text that is printed to a terminal and came from elsewhere, names of files too: control
+ * characters became '?', so that it is one line and no command to the terminal. The caller frees.
+ */
 char *cli_clean(const char *text);
+/* The same for what may have several lines: \n and \t stay. */
+char *cli_clean_lines(const char *text);
 
 extern const struct cli_command cmd_deploy, cmd_explain, cmd_help, cmd_history, cmd_lint, cmd_logs,
 	cmd_pack, cmd_plan, cmd_recover, cmd_redeploy, cmd_remove, cmd_rollback, cmd_status,

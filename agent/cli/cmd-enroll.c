@@ -123,6 +123,12 @@ static int fail(const struct cli *cli, int r, const struct error *err)
 		    : cli_fail(cli, cli_exit_of(r), err, NULL);
 }
 
+/* One exit code wherever a verb needs an enrolment: nothing was touched. */
+static int is_not_enrolled(const struct cli *cli, const struct error *err)
+{
+	return cli_fail(cli, CLI_USAGE, err, NULL);
+}
+
 static int run_enroll(struct cli *cli, const struct cli_args *args)
 {
 	struct error err = {0};
@@ -168,7 +174,7 @@ static int run_unenroll(struct cli *cli, const struct cli_args *args)
 	bool running = false;
 	int r = identity_remove(&cli->paths, &err);
 	if (r == -ENOENT)
-		return cli_fail(cli, CLI_USAGE, &err, NULL);
+		return is_not_enrolled(cli, &err);
 	if (r < 0)
 		return fail(cli, r, &err);
 	r = reload_daemon(cli, &running, &err);
@@ -204,6 +210,8 @@ static int run_whoami(struct cli *cli, const struct cli_args *args)
 	struct error err = {0};
 	auto_identity struct identity *id = NULL;
 	int r = identity_load(&cli->paths, &id, &err);
+	if (r == -ENOENT)
+		return is_not_enrolled(cli, &err);
 	if (r < 0)
 		return fail(cli, r, &err);
 	int64_t expires = certificate_expires(id);

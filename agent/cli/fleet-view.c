@@ -128,11 +128,11 @@ bool fleet_view_failure(const struct fleet_view *view, struct fleet_failure *ret
 		double when = json_number_value(json_object_get(event, "endTime"));
 		const json_t *why = json_object_get(event, "diagnostics");
 		struct fleet_failure one = {.host = fleet_text(host, "targetId"),
-					      .event = fleet_text(event, "lifecycleEventName"),
-					      .code = fleet_text(why, "errorCode"),
-					      .script = fleet_text(why, "scriptName"),
-					      .message = fleet_text(why, "message"),
-					      .log = fleet_text(why, "logTail")};
+					    .event = fleet_text(event, "lifecycleEventName"),
+					    .code = fleet_text(why, "errorCode"),
+					    .script = fleet_text(why, "scriptName"),
+					    .message = fleet_text(why, "message"),
+					    .log = fleet_text(why, "logTail")};
 		bool told = is_told(view, &one);
 		if (found && !told && when >= first)
 			continue;
@@ -178,7 +178,7 @@ static void print_clean(FILE *out, const char *before, const char *text)
 
 static void print_log(FILE *out, const char *log)
 {
-	auto_free char *clean = cli_clean(log);
+	auto_free char *clean = cli_clean_lines(log);
 	for (char *line = clean, *end; *line; line = end + (*end != '\0')) {
 		end = strchrnul(line, '\n');
 		fprintf(out, "    %.*s\n", (int)(end - line), line);

@@ -36,23 +36,24 @@ char *report_revision(const struct wire_spec *spec)
 char *report_summary(const json_t *summary, bool as_plan)
 {
 	static const struct {
-		const char *op, *done, *todo;
+		const char *op, *one, *many, *done, *todo;
 	} words[] = {
-		{"create", "created", "to create"},
-		{"replace", "replaced", "to replace"},
-		{"delete", "deleted", "to delete"},
-		{"mkdir", "directories made", "directories to make"},
-		{"rmdir", "directories removed", "directories to remove"},
-		{"symlink", "symlinks made", "symlinks to make"},
-		{"metadata", "with new owner or mode", "to get another owner or mode"},
-		{"keep", "unchanged", "unchanged"},
-		{"retain", "retained as they are", "to retain as they are"},
+		{"create", "", "", "created", "to create"},
+		{"replace", "", "", "replaced", "to replace"},
+		{"delete", "", "", "deleted", "to delete"},
+		{"mkdir", "directory ", "directories ", "made", "to make"},
+		{"rmdir", "directory ", "directories ", "removed", "to remove"},
+		{"symlink", "symlink ", "symlinks ", "made", "to make"},
+		{"metadata", "", "", "with new owner or mode", "to get another owner or mode"},
+		{"keep", "", "", "unchanged", "unchanged"},
+		{"retain", "", "", "retained", "to retain"},
 	};
 	struct buf text = BUF_INIT(SUMMARY_MAX);
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
 		json_int_t n = json_integer_value(json_object_get(summary, words[i].op));
 		if (n > 0)
-			buf_addf(&text, "%s%" JSON_INTEGER_FORMAT " %s", text.len ? ", " : "", n,
+			buf_addf(&text, "%s%" JSON_INTEGER_FORMAT " %s%s", text.len ? ", " : "", n,
+				 n == 1 ? words[i].one : words[i].many,
 				 as_plan ? words[i].todo : words[i].done);
 	}
 	if (!text.len)
@@ -83,7 +84,7 @@ const char *report_outcome(const struct state_deployment *d)
 
 static void print_indented(const char *text, const char *prefix, FILE *out)
 {
-	auto_free char *clean = cli_clean(text);
+	auto_free char *clean = cli_clean_lines(text);
 	for (const char *line = clean; *line;) {
 		const char *end = strchrnul(line, '\n');
 		fprintf(out, "%s%.*s\n", prefix, (int)(end - line), line);
@@ -114,7 +115,7 @@ static void print_failure(const struct state_failure *f, FILE *out)
 		said = print_script_end(f, out);
 	}
 	if (!said && !str_empty(f->message)) {
-		auto_free char *message = cli_clean(f->message);
+		auto_free char *message = cli_clean_lines(f->message);
 		fprintf(out, "  reason   %s\n", message);
 	}
 	if (str_empty(f->log))

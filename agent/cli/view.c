@@ -95,7 +95,7 @@ static void step_ended(struct view *view, const char *name, const char *state, c
 	char duration[32];
 	bool failed = strcmp(state, "failed") == 0;
 	bool skipped = strcmp(state, "skipped") == 0;
-	auto_free char *message = cli_clean(member(event, "message"));
+	auto_free char *message = cli_clean_lines(member(event, "message"));
 	view_clear(view);
 	view->step[0] = '\0';
 	/* most of the thirteen events have nothing to run; only a reason is worth a line */

@@ -26,7 +26,7 @@ exits 2 "http is refused" "$SLIPWAY" --root "$T/web1" enroll "http://${url#https
 exits 2 "a token file must be there" join web1 --token-file "$T/no-such"
 
 # Refusals
-exits 1 "nobody is, before it has joined" "$SLIPWAY" --root "$T/web1" whoami
+exits 2 "nobody is, before it has joined" "$SLIPWAY" --root "$T/web1" whoami
 says "and the message says how to" "slipway enroll"
 other=$(printf '%064d' 7)
 exits 1 "another CA is refused" "$SLIPWAY" --root "$T/web1" enroll "$url" --token "$token" --ca-fingerprint "$other" --name web1

@@ -54,6 +54,18 @@ is "has the problems" True "$(field 'd["problems"][0]["where"].startswith("appsp
 json 2 "lint of it" lint "$T/r2"
 json 2 "a wrong option" status --nonsense
 is "is named" True "$(field '"--nonsense" in d["text"]')"
+# Names that are made to look like something else: seen by people as one harmless line, by programs as they are.
+make_revision "$T/r3" 3
+odd=$'odd\n  delete    important\e[2J'
+touch "$T/r3/app/$odd"
+json 0 "plan of an odd name" plan "$T/r3"
+is "has the name" True "$(field 'any(o["path"].endswith("odd\n  delete    important\x1b[2J") for o in d["operations"])')"
+exits 0 "the plan for people" slip plan "$T/r3"
+says "has it in one line" "odd?  delete    important?[2J" "$T/out"
+is "and no control characters" 0 "$(LC_ALL=C grep -c '[[:cntrl:]]' "$T/out")"
+printf 'files:\n  - source: "a\\nerror: b\\e[2J"\n    destination: /srv/b\nversion: 0.0\nos: linux\n' >"$T/r3/appspec.yml"
+exits 2 "a message about such a name" slip lint "$T/r3"
+is "is one line, too" "1 0" "$(grep -c 'is not in the bundle' "$T/out") $(LC_ALL=C grep -c '[[:cntrl:]]' "$T/out")"
 json 0 "remove" remove --group default-local-deployment-group
 json 0 "version" version
 json 0 "help" help

@@ -98,6 +98,8 @@ static void only_real_utf8_is_utf8(void **state)
 
 static void bytes_become_text_that_drives_no_terminal(void **state)
 {
+	auto_free char *line = str_to_line("a\tb\n\033", 5);
+	assert_string_equal(line, "a?b??");
 	auto_free char *text = str_to_utf8("a\xff\x1b[2J\tb\n\xc2\x9b\0z", 13);
 	assert_string_equal(text, "a\xef\xbf\xbd?[2J\tb\n??z");
 	assert_true(str_is_utf8(text, strlen(text)));
