@@ -37,6 +37,11 @@ int digest_new_md5(struct digest **ret, struct error *err)
 	return digest_new(EVP_md5(), ret, err);
 }
 
+int digest_new_sha1(struct digest **ret, struct error *err)
+{
+	return digest_new(EVP_sha1(), ret, err);
+}
+
 void digest_free(struct digest *d)
 {
 	if (!d)

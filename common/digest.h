@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256, MD5 (only where S3 ETags ask for it) and HMAC, over OpenSSL. */
+/* SHA-256, MD5 and SHA-1 (only where S3's clients ask for them) and HMAC, over OpenSSL. */
 #pragma once
 
 #include "common/cleanup.h"
@@ -14,6 +14,7 @@
 struct digest; /* a running digest */
 int digest_new_sha256(struct digest **ret, struct error *err) MUST_CHECK;
 int digest_new_md5(struct digest **ret, struct error *err) MUST_CHECK;
+int digest_new_sha1(struct digest **ret, struct error *err) MUST_CHECK;
 void digest_free(struct digest *d);
 DEFINE_CLEANUP(struct digest *, digest_free)
 #define auto_digest CLEANUP(digest_free_at)

@@ -222,23 +222,29 @@ char *sigv4_string_to_sign(const char *canonical_request, const char *amz_date, 
 	return xasprintf(ALGORITHM "\n%s\n%s\n%s", amz_date, scope, hash);
 }
 
-static void sign_string(const char *secret, const char *date, const char *region,
-			const char *service, const char *string_to_sign, char out[65])
+static void derive_key(const char *secret, const struct sigv4_auth *auth,
+		       uint8_t key[DIGEST_SHA256_LEN])
 {
-	uint8_t key[DIGEST_SHA256_LEN], mac[DIGEST_SHA256_LEN];
+	uint8_t mac[DIGEST_SHA256_LEN];
 	auto_buf struct buf seed = BUF_INIT(4096);
 	buf_addf(&seed, "AWS4%s", secret);
-	digest_hmac_sha256(buf_str(&seed), seed.len, date, strlen(date), key);
-	const char *const parts[] = {region, service, "aws4_request"};
+	digest_hmac_sha256(buf_str(&seed), seed.len, auth->date, strlen(auth->date), key);
+	const char *const parts[] = {auth->region, auth->service, "aws4_request"};
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		digest_hmac_sha256(key, sizeof(key), parts[i], strlen(parts[i]), mac);
-		memcpy(key, mac, sizeof(key));
+		digest_hmac_sha256(key, DIGEST_SHA256_LEN, parts[i], strlen(parts[i]), mac);
+		memcpy(key, mac, sizeof(mac));
 	}
-	digest_hmac_sha256(key, sizeof(key), string_to_sign, strlen(string_to_sign), mac);
-	str_hex(mac, sizeof(mac), out);
-	explicit_bzero(key, sizeof(key));
+	explicit_bzero(mac, sizeof(mac));
 	if (seed.data)
 		explicit_bzero(seed.data, seed.len);
+}
+
+static void sign_string(const uint8_t key[DIGEST_SHA256_LEN], const char *string_to_sign,
+			char out[65])
+{
+	uint8_t mac[DIGEST_SHA256_LEN];
+	digest_hmac_sha256(key, DIGEST_SHA256_LEN, string_to_sign, strlen(string_to_sign), mac);
+	str_hex(mac, sizeof(mac), out);
 }
 
 static int make_signature(const struct sigv4_request *request, const struct sigv4_auth *auth,
@@ -250,7 +256,10 @@ static int make_signature(const struct sigv4_request *request, const struct sigv
 	auto_free char *scope =
 		xasprintf("%s/%s/%s/aws4_request", auth->date, auth->region, auth->service);
 	auto_free char *text = sigv4_string_to_sign(canonical, amz_date, scope);
-	sign_string(secret, auth->date, auth->region, auth->service, text, out);
+	uint8_t key[DIGEST_SHA256_LEN];
+	derive_key(secret, auth, key);
+	sign_string(key, text, out);
+	explicit_bzero(key, sizeof(key));
 	return 0;
 }
 
@@ -510,5 +519,41 @@ int sigv4_check_time(const struct sigv4_auth *auth, const char *amz_date, int64_
 				 "min.)",
 				 amz_date, clock_format_amz(now_s + skew_s, limit), now,
 				 (long long)skew_s / 60);
+	return 0;
+}
+
+/* ---- signed chunks ---- */
+
+void sigv4_chunks_init(struct sigv4_chunks *chunks, const struct sigv4_auth *auth,
+		       const char *secret, const char *amz_date)
+{
+	*chunks = (struct sigv4_chunks){0};
+	snprintf(chunks->amz_date, sizeof(chunks->amz_date), "%s", amz_date);
+	snprintf(chunks->scope, sizeof(chunks->scope), "%s/%s/%s/aws4_request", auth->date,
+		 auth->region, auth->service);
+	memcpy(chunks->previous, auth->signature, sizeof(chunks->previous));
+	derive_key(secret, auth, chunks->key);
+}
+
+void sigv4_chunks_clear(struct sigv4_chunks *chunks)
+{
+	explicit_bzero(chunks, sizeof(*chunks));
+}
+
+int sigv4_chunks_verify(struct sigv4_chunks *chunks, enum sigv4_chunk kind, const char *hash,
+			const char *signature, struct error *err)
+{
+	static const char nothing[] =
+		"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n";
+	char expected[65];
+	bool data = kind == SIGV4_CHUNK_DATA;
+	auto_free char *text = xasprintf(
+		ALGORITHM "-%s\n%s\n%s\n%s\n%s%s", data ? "PAYLOAD" : "TRAILER", chunks->amz_date,
+		chunks->scope, chunks->previous, data ? nothing : "", hash);
+	sign_string(chunks->key, text, expected);
+	if (strlen(signature) != 64 || !digest_equal(signature, expected, 64))
+		return error_set(err, ERR_SIGNATURE, "the signature of a %s is wrong",
+				 data ? "chunk" : "trailer");
+	memcpy(chunks->previous, expected, sizeof(expected));
 	return 0;
 }

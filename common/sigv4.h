@@ -71,6 +71,24 @@ int sigv4_check_time(const struct sigv4_auth *auth, const char *amz_date, int64_
 int sigv4_date(const struct sigv4_request *request, char out[SIGV4_DATE_LEN],
 	       struct error *err) MUST_CHECK;
 
+/* Bodies whose chunks are signed (STREAMING-AWS4-HMAC-SHA256-PAYLOAD and -TRAILER of S3): each
+ * signature covers the one before it, the first that of the request's headers. */
+struct sigv4_chunks {
+	char amz_date[SIGV4_DATE_LEN];
+	char scope[160];
+	char previous[65];
+	uint8_t key[32]; /* secret */
+};
+enum sigv4_chunk { SIGV4_CHUNK_DATA, SIGV4_CHUNK_TRAILER };
+/* auth: of the request, verified. */
+void sigv4_chunks_init(struct sigv4_chunks *chunks, const struct sigv4_auth *auth,
+		       const char *secret, const char *amz_date);
+void sigv4_chunks_clear(struct sigv4_chunks *chunks);
+/* The next in order. hash: hex SHA-256 of the chunk's data, or of the trailers ("name:value\n"
+ * each). ERR_SIGNATURE. */
+int sigv4_chunks_verify(struct sigv4_chunks *chunks, enum sigv4_chunk kind, const char *hash,
+			const char *signature, struct error *err) MUST_CHECK;
+
 /* The steps, for the test vectors; NULL when the request is larger than 256 KiB. Caller frees. */
 char *sigv4_canonical_request(const struct sigv4_request *request, const char *signed_headers);
 char *sigv4_string_to_sign(const char *canonical_request, const char *amz_date, const char *scope);

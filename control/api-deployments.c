@@ -26,11 +26,11 @@ static int find_object(struct api *api, const struct api_revision *revision,
 		return ERR_NOT_FOUND;
 	int r = store_object_get(api->store, revision->bucket, revision->key, revision->version,
 				 object, &api->err);
-	if (r < 0 || !revision->etag || str_eq(revision->etag, object->md5))
+	if (r < 0 || !revision->etag || str_eq(revision->etag, object->etag))
 		return r;
 	return api_fault(api, "InvalidRevisionException",
 			 "the object s3://%s/%s has ETag '%s', the revision says '%s'",
-			 revision->bucket, revision->key, object->md5, revision->etag);
+			 revision->bucket, revision->key, object->etag, revision->etag);
 }
 
 static int refuse_options(struct api *api)

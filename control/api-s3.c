@@ -1,36 +1,77 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The bundle store as S3 clients see it: PutObject, GetObject, HeadObject, path style. Buckets need
- * not be made; every object keeps its versions. People may do all, hosts read what they are to
- * install.
- *
- * An upload: the headers are checked and the signature admitted (it covers the hash that the client
- * claims) -> pieces are hashed and written -> at the end hash, size and checksums are held against
- * the claims -> the helper thread syncs -> the row is written -> the answer leaves after its
- * commit. */
-#include "control/api.h"
+/* The bundle store as S3 clients see it, path style. People may do all that the table has, hosts
+ * only read what they are to install. A request is the operation of the first row whose method,
+ * level and sub-resource ("?uploads") it has; a parameter that the row does not know would make it
+ * another operation, so it is refused. */
+#include "control/api-s3.h"
 
 #include "common/alloc.h"
 #include "common/clock.h"
-#include "common/digest.h"
-#include "common/fs.h"
 #include "common/log.h"
 #include "common/str.h"
-#include "control/awschunk.h"
-#include "control/bundles.h"
+#include "control/api.h"
 #include "control/control.h"
-#include "control/s3.h"
-#include "control/store.h"
+#include "control/s3-body.h"
+#include "control/s3-xml.h"
 
+#include <stdarg.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
-#define VERSION_LEN 32
-#define STREAMING "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+enum level { SERVICE, BUCKET, OBJECT };
 
-static void fault(struct request *request, int status, const char *code, const char *fmt, ...)
-	PRINTF_LIKE(4, 5);
-static void fault(struct request *request, int status, const char *code, const char *fmt, ...)
+/* clang-format off */
+static const struct operation {
+	const char *method;
+	enum level level;
+	const char *sub;    /* parameter that must be there, or NULL */
+	const char *params; /* others that may be, between blanks */
+	s3_fn *fn;
+	bool hosts;  /* also for them */
+	bool copies; /* x-amz-copy-source may be there */
+} operations[] = {
+	{ "GET", SERVICE, NULL, " max-buckets prefix ", s3_list_buckets, false, false },
+	{ "HEAD", BUCKET, NULL, " ", s3_head_bucket, false, false },
+	{ "GET", BUCKET, "location", " ", s3_bucket_location, false, false },
+	{ "GET", BUCKET, "versioning", " ", s3_bucket_versioning, false, false },
+	{ "GET", BUCKET, "uploads", " encoding-type key-marker max-uploads prefix upload-id-marker ",
+	  s3_list_uploads, false, false },
+	{ "GET", BUCKET, "versions", " delimiter encoding-type key-marker max-keys prefix version-id-marker ",
+	  s3_list_versions, false, false },
+	{ "GET", BUCKET, "list-type",
+	  " continuation-token delimiter encoding-type fetch-owner max-keys prefix start-after ",
+	  s3_list_objects_v2, false, false },
+	{ "GET", BUCKET, NULL, " delimiter encoding-type marker max-keys prefix ", s3_list_objects, false, false },
+	{ "PUT", BUCKET, NULL, " ", s3_create_bucket, false, false },
+	{ "DELETE", BUCKET, NULL, " ", s3_delete_bucket, false, false },
+	{ "POST", BUCKET, "delete", " ", s3_delete_objects, false, false },
+	{ "GET", OBJECT, "uploadId", " max-parts part-number-marker ", s3_list_parts, false, false },
+	{ "GET", OBJECT, NULL, " versionId ", s3_get_object, true, false },
+	{ "HEAD", OBJECT, NULL, " versionId ", s3_get_object, true, false },
+	{ "PUT", OBJECT, "uploadId", " partNumber ", s3_put_object, false, false },
+	{ "PUT", OBJECT, NULL, " ", s3_put_object, false, true },
+	{ "POST", OBJECT, "uploads", " ", s3_create_upload, false, false },
+	{ "POST", OBJECT, "uploadId", " ", s3_complete_upload, false, false },
+	{ "DELETE", OBJECT, "uploadId", " ", s3_abort_upload, false, false },
+	{ "DELETE", OBJECT, NULL, " versionId ", s3_delete_object, false, false },
+};
+/* clang-format on */
+
+/* Headers that ask for what is not done here; to ignore them would be to say it was. */
+static const char *const unknown_headers[] = {
+	"x-amz-server-side-encryption-customer-algorithm",
+	"x-amz-object-lock-mode",
+	"x-amz-object-lock-legal-hold",
+	"x-amz-object-lock-retain-until-date",
+	"x-amz-copy-source-server-side-encryption-customer-algorithm",
+	"x-amz-copy-source-if-match",
+	"x-amz-copy-source-if-none-match",
+	"x-amz-copy-source-if-modified-since",
+	"x-amz-copy-source-if-unmodified-since"};
+
+/* ---- answers ---- */
+
+void s3_refuse(struct request *request, int status, const char *code, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
@@ -39,395 +80,193 @@ static void fault(struct request *request, int status, const char *code, const c
 	s3_reply_fault(request, status, code, text);
 }
 
-/* Sub-resources ("?acl", "?uploads") are other operations. */
-static bool query_is_plain(const struct request *request)
+void s3_fail(struct request *request, const struct error *err)
 {
-	static const char *const known[] = {"versionId", "x-id"};
-	bool plain = true;
-	char **parts = str_split(request->query, '&');
-	for (char **part = parts; *part; part++) {
-		size_t len = strcspn(*part, "=");
-		bool found = len == 0;
-		for (size_t i = 0; i < ARRAY_LEN(known); i++)
-			if (strlen(known[i]) == len && strncmp(known[i], *part, len) == 0)
-				found = true;
-		plain = plain && found;
-	}
-	str_list_free(parts);
-	return plain;
+	log_error("%s %s: %s", request->method, request->path, err->text);
+	store_fail(request->control->store, err);
+	s3_reply_fault(request, 500, "InternalError", err->text);
 }
 
-/* Bucket and key of a request for an object; otherwise it is answered. */
-static bool take_path(struct request *request, struct s3_path *path)
+void s3_reply_xml(struct request *request, struct buf *body)
 {
 	struct error err = {0};
-	if (s3_path_parse(request->path, path, &err) < 0) {
-		fault(request, 400, "InvalidURI", "%s", err.text);
-		return false;
-	}
-	if (!query_is_plain(request)) {
-		fault(request, 501, "NotImplemented",
-		      "this endpoint offers PutObject, GetObject and HeadObject; for large files "
-		      "use "
-		      "'aws s3api put-object' (or set multipart_threshold)");
-		return false;
-	}
-	return true;
+	buf_addc(body, '\n');
+	if (buf_check(body, "the list", &err) < 0)
+		s3_fail(request, &err);
+	else
+		request_reply_text(request, 200, "application/xml", body->data, body->len);
 }
 
-void api_s3_other(struct request *request)
+void s3_reply_nothing(struct request *request, const char *const headers[])
 {
-	fault(request, 501, "NotImplemented",
-	      "this endpoint offers PutObject, GetObject and HeadObject; for large files use "
-	      "'aws s3api put-object' (or set multipart_threshold)");
+	request_reply_headers(request, 204, 0, headers);
 }
 
-/* ---- reading ---- */
+/* ---- what several operations ask ---- */
 
-static bool may_read(struct request *request, const struct s3_path *path, const char *version)
+bool s3_find_bucket(struct request *request, const struct s3_path *path)
 {
+	struct store_bucket bucket;
 	struct error err = {0};
-	if (request->caller.kind != CALLER_HOST ||
-	    store_host_may_read(request->control->store, request->caller.name, path->bucket,
-				path->key, version, &err) >= 0)
-		return true;
-	log_warning("refused %s of s3://%s/%s to host '%s': %s", request->method, path->bucket,
-		    path->key, request->caller.name, err.text);
-	fault(request, 403, "AccessDenied", "%s", err.text);
-	return false;
-}
-
-static bool find_object(struct request *request, const struct s3_path *path, const char *version,
-			struct store_object *object)
-{
-	struct error err = {0};
-	int r = store_object_get(request->control->store, path->bucket, path->key, version, object,
-				 &err);
+	int r = store_bucket_get(request->control->store, path->bucket, &bucket, &err);
 	if (r == ERR_NOT_FOUND)
-		fault(request, 404, version ? "NoSuchVersion" : "NoSuchKey", "%s", err.text);
+		s3_refuse(request, 404, "NoSuchBucket", "The specified bucket does not exist");
 	else if (r < 0)
-		fault(request, 500, "InternalError", "%s", err.text);
+		s3_fail(request, &err);
 	return r >= 0;
 }
 
-static bool tag_matches(const char *header, const char *md5)
+bool s3_query_number(struct request *request, const char *name, int64_t def, int64_t max,
+		     int64_t *ret)
 {
-	if (strcmp(header, "*") == 0)
+	const char *text = request_query(request, name);
+	*ret = def;
+	if (!text || !*text)
 		return true;
-	size_t len = strlen(header);
-	if (len >= 2 && header[0] == '"' && header[len - 1] == '"')
-		return strlen(md5) == len - 2 && strncmp(header + 1, md5, len - 2) == 0;
-	return strcmp(header, md5) == 0;
-}
-
-/* If-Match and If-None-Match; answers when they say so. */
-static bool conditions_hold(struct request *request, const struct store_object *object,
-			    const char *const headers[])
-{
-	const char *match = request_header(request, "If-Match");
-	const char *none = request_header(request, "If-None-Match");
-	if (match && !tag_matches(match, object->md5)) {
-		fault(request, 412, "PreconditionFailed", "the object's ETag is \"%s\"",
-		      object->md5);
+	if (str_to_i64(text, ret) < 0 || *ret < 0) {
+		s3_refuse(request, 400, "InvalidArgument",
+			  "Argument %s must be an integer that is not negative", name);
 		return false;
 	}
-	if (none && tag_matches(none, object->md5)) {
-		request_reply_headers(request, 304, 0, headers);
+	if (*ret > max)
+		*ret = max;
+	return true;
+}
+
+bool s3_query_encoding(struct request *request, bool *ret_url)
+{
+	const char *type = request_query(request, "encoding-type");
+	*ret_url = type && strcmp(type, "url") == 0;
+	if (!type || *ret_url)
+		return true;
+	s3_refuse(request, 400, "InvalidArgument", "Invalid Encoding Method specified in Request");
+	return false;
+}
+
+void s3_xml_key(struct buf *out, const char *name, const char *key, bool url)
+{
+	if (!key)
+		return;
+	auto_free char *encoded = url ? str_uri_encode(key, strlen(key), true) : NULL;
+	s3_xml_text(out, name, url ? encoded : key);
+}
+
+/* ---- which operation ---- */
+
+static bool is_param(const struct operation *op, const char *name, size_t len)
+{
+	if ((op->sub && strlen(op->sub) == len && strncmp(op->sub, name, len) == 0) ||
+	    (len == 4 && strncmp(name, "x-id", 4) == 0) ||
+	    (len > 6 && strncasecmp(name, "X-Amz-", 6) == 0))
+		return true;
+	auto_free char *word = xasprintf(" %.*s ", (int)len, name);
+	return strstr(op->params, word) != NULL;
+}
+
+/* The first parameter that the operation does not know. Caller frees. */
+static char *find_unknown(const struct operation *op, const char *query)
+{
+	char *unknown = NULL;
+	char **parts = str_split(query, '&');
+	for (char **part = parts; *part && !unknown; part++) {
+		size_t len = strcspn(*part, "=");
+		if (len > 0 && !is_param(op, *part, len))
+			unknown = xstrndup(*part, len < 64 ? len : 64);
+	}
+	str_list_free(parts);
+	return unknown;
+}
+
+static const struct operation *find_operation(struct request *request, enum level level)
+{
+	for (size_t i = 0; i < ARRAY_LEN(operations); i++) {
+		const struct operation *op = &operations[i];
+		if (op->level == level && strcmp(op->method, request->method) == 0 &&
+		    (!op->sub || request_query(request, op->sub)))
+			return op;
+	}
+	return NULL;
+}
+
+/* "BUCKET.NAME" where NAME is one of ours and "BUCKET.NAME" is not: a client that puts the bucket
+ * into the host's name would, taken at its word, do something else to another bucket. */
+static bool is_virtual_host(struct request *request)
+{
+	struct error err = {0};
+	const char *host = request_header(request, "Host");
+	const char *dot = host ? strchr(host, '.') : NULL;
+	if (!dot)
+		return false;
+	auto_free char *names = NULL;
+	if (store_meta_get(request->control->store, "names", &names, &err) < 0)
+		names = xstrdup("");
+	const char *more = request->control->settings.names;
+	size_t len = strcspn(host, ":"), skip = (size_t)(dot + 1 - host);
+	auto_free char *all =
+		xasprintf(",%s,%s,%s,", names, more ? more : "", request->control->name);
+	auto_free char *whole = xasprintf(",%.*s,", (int)len, host);
+	auto_free char *base = xasprintf(",%.*s,", (int)(len - skip), host + skip);
+	return len > skip && !strcasestr(all, whole) && strcasestr(all, base);
+}
+
+static bool check_request(struct request *request, const struct operation *op)
+{
+	auto_free char *unknown = op ? find_unknown(op, request->query) : NULL;
+	if (!op || unknown) {
+		s3_refuse(request, 501, "NotImplemented",
+			  "this endpoint does not offer %s with '%s' here", request->method,
+			  unknown ? unknown : request->path);
+		return false;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(unknown_headers); i++)
+		if (request_header(request, unknown_headers[i])) {
+			s3_refuse(request, 501, "NotImplemented",
+				  "this endpoint does not offer '%s'", unknown_headers[i]);
+			return false;
+		}
+	if (request_header(request, "x-amz-copy-source") && !op->copies) {
+		s3_refuse(request, 501, "NotImplemented",
+			  "a part cannot be copied: copy the object in one piece, or upload it");
+		return false;
+	}
+	if (request->caller.kind == CALLER_HOST && !op->hosts) {
+		s3_refuse(request, 403, "AccessDenied",
+			  "a host may only read what it is to install");
 		return false;
 	}
 	return true;
 }
 
-/* Which part is asked for. Returns the status to answer with, or 0 when it was answered. */
-static int take_range(struct request *request, const struct store_object *object, uint64_t *offset,
-		      uint64_t *len)
+static bool check_body(struct request *request, const struct operation *op)
 {
-	const char *if_range = request_header(request, "If-Range");
-	*offset = 0;
-	*len = object->size;
-	if (if_range && !tag_matches(if_range, object->md5))
-		return 200;
-	int r = s3_range_parse(request_header(request, "Range"), object->size, offset, len);
-	if (r == ERR_INPUT) {
-		fault(request, 416, "InvalidRange", "the object has %ju bytes",
-		      (uintmax_t)object->size);
-		return 0;
-	}
-	return r > 0 ? 206 : 200;
-}
-
-static void send_object(struct request *request, const struct store_object *object)
-{
-	char date[64], content_range[96], etag[40];
-	struct tm tm;
-	time_t created = (time_t)object->created_s;
-	gmtime_r(&created, &tm);
-	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
-	snprintf(etag, sizeof(etag), "\"%s\"", object->md5);
-	uint64_t offset, len;
-	const char *headers[] = {"ETag",
-				 etag,
-				 "x-amz-version-id",
-				 object->version,
-				 "Last-Modified",
-				 date,
-				 "Accept-Ranges",
-				 "bytes",
-				 "Content-Type",
-				 "application/octet-stream",
-				 NULL, /* Content-Range */
-				 content_range,
-				 NULL};
-	if (!conditions_hold(request, object, headers))
-		return;
-	int status = take_range(request, object, &offset, &len);
-	if (status == 0)
-		return;
-	if (status == 206) {
-		headers[10] = "Content-Range";
-		snprintf(content_range, sizeof(content_range), "bytes %ju-%ju/%ju",
-			 (uintmax_t)offset, (uintmax_t)(offset + len - 1), (uintmax_t)object->size);
-	}
-	if (strcmp(request->method, "HEAD") == 0) {
-		request_reply_headers(request, status, len, headers);
-		return;
-	}
-	struct error err = {0};
-	int fd = bundles_fd(request->control->bundles, object->sha256, &err);
-	if (fd < 0) {
-		log_error("s3://%s/%s: %s", object->bucket, object->key, err.text);
-		fault(request, 500, "InternalError", "%s", err.text);
-		return;
-	}
-	request_reply_fd(request, status, fd, offset, len, headers);
-}
-
-void api_s3_get(struct request *request)
-{
-	struct s3_path path;
-	auto_store_object struct store_object object = {0};
-	const char *version = request_query(request, "versionId");
-	if (!take_path(request, &path))
-		return;
-	if (!path.key[0]) {
-		if (strcmp(request->method, "HEAD") == 0)
-			request_reply_headers(request, 200, 0, NULL); /* every bucket is there */
-		else
-			api_s3_other(request);
-		return;
-	}
-	if (may_read(request, &path, version) && find_object(request, &path, version, &object))
-		send_object(request, &object);
-}
-
-void api_s3_head(struct request *request)
-{
-	api_s3_get(request);
-}
-
-/* ---- writing ---- */
-
-struct put {
-	struct request *request; /* NULL: the peer is gone */
-	struct bundle_upload *upload;
-	struct s3_path path;
-	struct bundle_digest digest;
-	char sha256[65]; /* that was signed; "" for none */
-	char *md5, *crc32;
-	bool chunked;
-	uint64_t expected; /* bytes, when chunked */
-	struct awschunk chunk;
-	char version[VERSION_LEN + 1];
-};
-
-static void put_free(struct put *put)
-{
-	bundle_upload_cancel(put->upload);
-	free(put->md5);
-	free(put->crc32);
-	free(put);
-}
-
-/* Answer with a fault and end the upload. Returns what a piece function returns. */
-static int put_fail(struct put *put, int status, const char *code, const char *text)
-{
-	struct request *request = put->request;
-	request->on_piece = NULL;
-	request->on_close = NULL;
-	put_free(put);
-	fault(request, status, code, "%s", text);
-	return -ECANCELED;
-}
-
-static void on_put_closed(struct request *request, void *arg)
-{
-	put_free(arg);
-}
-
-static void on_put_stored(int result, const struct error *error, void *arg)
-{
-	struct put *put = arg;
-	struct request *request = put->request;
-	struct error err = *error;
-	put->upload = NULL; /* it frees itself */
-	if (result >= 0) {
-		struct store_object object = {.key = put->path.key,
-					      .size = put->digest.size,
-					      .created_s = clock_wall_s()};
-		strcpy(object.bucket, put->path.bucket);
-		strcpy(object.version, put->version);
-		strcpy(object.sha256, put->digest.sha256);
-		strcpy(object.md5, put->digest.md5);
-		result = store_object_put(request->control->store, &object, &err);
-	}
-	if (result < 0) {
-		log_error("s3://%s/%s: %s", put->path.bucket, put->path.key, err.text);
-		put_fail(put, 500, "InternalError", err.text);
-		return;
-	}
-	char size[32], etag[40];
-	log_info("s3://%s/%s: %s from '%s', SHA-256 %s", put->path.bucket, put->path.key,
-		 str_human_bytes(put->digest.size, size, sizeof(size)), request->caller.name,
-		 put->digest.sha256);
-	snprintf(etag, sizeof(etag), "\"%s\"", put->digest.md5);
-	const char *const headers[] = {"ETag", etag, "x-amz-version-id", put->version, NULL};
-	request->on_close = NULL;
-	request_reply_headers(request, 200, 0, headers);
-	put_free(put);
-}
-
-static int write_piece(const char *data, size_t len, void *arg, struct error *err)
-{
-	struct put *put = arg;
-	return bundle_upload_write(put->upload, data, len, err);
-}
-
-static bool md5_is_right(const struct put *put)
-{
-	if (!put->md5)
+	struct s3_fault fault;
+	bool of_object = op->fn == s3_complete_upload;
+	if (strcmp(request->method, "POST") != 0 || s3_body_check(request, of_object, &fault) == 0)
 		return true;
-	auto_free char *have = s3_base64_of_hex(put->digest.md5);
-	return strcmp(have, put->md5) == 0;
+	s3_refuse(request, fault.status, fault.code, "%s", fault.text);
+	return false;
 }
 
-/* x-amz-checksum-crc32, from a header or a trailer; other algorithms are left to TLS. */
-static bool crc32_is_right(const struct put *put)
-{
-	const char *wanted = put->crc32;
-	if (strcasecmp(put->chunk.trailer_name, "x-amz-checksum-crc32") == 0)
-		wanted = put->chunk.trailer_value;
-	if (!wanted)
-		return true;
-	char hex[9];
-	snprintf(hex, sizeof(hex), "%08x", put->digest.crc32);
-	auto_free char *have = s3_base64_of_hex(hex);
-	return strcmp(have, wanted) == 0;
-}
-
-static int put_end(struct put *put)
+void api_s3(struct request *request)
 {
 	struct error err = {0};
-	if (put->chunked && (awschunk_end(&put->chunk, &err) < 0))
-		return put_fail(put, 400, "IncompleteBody", err.text);
-	if (put->chunked && put->chunk.total != put->expected)
-		return put_fail(put, 400, "IncompleteBody",
-				"the body has another length than x-amz-decoded-content-length");
-	if (bundle_upload_end(put->upload, &put->digest, &err) < 0)
-		return put_fail(put, 500, "InternalError", err.text);
-	if (put->sha256[0] && strcasecmp(put->sha256, put->digest.sha256) != 0)
-		return put_fail(put, 400, "XAmzContentSHA256Mismatch",
-				"the body is not what x-amz-content-sha256 says");
-	if (!md5_is_right(put) || !crc32_is_right(put))
-		return put_fail(put, 400, "BadDigest",
-				"the body is not what its Content-MD5 or checksum says");
-	bundle_upload_store(put->upload, on_put_stored, put);
-	request_park(put->request, on_put_closed, put);
-	return 0;
-}
-
-static int on_put_piece(struct request *request, const char *data, size_t len, void *arg)
-{
-	struct put *put = arg;
-	struct error err = {0};
-	if (!data)
-		return put_end(put);
-	int r = put->chunked ? awschunk_feed(&put->chunk, data, len, write_piece, put, &err)
-			     : write_piece(data, len, put, &err);
-	if (r == ERR_LIMIT)
-		return put_fail(put, 400, "EntityTooLarge", err.text);
-	if (r == ERR_FORMAT)
-		return put_fail(put, 400, "InvalidRequest", err.text);
-	if (r < 0) {
-		log_error("s3://%s/%s: %s", put->path.bucket, put->path.key, err.text);
-		return put_fail(put, 500, "InternalError", err.text);
-	}
-	return 0;
-}
-
-/* What the headers claim of the body. Returns 0, or answers. */
-static int take_claims(struct put *put, struct request *request)
-{
-	const char *hash = request_header(request, "x-amz-content-sha256");
-	const char *md5 = request_header(request, "Content-MD5");
-	const char *crc = request_header(request, "x-amz-checksum-crc32");
-	const char *length = request_header(request, "x-amz-decoded-content-length");
-	put->md5 = xstrdup_null(md5);
-	put->crc32 = xstrdup_null(crc);
-	put->chunked = hash && strcmp(hash, STREAMING) == 0;
-	if (put->chunked) {
-		if (!length || str_to_u64(length, &put->expected) < 0)
-			return put_fail(put, 411, "MissingContentLength",
-					"x-amz-decoded-content-length is missing");
-	} else if (hash && str_starts(hash, "STREAMING-")) {
-		return put_fail(
-			put, 501, "NotImplemented",
-			"signed chunks are not offered: send the body in one piece, or " STREAMING);
-	} else if (hash && strcmp(hash, "UNSIGNED-PAYLOAD") != 0) {
-		if (strlen(hash) != 64)
-			return put_fail(put, 400, "InvalidArgument",
-					"x-amz-content-sha256 is neither a SHA-256 nor "
-					"UNSIGNED-PAYLOAD");
-		strcpy(put->sha256, hash);
-	}
-	if (request_header(request, "x-amz-copy-source"))
-		return put_fail(put, 501, "NotImplemented", "copying is not offered");
-
-	uint64_t announced = put->expected, max = request->control->settings.bundle_max_bytes;
-	length = request_header(request, "Content-Length");
-	if (!put->chunked && length && str_to_u64(length, &announced) < 0)
-		announced = 0;
-	if (announced > max) {
-		auto_free char *text =
-			xasprintf("an object may have %ju bytes (bundle_max_size)", (uintmax_t)max);
-		return put_fail(put, 400, "EntityTooLarge", text);
-	}
-	return 0;
-}
-
-void api_s3_put(struct request *request)
-{
-	struct s3_path path;
-	struct error err = {0};
-	if (!take_path(request, &path))
-		return;
-	if (!path.key[0]) { /* CreateBucket: every bucket is there */
-		request_reply_headers(request, 200, 0, NULL);
+	struct s3_path path = {0};
+	enum level level = SERVICE;
+	if (is_virtual_host(request)) {
+		s3_refuse(request, 400, "InvalidRequest",
+			  "buckets are in the path here, not in the host's name: set "
+			  "'addressing_style = path' (s3.addressing_style, forcePathStyle)");
 		return;
 	}
-	struct put *put = xcalloc(1, sizeof(*put));
-	put->request = request;
-	put->path = path;
-	str_random(put->version, VERSION_LEN);
-	if (take_claims(put, request) < 0)
-		return;
-	if (bundle_upload_new(request->control->bundles,
-			      request->control->settings.bundle_max_bytes, &put->upload,
-			      &err) < 0) {
-		log_error("%s", err.text);
-		put_fail(put, 500, "InternalError", err.text);
-		return;
+	if (strcmp(request->path, "/") != 0) {
+		int r = s3_path_parse(request->path, &path, &err);
+		if (r < 0) {
+			s3_refuse(request, 400, "InvalidURI", "%s", err.text);
+			return;
+		}
+		level = path.key[0] ? OBJECT : BUCKET;
 	}
-	request->on_piece = on_put_piece;
-	request->on_close = on_put_closed;
-	request->arg = put;
+	const struct operation *op = find_operation(request, level);
+	if (check_request(request, op) && check_body(request, op))
+		op->fn(request, &path);
 }

@@ -8,7 +8,7 @@
 api_fn api_enroll, api_renew;
 
 /* api-s3.c */
-route_fn api_s3_get, api_s3_head, api_s3_put, api_s3_other;
+route_fn api_s3;
 
 /* The management API: api-applications.c, api-groups.c, api-configs.c, api-revisions.c,
  * api-deployments.c, api-targets.c, api-hosts.c */

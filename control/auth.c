@@ -212,3 +212,22 @@ bool auth_admit(struct request *request, const struct route *route)
 				   "this needs the certificate of an enrolled host");
 	return admit_signature(request, route);
 }
+
+int auth_chunks(struct request *request, struct sigv4_chunks *ret, struct error *err)
+{
+	struct sigv4_auth auth;
+	struct store_key key;
+	const char *authorization = request_header(request, "Authorization");
+	const char *date = request_header(request, "x-amz-date");
+	if (!authorization || !date)
+		return error_set(err, ERR_SIGNATURE,
+				 "signed chunks need a signature and a date in the headers");
+	int r = sigv4_parse(authorization, &auth, err);
+	if (r == 0)
+		r = store_key_get(request->control->store, request->caller.name, &key, err);
+	if (r < 0)
+		return r;
+	sigv4_chunks_init(ret, &auth, key.secret, date);
+	explicit_bzero(&key, sizeof(key));
+	return 0;
+}

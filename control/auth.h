@@ -36,3 +36,7 @@ int auth_check_host(struct store *store, const struct caller *caller, struct err
 /* May this request use this route? Finds out who signed when nobody is known yet. When not, it is
  * answered and logged (access key id and reason, never secret or signature). */
 bool auth_admit(struct request *request, const struct route *route) MUST_CHECK;
+
+/* The chain of signatures of a body in signed chunks, of a request that was admitted by its
+ * Authorization header. */
+int auth_chunks(struct request *request, struct sigv4_chunks *ret, struct error *err) MUST_CHECK;

@@ -1,54 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Why each crash point is safe: a file below tmp/ means nothing and is removed at the next start; a
- * file below sha256/ was synced before its rename, so its name is true; the row in the store is
- * written after that, so a row always has its file. A file without a row wastes room until the same
- * content comes again.
+ * file below sha256/ or parts/ was synced before its rename, so its content is whole; the row in
+ * the store is written after that, so a row always has its file. A content without a row wastes
+ * room until the same one comes again; a part without a row is removed at the next start.
  *
- * The thread sees a job from the moment it is queued until it is in the list of finished ones, both
- * under the lock; the loop hears of it by an eventfd. */
+ * Parts are joined by copying them, or, where the file system can share their blocks, without. */
 #include "control/bundles.h"
 
 #include "common/alloc.h"
-#include "common/checksum.h"
 #include "common/digest.h"
 #include "common/fs.h"
-#include "common/log.h"
 #include "common/str.h"
+#include "control/jobs.h"
 
 #include <fcntl.h>
-#include <pthread.h>
+#include <linux/fs.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-#define TMP_NAME_LEN 24
+#define READ_STEP ((size_t)256 * 1024)
 
 struct bundle_upload {
+	struct job job;
 	struct bundles *bundles;
-	struct bundle_upload *next; /* in one of the queues */
+	struct bundle_upload *next; /* in bundles->storing */
 	int fd;
-	char name[TMP_NAME_LEN + 1]; /* in tmp/, "" once it has its final name */
+	char name[BUNDLE_NAME_LEN + 1]; /* in tmp/, "" once it has its final name */
 	uint64_t offset, max_bytes;
-	struct digest *sha256, *md5;
+	struct digest *sha256, *md5; /* md5: NULL while parts are joined */
 	struct bundle_digest digest;
-	bool queued, cancelled;
-	int result;
-	struct error error;
 	bundle_done_fn *done;
 	void *arg;
 };
 
 struct bundles {
-	int tmp_fd, sha256_fd;
-	int event_fd;
-	sd_event_source *event;
-	pthread_t thread;
-	bool running;
-	/* under the lock */
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool stop;
-	struct bundle_upload *waiting, *finished;
+	int tmp_fd, sha256_fd, parts_fd;
+	struct jobs *syncs, *joins;
+	struct bundle_upload *storing; /* contents that the thread gives their names */
+	unsigned joining;
 };
 
 /* ---- uploads ---- */
@@ -64,24 +55,35 @@ static void upload_free(struct bundle_upload *upload)
 }
 DEFINE_CLEANUP(struct bundle_upload *, upload_free)
 
-int bundle_upload_new(struct bundles *bundles, uint64_t max_bytes, struct bundle_upload **ret,
+static int upload_new(struct bundles *bundles, uint64_t max_bytes, struct bundle_upload **ret,
 		      struct error *err)
 {
 	CLEANUP(upload_free_at)
 	struct bundle_upload *upload = xcalloc(1, sizeof(*upload));
 	upload->bundles = bundles;
 	upload->max_bytes = max_bytes;
-	str_random(upload->name, TMP_NAME_LEN);
+	str_random(upload->name, BUNDLE_NAME_LEN);
 	upload->fd =
 		openat(bundles->tmp_fd, upload->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (upload->fd < 0)
 		return error_errno(err, "make a file for the upload");
 	int r = digest_new_sha256(&upload->sha256, err);
+	if (r < 0)
+		return r;
+	*ret = TAKE(upload);
+	return 0;
+}
+
+int bundle_upload_new(struct bundles *bundles, uint64_t max_bytes, struct bundle_upload **ret,
+		      struct error *err)
+{
+	CLEANUP(upload_free_at)
+	struct bundle_upload *upload = NULL;
+	int r = upload_new(bundles, max_bytes, &upload, err);
 	if (r >= 0)
 		r = digest_new_md5(&upload->md5, err);
 	if (r < 0)
 		return r;
-	upload->digest.crc32 = 0;
 	*ret = TAKE(upload);
 	return 0;
 }
@@ -91,46 +93,64 @@ static bool is_zero(const char *data, size_t len)
 	return len == 0 || (data[0] == 0 && memcmp(data, data + 1, len - 1) == 0);
 }
 
-/* Zeros become a hole: large sparse bundles stay small on disk. */
-int bundle_upload_write(struct bundle_upload *upload, const void *data, size_t len,
-			struct error *err)
+static void hash(struct bundle_upload *upload, const void *data, size_t len)
 {
-	if (len > upload->max_bytes - upload->offset)
-		return error_set(err, ERR_LIMIT, "the object has more than %ju bytes",
-				 (uintmax_t)upload->max_bytes);
 	digest_update(upload->sha256, data, len);
-	digest_update(upload->md5, data, len);
-	upload->digest.crc32 = checksum_crc32(upload->digest.crc32, data, len);
+	if (upload->md5)
+		digest_update(upload->md5, data, len);
+}
+
+/* Zeros become a hole: large sparse bundles stay small on disk. */
+static int put_bytes(struct bundle_upload *upload, const char *data, size_t len, uint64_t offset,
+		     struct error *err)
+{
 	size_t done = is_zero(data, len) ? len : 0;
 	while (done < len) {
-		ssize_t n = pwrite(upload->fd, (const char *)data + done, len - done,
-				   (off_t)(upload->offset + done));
+		ssize_t n = pwrite(upload->fd, data + done, len - done, (off_t)(offset + done));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return error_errno(err, "write the upload");
 		done += (size_t)n;
 	}
-	upload->offset += len;
 	return 0;
+}
+
+int bundle_upload_write(struct bundle_upload *upload, const void *data, size_t len,
+			struct error *err)
+{
+	if (len > upload->max_bytes - upload->offset)
+		return error_set(err, ERR_LIMIT, "the object has more than %ju bytes",
+				 (uintmax_t)upload->max_bytes);
+	hash(upload, data, len);
+	int r = put_bytes(upload, data, len, upload->offset, err);
+	upload->offset += len;
+	return r;
 }
 
 int bundle_upload_end(struct bundle_upload *upload, struct bundle_digest *ret, struct error *err)
 {
-	char md5[DIGEST_SHA256_HEX];
+	char md5[DIGEST_SHA256_HEX] = "";
 	if (ftruncate(upload->fd, (off_t)upload->offset) < 0)
 		return error_errno(err, "set the size of the upload");
 	digest_hex(upload->sha256, upload->digest.sha256);
-	digest_hex(upload->md5, md5);
-	memcpy(upload->digest.md5, md5, sizeof(upload->digest.md5));
+	if (upload->md5)
+		digest_hex(upload->md5, md5);
+	memcpy(upload->digest.md5, md5, sizeof(upload->digest.md5) - 1);
 	upload->digest.size = upload->offset;
 	*ret = upload->digest;
 	return 0;
 }
 
-/* ---- the thread ---- */
+void bundle_upload_cancel(struct bundle_upload *upload)
+{
+	if (upload)
+		upload_free(upload);
+}
 
-static int store_file(struct bundle_upload *upload, struct error *err)
+/* ---- storing: on the thread ---- */
+
+static int store_content(struct bundle_upload *upload, struct error *err)
 {
 	struct bundles *bundles = upload->bundles;
 	const char *sha256 = upload->digest.sha256;
@@ -147,75 +167,140 @@ static int store_file(struct bundle_upload *upload, struct error *err)
 	return r < 0 ? r : fs_sync_dir(bundles->sha256_fd, err);
 }
 
-static struct bundle_upload *next_job(struct bundles *bundles)
+static int run_store(struct job *job, struct error *err)
 {
-	pthread_mutex_lock(&bundles->lock);
-	while (!bundles->stop && !bundles->waiting)
-		pthread_cond_wait(&bundles->changed, &bundles->lock);
-	struct bundle_upload *job = bundles->stop ? NULL : bundles->waiting;
-	if (job)
-		bundles->waiting = job->next;
-	pthread_mutex_unlock(&bundles->lock);
-	return job;
+	return store_content((struct bundle_upload *)job, err);
 }
 
-static void *work(void *arg)
+static int run_keep(struct job *job, struct error *err)
 {
-	struct bundles *bundles = arg;
-	struct bundle_upload *job;
-	while ((job = next_job(bundles))) {
-		job->result = store_file(job, &job->error);
-		pthread_mutex_lock(&bundles->lock);
-		job->next = bundles->finished;
-		bundles->finished = job;
-		pthread_mutex_unlock(&bundles->lock);
-		eventfd_write(bundles->event_fd, 1);
-	}
-	return NULL;
+	struct bundle_upload *upload = (struct bundle_upload *)job;
+	struct bundles *bundles = upload->bundles;
+	if (fsync(upload->fd) < 0)
+		return error_errno(err, "sync the part");
+	if (renameat(bundles->tmp_fd, upload->name, bundles->parts_fd, upload->name) < 0)
+		return error_errno(err, "give the part its name");
+	upload->name[0] = '\0';
+	return fs_sync_dir(bundles->parts_fd, err);
 }
 
-static int on_finished(sd_event_source *source, int fd, uint32_t events, void *arg)
+/* ---- storing: on the loop ---- */
+
+static void on_kept(struct job *job, int result, const struct error *err)
 {
-	struct bundles *bundles = arg;
-	eventfd_t count;
-	eventfd_read(fd, &count);
-	pthread_mutex_lock(&bundles->lock);
-	struct bundle_upload *job = bundles->finished;
-	bundles->finished = NULL;
-	pthread_mutex_unlock(&bundles->lock);
-	while (job) {
-		struct bundle_upload *next = job->next;
-		if (!job->cancelled)
-			job->done(job->result, &job->error, job->arg);
-		upload_free(job);
-		job = next;
-	}
-	return 0;
+	struct bundle_upload *upload = (struct bundle_upload *)job;
+	upload->done(result, err, upload->arg);
+	upload_free(upload);
+}
+
+static void on_stored(struct job *job, int result, const struct error *err)
+{
+	struct bundle_upload *upload = (struct bundle_upload *)job;
+	struct bundle_upload **at = &upload->bundles->storing;
+	while (*at != upload)
+		at = &(*at)->next;
+	*at = upload->next;
+	on_kept(job, result, err);
 }
 
 void bundle_upload_store(struct bundle_upload *upload, bundle_done_fn *done, void *arg)
 {
-	struct bundles *bundles = upload->bundles;
 	upload->done = done;
 	upload->arg = arg;
-	upload->queued = true;
-	pthread_mutex_lock(&bundles->lock);
-	struct bundle_upload **end = &bundles->waiting;
-	while (*end)
-		end = &(*end)->next;
-	*end = upload;
-	pthread_cond_signal(&bundles->changed);
-	pthread_mutex_unlock(&bundles->lock);
+	upload->next = upload->bundles->storing;
+	upload->bundles->storing = upload;
+	upload->job = (struct job){.run = run_store, .done = on_stored};
+	jobs_add(upload->bundles->syncs, &upload->job);
 }
 
-void bundle_upload_cancel(struct bundle_upload *upload)
+void bundle_upload_keep(struct bundle_upload *upload, char ret_file[BUNDLE_NAME_LEN + 1],
+			bundle_done_fn *done, void *arg)
 {
-	if (!upload)
-		return;
-	if (upload->queued)
-		upload->cancelled = true; /* the loop's: the thread does not look at it */
-	else
-		upload_free(upload);
+	memcpy(ret_file, upload->name, sizeof(upload->name));
+	upload->done = done;
+	upload->arg = arg;
+	upload->job = (struct job){.run = run_keep, .done = on_kept};
+	jobs_add(upload->bundles->syncs, &upload->job);
+}
+
+/* ---- joining ---- */
+
+struct joiner {
+	struct job job;
+	struct bundles *bundles;
+	struct bundle_join join;
+	struct bundle_digest digest;
+};
+
+/* Works between whole blocks of a file system that can share them. */
+static bool share_blocks(struct bundle_upload *out, int fd, uint64_t size)
+{
+	struct file_clone_range range = {
+		.src_fd = fd, .src_length = size, .dest_offset = out->offset};
+	return size > 0 && ioctl(out->fd, FICLONERANGE, &range) == 0;
+}
+
+static int append_part(struct joiner *joiner, struct bundle_upload *out, int fd, char *step,
+		       struct error *err)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return error_errno(err, "look at a part");
+	bool shared = share_blocks(out, fd, (uint64_t)st.st_size);
+	for (uint64_t at = 0; at < (uint64_t)st.st_size;) {
+		ssize_t n = pread(fd, step, READ_STEP, (off_t)at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_errno(err, "read a part");
+		if (n == 0)
+			return error_set(err, ERR_FORMAT, "a part's file was cut");
+		hash(out, step, (size_t)n);
+		if (joiner->join.piece)
+			joiner->join.piece(joiner->join.arg, step, (size_t)n);
+		int r = shared ? 0 : put_bytes(out, step, (size_t)n, out->offset + at, err);
+		if (r < 0)
+			return r;
+		at += (uint64_t)n;
+	}
+	out->offset += (uint64_t)st.st_size;
+	return 0;
+}
+
+static int run_join(struct job *job, struct error *err)
+{
+	struct joiner *joiner = (struct joiner *)job;
+	CLEANUP(upload_free_at) struct bundle_upload *out = NULL;
+	auto_free char *step = xcalloc(1, READ_STEP);
+	int r = upload_new(joiner->bundles, UINT64_MAX, &out, err);
+	for (size_t i = 0; r >= 0 && i < joiner->join.count; i++) {
+		auto_close int fd = openat(joiner->bundles->parts_fd, joiner->join.files[i],
+					   O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0)
+			return error_errno(err, "open part file '%s'", joiner->join.files[i]);
+		r = append_part(joiner, out, fd, step, err);
+	}
+	if (r >= 0)
+		r = bundle_upload_end(out, &joiner->digest, err);
+	return r < 0 ? r : store_content(out, err);
+}
+
+static void on_joined(struct job *job, int result, const struct error *err)
+{
+	struct joiner *joiner = (struct joiner *)job;
+	joiner->bundles->joining--;
+	joiner->join.done(result, &joiner->digest, err, joiner->join.arg);
+	free(joiner);
+}
+
+void bundles_join(struct bundles *bundles, const struct bundle_join *join)
+{
+	struct joiner *joiner = xcalloc(1, sizeof(*joiner));
+	joiner->job = (struct job){.run = run_join, .done = on_joined};
+	joiner->bundles = bundles;
+	joiner->join = *join;
+	bundles->joining++;
+	jobs_add(bundles->joins, &joiner->job);
 }
 
 /* ---- the store ---- */
@@ -226,36 +311,21 @@ static int remove_one(const struct fs_entry *entry, void *arg, struct error *err
 	return S_ISDIR(entry->st.st_mode) ? FS_WALK_SKIP : 0;
 }
 
-static int start_thread(struct bundles *bundles, struct loop *loop, struct error *err)
-{
-	bundles->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (bundles->event_fd < 0)
-		return error_errno(err, "make an eventfd");
-	int r = -sd_event_add_io(loop->event, &bundles->event, bundles->event_fd, EPOLLIN,
-				 on_finished, bundles);
-	if (r <= 0)
-		r = pthread_create(&bundles->thread, NULL, work, bundles);
-	if (r > 0) {
-		errno = r;
-		return error_errno(err, "start the thread that syncs bundles");
-	}
-	bundles->running = true;
-	return 0;
-}
-
 int bundles_open(int dirfd, struct loop *loop, struct bundles **ret, struct error *err)
 {
 	struct bundles *bundles = xcalloc(1, sizeof(*bundles));
-	bundles->event_fd = -1;
-	pthread_mutex_init(&bundles->lock, NULL);
-	pthread_cond_init(&bundles->changed, NULL);
-	bundles->sha256_fd = fs_mkdirs(dirfd, "bundles/sha256", 0700, err);
-	bundles->tmp_fd = fs_mkdirs(dirfd, "bundles/tmp", 0700, err);
-	int r = bundles->sha256_fd < 0 ? bundles->sha256_fd : bundles->tmp_fd;
+	bundles->tmp_fd = bundles->parts_fd = -1;
+	int r = bundles->sha256_fd = fs_mkdirs(dirfd, "bundles/sha256", 0700, err);
+	if (r >= 0)
+		r = bundles->parts_fd = fs_mkdirs(dirfd, "bundles/parts", 0700, err);
+	if (r >= 0)
+		r = bundles->tmp_fd = fs_mkdirs(dirfd, "bundles/tmp", 0700, err);
 	if (r >= 0)
 		r = fs_walk(bundles->tmp_fd, 0, remove_one, NULL, err);
 	if (r >= 0)
-		r = start_thread(bundles, loop, err);
+		r = jobs_start(loop, &bundles->syncs, err);
+	if (r >= 0)
+		r = jobs_start(loop, &bundles->joins, err);
 	if (r < 0) {
 		bundles_close(bundles);
 		return error_prefix(err, r, "bundle store");
@@ -264,43 +334,33 @@ int bundles_open(int dirfd, struct loop *loop, struct bundles **ret, struct erro
 	return 0;
 }
 
-static void free_all(struct bundle_upload *upload)
-{
-	while (upload) {
-		struct bundle_upload *next = upload->next;
-		upload_free(upload);
-		upload = next;
-	}
-}
-
 void bundles_close(struct bundles *bundles)
 {
 	if (!bundles)
 		return;
-	if (bundles->running) {
-		pthread_mutex_lock(&bundles->lock);
-		bundles->stop = true;
-		pthread_cond_signal(&bundles->changed);
-		pthread_mutex_unlock(&bundles->lock);
-		pthread_join(bundles->thread, NULL);
-	}
-	free_all(bundles->waiting);
-	free_all(bundles->finished);
-	loop_source_unref_at(&bundles->event);
-	pthread_cond_destroy(&bundles->changed);
-	pthread_mutex_destroy(&bundles->lock);
-	fs_close_quiet(bundles->event_fd);
+	jobs_stop(bundles->joins);
+	jobs_stop(bundles->syncs);
 	fs_close_quiet(bundles->tmp_fd);
+	fs_close_quiet(bundles->parts_fd);
 	fs_close_quiet(bundles->sha256_fd);
 	free(bundles);
+}
+
+/* The folder and name of a content below sha256/. */
+static int content_path(const char *sha256, char path[3 + DIGEST_SHA256_HEX], struct error *err)
+{
+	if (strlen(sha256) != DIGEST_SHA256_HEX - 1)
+		return error_set(err, ERR_FORMAT, "'%s' is no SHA-256", sha256);
+	snprintf(path, 3 + DIGEST_SHA256_HEX, "%.2s/%s", sha256, sha256);
+	return 0;
 }
 
 int bundles_fd(const struct bundles *bundles, const char *sha256, struct error *err)
 {
 	char path[3 + DIGEST_SHA256_HEX];
-	if (strlen(sha256) != DIGEST_SHA256_HEX - 1)
-		return error_set(err, ERR_FORMAT, "'%s' is no SHA-256", sha256);
-	snprintf(path, sizeof(path), "%.2s/%s", sha256, sha256);
+	int r = content_path(sha256, path, err);
+	if (r < 0)
+		return r;
 	int fd = fs_open_beneath(bundles->sha256_fd, path, O_RDONLY, 0);
 	if (fd == -ENOENT)
 		return error_set(err, ERR_NOT_FOUND, "the content %s is not in the bundle store",
@@ -310,4 +370,46 @@ int bundles_fd(const struct bundles *bundles, const char *sha256, struct error *
 		return error_errno(err, "open content %s", sha256);
 	}
 	return fd;
+}
+
+static int remove_content(struct bundles *bundles, const char *sha256, struct error *err)
+{
+	char path[3 + DIGEST_SHA256_HEX];
+	int r = content_path(sha256, path, err);
+	if (r < 0)
+		return r;
+	bool busy = bundles->joining > 0; /* their content is not known yet */
+	for (struct bundle_upload *u = bundles->storing; u; u = u->next)
+		busy = busy || strcmp(u->digest.sha256, sha256) == 0;
+	if (busy)
+		return error_set(err, ERR_BUSY, "content %s may be stored just now", sha256);
+	if (unlinkat(bundles->sha256_fd, path, 0) < 0 && errno != ENOENT)
+		return error_errno(err, "remove content %s", sha256);
+	return 0;
+}
+
+int bundles_remove(struct bundles *bundles, const char *file, struct error *err)
+{
+	if (strlen(file) != BUNDLE_NAME_LEN)
+		return remove_content(bundles, file, err);
+	if (unlinkat(bundles->parts_fd, file, 0) < 0 && errno != ENOENT)
+		return error_errno(err, "remove part file '%s'", file);
+	return 0;
+}
+
+struct each_part {
+	bundle_part_fn *fn;
+	void *arg;
+};
+
+static int visit_part(const struct fs_entry *entry, void *arg, struct error *err)
+{
+	const struct each_part *each = arg;
+	return S_ISREG(entry->st.st_mode) ? each->fn(entry->name, each->arg) : FS_WALK_SKIP;
+}
+
+int bundles_each_part(struct bundles *bundles, bundle_part_fn *fn, void *arg, struct error *err)
+{
+	struct each_part each = {fn, arg};
+	return fs_walk(bundles->parts_fd, 0, visit_part, &each, err);
 }

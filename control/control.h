@@ -9,6 +9,8 @@ struct bundles;
 struct ca;
 struct deploy;
 struct guard;
+struct keeper;
+struct s3_join;
 struct server;
 struct store;
 
@@ -28,6 +30,8 @@ struct control {
 	/* only while serving: */
 	struct loop loop;
 	struct bundles *bundles;
+	struct keeper *keeper; /* of what the bundle store needs no longer */
+	struct s3_join *joins; /* uploads whose parts are being joined: api-s3-parts.c */
 	struct guard *guard;   /* of enrolment */
 	struct deploy *deploy; /* deploy.h */
 	struct server *server;

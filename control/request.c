@@ -115,6 +115,14 @@ void request_reply_text(struct request *request, int status, const char *content
 	give(exchange_of(request), status, text_response(content_type, body, len));
 }
 
+void request_reply_body(struct request *request, int status, const char *const headers[],
+			const char *body, size_t len)
+{
+	struct MHD_Response *response = text_response(NULL, body, len);
+	add_headers(response, headers);
+	give(exchange_of(request), status, response);
+}
+
 void request_reply_json(struct request *request, int status, const json_t *body)
 {
 	auto_free char *text = json_text(body);

@@ -94,16 +94,16 @@ static const struct route paths[] = {
 	{ .method = "POST", .path = "/slipway/v1/renew", .api = api_renew,
 	  .roles = ROLE_HOST, .body_max = 64 * 1024 },
 	{ .method = "", .path = "/slipway/*" },
-	{ .method = "GET", .path = "/*", .handler = api_s3_get,
+	{ .method = "GET", .path = "/*", .handler = api_s3,
 	  .roles = ROLE_HOST | ROLE_ADMIN, .s3 = true },
-	{ .method = "HEAD", .path = "/*", .handler = api_s3_head,
+	{ .method = "HEAD", .path = "/*", .handler = api_s3,
 	  .roles = ROLE_HOST | ROLE_ADMIN, .s3 = true },
-	{ .method = "PUT", .path = "/*", .handler = api_s3_put,
+	{ .method = "PUT", .path = "/*", .handler = api_s3,
 	  .roles = ROLE_ADMIN, .s3 = true, .streamed = true },
-	{ .method = "POST", .path = "/*", .handler = api_s3_other,
-	  .roles = ROLE_ADMIN, .s3 = true, .body_max = ROUTE_JSON_MAX },
-	{ .method = "DELETE", .path = "/*", .handler = api_s3_other,
-	  .roles = ROLE_ADMIN, .s3 = true, .body_max = ROUTE_JSON_MAX },
+	{ .method = "POST", .path = "/*", .handler = api_s3,
+	  .roles = ROLE_ADMIN, .s3 = true, .body_max = ROUTE_XML_MAX },
+	{ .method = "DELETE", .path = "/*", .handler = api_s3,
+	  .roles = ROLE_ADMIN, .s3 = true, .body_max = ROUTE_XML_MAX },
 };
 /* clang-format on */
 

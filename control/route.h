@@ -12,7 +12,8 @@ enum {
 	ROLE_ADMIN = 4,  /* an access key, by SigV4 */
 };
 
-#define ROUTE_JSON_MAX (1024 * 1024) /* bytes of a JSON body */
+#define ROUTE_JSON_MAX (1024 * 1024)    /* bytes of a JSON body */
+#define ROUTE_XML_MAX (4 * 1024 * 1024) /* of one of S3: 10,000 parts, or 1000 keys */
 
 /* A JSON operation: the body is parsed (an object; {} when empty) and the caller admitted. input is
  * borrowed until the handler returns. Answers now, or parks. */

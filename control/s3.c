@@ -3,6 +3,7 @@
 
 #include "common/alloc.h"
 #include "common/str.h"
+#include "control/s3-xml.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -116,27 +117,6 @@ static const struct {
 	{"NotFound", "NoSuchKey"},
 };
 
-static void add_escaped(struct buf *out, const char *text)
-{
-	for (; *text; text++)
-		switch (*text) {
-		case '<':
-			buf_adds(out, "&lt;");
-			break;
-		case '>':
-			buf_adds(out, "&gt;");
-			break;
-		case '&':
-			buf_adds(out, "&amp;");
-			break;
-		case '"':
-			buf_adds(out, "&quot;");
-			break;
-		default:
-			buf_addc(out, *text);
-		}
-}
-
 void s3_reply_fault(struct request *request, int status, const char *type, const char *message)
 {
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -145,12 +125,11 @@ void s3_reply_fault(struct request *request, int status, const char *type, const
 	auto_free char *clean_message = str_to_utf8(message, strlen(message));
 	auto_free char *clean_path = str_to_utf8(request->path, strlen(request->path));
 	auto_buf struct buf body = BUF_INIT(65536);
-	buf_adds(&body, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>");
-	add_escaped(&body, type);
-	buf_adds(&body, "</Code><Message>");
-	add_escaped(&body, clean_message);
-	buf_adds(&body, "</Message><Resource>");
-	add_escaped(&body, clean_path);
-	buf_addf(&body, "</Resource><RequestId>%s</RequestId></Error>\n", request->id);
+	buf_adds(&body, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
+	s3_xml_text(&body, "Code", type);
+	s3_xml_text(&body, "Message", clean_message);
+	s3_xml_text(&body, "Resource", clean_path);
+	s3_xml_text(&body, "RequestId", request->id);
+	buf_adds(&body, "</Error>\n");
 	request_reply_text(request, status, "application/xml", buf_str(&body), body.len);
 }

@@ -13,6 +13,7 @@
 #include "control/ca.h"
 #include "control/deploy.h"
 #include "control/guard.h"
+#include "control/keeper.h"
 #include "control/messages.h"
 #include "control/server.h"
 #include "control/store.h"
@@ -165,6 +166,8 @@ static int start(struct serve *serve, struct error *err)
 	control->guard = xcalloc(1, sizeof(*control->guard));
 	int r = bundles_open(control->dirfd, &control->loop, &control->bundles, err);
 	if (r >= 0)
+		r = keeper_start(control, &control->keeper, err);
+	if (r >= 0)
 		r = deploy_start(control, &control->deploy, err);
 	if (r >= 0)
 		r = start_server(control, err);
@@ -185,11 +188,13 @@ static void end(struct serve *serve)
 	deploy_stop(control->deploy);
 	if (store_commit(control->store, &err) < 0)
 		log_warning("%s", err.text);
+	keeper_stop(control->keeper);
 	bundles_close(control->bundles);
 	free(control->guard);
 	control->server = NULL;
 	control->deploy = NULL;
 	control->bundles = NULL;
+	control->keeper = NULL;
 	control->guard = NULL;
 }
 

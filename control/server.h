@@ -75,6 +75,8 @@ void request_reply_json(struct request *request, int status, const json_t *body)
 void request_reply_empty(struct request *request);
 void request_reply_text(struct request *request, int status, const char *content_type,
 			const char *body, size_t len);
+void request_reply_body(struct request *request, int status, const char *const headers[],
+			const char *body, size_t len);
 /* {"__type": type, "message": ...}. Modelled errors of the management API have status 400. */
 void request_reply_fault(struct request *request, int status, const char *type, const char *fmt,
 			 ...) PRINTF_LIKE(4, 5);

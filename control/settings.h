@@ -21,7 +21,8 @@ struct settings {
 	uint64_t offline_ms;     /* a host that has not polled for so long is offline */
 	uint64_t event_start_ms; /* an event that no host has picked up fails */
 	uint64_t event_run_ms;   /* an event that was acknowledged and never ends fails */
-	uint64_t bundle_max_bytes; /* of one object */
+	uint64_t bundle_max_bytes;  /* of one object */
+	uint64_t upload_max_age_ms; /* of a multipart upload */
 	int64_t connections_max;
 	uint64_t idle_ms; /* a connection without a complete request is closed */
 	char *log_level;

@@ -172,19 +172,116 @@ struct store_object {
 	char bucket[64];
 	char *key;
 	char version[33];
-	char sha256[65];
-	char md5[33]; /* the ETag, without quotes */
+	char sha256[65]; /* "" for a delete marker */
+	char etag[40];   /* without quotes: the MD5, or "MD5-N" when it came in N parts */
 	uint64_t size;
 	int64_t created_s;
+	bool marker; /* a delete marker: with this version the key was deleted */
+	bool newest; /* read only: no later version is there */
+	int64_t seq; /* read only: later versions of a key have higher ones */
 };
 void store_object_clear(struct store_object *object);
 #define auto_store_object CLEANUP(store_object_clear)
-/* A new version; ERR_EXISTS when this version of the key is there. */
+/* A new version, in a bucket that is made when it is missing; ERR_EXISTS when this version of the
+ * key is there. */
 int store_object_put(struct store *store, const struct store_object *object,
 		     struct error *err) MUST_CHECK;
-/* version NULL: the newest. ERR_NOT_FOUND. */
+/* version NULL: the newest. ERR_NOT_FOUND, also for a delete marker. */
 int store_object_get(struct store *store, const char *bucket, const char *key, const char *version,
 		     struct store_object *ret, struct error *err) MUST_CHECK;
+/* The newest that has content, also under a delete marker. ERR_NOT_FOUND. */
+int store_object_get_kept(struct store *store, const char *bucket, const char *key,
+			  struct store_object *ret, struct error *err) MUST_CHECK;
+/* The newest, a delete marker too. ERR_NOT_FOUND when the key never was. */
+int store_object_head(struct store *store, const char *bucket, const char *key,
+		      struct store_object *ret, struct error *err) MUST_CHECK;
+/* Forget this version for good; its content becomes garbage. ERR_NOT_FOUND. ret_marker: it was a
+ * delete marker. ERR_BUSY, with the deployment's name, while a deployment needs it: one that runs,
+ * or the last or last successful one of a group. */
+int store_object_delete(struct store *store, const char *bucket, const char *key,
+			const char *version, bool *ret_marker, struct error *err) MUST_CHECK;
+/* Objects of a bucket by key, from that key on (past: after it). The newest of each that is no
+ * delete marker; or every version, newest first. fn returns 0 to go on, 1 to stop (the call
+ * returns 0), below 0 to fail. */
+struct store_object_range {
+	const char *bucket, *from;
+	bool past;
+	bool versions;
+};
+typedef int store_object_fn(const struct store_object *object, void *arg);
+int store_object_each(struct store *store, const struct store_object_range *range,
+		      store_object_fn *fn, void *arg, struct error *err) MUST_CHECK;
+
+struct store_bucket {
+	char name[64];
+	int64_t created_s;
+};
+typedef int store_bucket_fn(const struct store_bucket *bucket, void *arg);
+/* Making one that is there is success. */
+int store_bucket_make(struct store *store, const char *name, int64_t now_s,
+		      struct error *err) MUST_CHECK;
+int store_bucket_get(struct store *store, const char *name, struct store_bucket *ret,
+		     struct error *err) MUST_CHECK; /* ERR_NOT_FOUND */
+/* ERR_BUSY: it holds versions or uploads. ERR_NOT_FOUND. */
+int store_bucket_delete(struct store *store, const char *name, struct error *err) MUST_CHECK;
+int store_bucket_each(struct store *store, store_bucket_fn *fn, void *arg,
+		      struct error *err) MUST_CHECK; /* by name */
+
+/* ---- multipart uploads ---- */
+
+#define STORE_FILE_LEN 64 /* of a file's name in the bundle store */
+
+struct store_upload {
+	char id[33];
+	char bucket[64];
+	char *key;
+	int64_t created_s;
+	char version[33]; /* of the object that it became, "" while it is open */
+};
+void store_upload_clear(struct store_upload *upload);
+#define auto_store_upload CLEANUP(store_upload_clear)
+struct store_part {
+	int64_t number;
+	char file[STORE_FILE_LEN + 1];
+	char md5[33];
+	uint64_t size;
+	int64_t created_s;
+};
+int store_upload_add(struct store *store, const struct store_upload *upload,
+		     struct error *err) MUST_CHECK;
+int store_upload_get(struct store *store, const char *id, struct store_upload *ret,
+		     struct error *err) MUST_CHECK; /* ERR_NOT_FOUND */
+/* It became this version: its parts are garbage. The row stays, so that a client that did not hear
+ * the answer gets it again. */
+int store_upload_complete(struct store *store, const char *id, const char *version,
+			  struct error *err) MUST_CHECK;
+/* Forget it; its parts are garbage. ERR_NOT_FOUND. */
+int store_upload_delete(struct store *store, const char *id, struct error *err) MUST_CHECK;
+/* Open ones of a bucket by key and id, after that pair. fn as in store_object_each(). */
+typedef int store_upload_fn(const struct store_upload *upload, void *arg);
+int store_upload_each(struct store *store, const char *bucket, const char *key, const char *id,
+		      store_upload_fn *fn, void *arg, struct error *err) MUST_CHECK;
+/* Begun before then, open or not: at most limit ids. */
+int store_upload_old(struct store *store, int64_t before_s, size_t limit, struct store_names *ret,
+		     struct error *err) MUST_CHECK;
+/* In place of one with the same number, whose file is garbage. */
+int store_part_put(struct store *store, const char *upload_id, const struct store_part *part,
+		   struct error *err) MUST_CHECK;
+/* By number, after this one. fn as in store_object_each(). */
+typedef int store_part_fn(const struct store_part *part, void *arg);
+int store_part_each(struct store *store, const char *upload_id, int64_t after, store_part_fn *fn,
+		    void *arg, struct error *err) MUST_CHECK;
+
+/* ---- files of the bundle store that may be needed no longer ---- */
+
+int store_garbage_add(struct store *store, const char *file, struct error *err) MUST_CHECK;
+int store_garbage_list(struct store *store, const char *after, size_t limit,
+		       struct store_names *ret, struct error *err) MUST_CHECK;
+int store_garbage_remove(struct store *store, const char *file, struct error *err) MUST_CHECK;
+/* Does an object or a part have this file? */
+int store_file_is_used(struct store *store, const char *file, bool *ret,
+		       struct error *err) MUST_CHECK;
+
 /* Is the object the revision of a deployment that targets this host? 0 or ERR_DENIED. version NULL:
  * the newest, which may be read when the revision names no version, or this one. */
 int store_host_may_read(struct store *store, const char *host, const char *bucket, const char *key,

@@ -132,8 +132,9 @@ is "no other object" 403 "$(as web2 GET /bundles/copy)"
 is "and no other host may" 403 "$(as web1 GET /bundles/app/revision.zip)"
 
 # What is not offered says so
-is "listing" "501 NotImplemented" "$(s3 GET '/bundles?list-type=2') $(code)"
-is "multipart uploads" "501 NotImplemented" "$(s3 POST '/bundles/x?uploads') $(code)"
+is "access control lists" "501 NotImplemented" "$(s3 GET '/bundles/x?acl') $(code)"
+is "lifecycle rules" "501 NotImplemented" "$(s3 PUT '/bundles?lifecycle' --body '<x/>') $(code)"
+is "keys of the customer" "501 NotImplemented" "$(s3 PUT /bundles/x --body x --header 'x-amz-server-side-encryption-customer-algorithm: AES256') $(code)"
 is "a bucket name that is none" "400 InvalidURI" "$(s3 GET /B/x) $(code)"
 is "a path that climbs is a key like any other" "404 NoSuchKey" "$(s3 GET '/bundles/../../etc/passwd') $(code)"
 

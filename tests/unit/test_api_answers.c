@@ -280,7 +280,7 @@ static void put_object(struct fixture *f)
 				      .key = (char *)"app.zip",
 				      .version = "v1",
 				      .sha256 = SHA256,
-				      .md5 = "etag1",
+				      .etag = "etag1",
 				      .size = 12,
 				      .created_s = 1};
 	OK(store_object_put(f->control.store, &object, &f->err));

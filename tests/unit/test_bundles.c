@@ -2,6 +2,8 @@
 #include "control/bundles.h"
 #include "tests/unit/tempdir.h"
 
+#include "common/digest.h"
+
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -13,6 +15,7 @@ struct fixture {
 	struct error err;
 };
 
+#define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define OK(call) assert_int_equal((call), 0)
 
 static void start(struct fixture *f, const struct tempdir *dir)
@@ -83,7 +86,6 @@ static void an_upload_is_found_by_its_hash(void **state)
 	assert_string_equal(digest.sha256,
 			    "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
 	assert_string_equal(digest.md5, "5d41402abc4b2a76b9719d911017c592");
-	assert_int_equal(digest.crc32, 0x3610a686);
 	assert_int_equal(digest.size, 5);
 	store(&f, upload);
 
@@ -142,20 +144,145 @@ static void zeros_take_no_room_and_come_back(void **state)
 	end(&f);
 }
 
-static void what_was_cancelled_is_not_told(void **state)
+static void what_was_cancelled_leaves_nothing(void **state)
 {
 	struct fixture f;
 	start(&f, *state);
-	struct bundle_upload *first = begin(&f, 100), *second = begin(&f, 100);
+	struct bundle_upload *upload = begin(&f, 100);
+	OK(bundle_upload_write(upload, "1", 1, &f.err));
+	bundle_upload_cancel(upload);
+	bundle_upload_cancel(NULL);
+	assert_int_equal(count_files(*state, "bundles/tmp"), 0);
+	end(&f);
+}
+
+static void a_removed_content_is_gone_but_not_while_it_is_stored(void **state)
+{
+	struct fixture f;
+	start(&f, *state);
+	struct bundle_upload *upload = begin(&f, 100);
 	struct bundle_digest digest;
-	OK(bundle_upload_write(first, "1", 1, &f.err));
-	OK(bundle_upload_end(first, &digest, &f.err));
-	OK(bundle_upload_write(second, "2", 1, &f.err));
-	OK(bundle_upload_end(second, &digest, &f.err));
-	bundle_upload_store(first, on_done, &f);
-	bundle_upload_cancel(first);
-	store(&f, second);
-	assert_int_equal(f.done, 1);
+	OK(bundle_upload_write(upload, "1", 1, &f.err));
+	OK(bundle_upload_end(upload, &digest, &f.err));
+	bundle_upload_store(upload, on_done, &f);
+	assert_int_equal(bundles_remove(f.bundles, digest.sha256, &f.err), ERR_BUSY);
+	wait_for(&f, 1);
+	OK(bundles_remove(f.bundles, digest.sha256, &f.err));
+	OK(bundles_remove(f.bundles, digest.sha256, &f.err));
+	assert_int_equal(bundles_fd(f.bundles, digest.sha256, &f.err), ERR_NOT_FOUND);
+	assert_int_equal(bundles_remove(f.bundles, "../control.db", &f.err), ERR_FORMAT);
+	end(&f);
+}
+
+/* ---- parts ---- */
+
+static void keep(struct fixture *f, const void *data, size_t len, char file[BUNDLE_NAME_LEN + 1])
+{
+	struct bundle_upload *upload = begin(f, 1 << 24);
+	struct bundle_digest digest;
+	OK(bundle_upload_write(upload, data, len, &f->err));
+	OK(bundle_upload_end(upload, &digest, &f->err));
+	f->done = 0;
+	bundle_upload_keep(upload, file, on_done, f);
+	wait_for(f, 1);
+	OK(f->result);
+}
+
+struct joined {
+	struct fixture *f;
+	struct bundle_digest digest;
+	size_t seen;
+};
+
+static void on_bytes(void *arg, const void *data, size_t len)
+{
+	((struct joined *)arg)->seen += len;
+}
+
+static void on_joined(int result, const struct bundle_digest *digest, const struct error *error,
+		      void *arg)
+{
+	struct joined *joined = arg;
+	joined->digest = *digest;
+	on_done(result, error, joined->f);
+}
+
+static int join_files(struct fixture *f, const char *const *files, size_t count,
+		      struct joined *joined)
+{
+	*joined = (struct joined){.f = f};
+	struct bundle_join join = {.files = files,
+				   .count = count,
+				   .piece = on_bytes,
+				   .done = on_joined,
+				   .arg = joined};
+	f->done = 0;
+	bundles_join(f->bundles, &join);
+	assert_int_equal(bundles_remove(f->bundles, EMPTY_SHA256, &f->err), ERR_BUSY);
+	wait_for(f, 1);
+	return f->result;
+}
+
+static void parts_are_joined_in_their_order(void **state)
+{
+	struct fixture f;
+	start(&f, *state);
+	char first[BUNDLE_NAME_LEN + 1], second[BUNDLE_NAME_LEN + 1];
+	const size_t big = 600001; /* no whole blocks */
+	auto_free char *zeros = xcalloc(1, big);
+	keep(&f, zeros, big, first);
+	keep(&f, "tail", 4, second);
+	assert_int_equal(count_files(*state, "bundles/parts"), 2);
+
+	const char *const files[] = {second, first, second};
+	struct joined joined;
+	OK(join_files(&f, files, 3, &joined));
+	assert_int_equal(joined.digest.size, big + 8);
+	assert_int_equal(joined.seen, big + 8);
+	auto_close int fd = bundles_fd(f.bundles, joined.digest.sha256, &f.err);
+	char sha256[DIGEST_SHA256_HEX], text[5] = "";
+	OK(digest_sha256_fd(fd, sha256, NULL, &f.err));
+	assert_string_equal(sha256, joined.digest.sha256);
+	assert_int_equal(pread(fd, text, 4, (off_t)big + 4), 4);
+	assert_string_equal(text, "tail");
+	assert_int_equal(count_files(*state, "bundles/parts"), 2);
+	assert_int_equal(count_files(*state, "bundles/tmp"), 0);
+	end(&f);
+}
+
+static void a_part_that_is_missing_ends_the_join(void **state)
+{
+	struct fixture f;
+	start(&f, *state);
+	char file[BUNDLE_NAME_LEN + 1];
+	keep(&f, "1", 1, file);
+	const char *const files[] = {file, "AAAAAAAAAAAAAAAAAAAAAAAA"};
+	struct joined joined;
+	assert_int_equal(join_files(&f, files, 2, &joined), -ENOENT);
+	assert_int_equal(count_files(*state, "bundles/tmp"), 0);
+	end(&f);
+}
+
+static int count_part(const char *file, void *arg)
+{
+	(*(unsigned *)arg)++;
+	return 0;
+}
+
+static void parts_outlive_a_restart_and_can_be_removed(void **state)
+{
+	struct fixture f;
+	char file[BUNDLE_NAME_LEN + 1];
+	unsigned parts = 0;
+	start(&f, *state);
+	keep(&f, "1", 1, file);
+	end(&f);
+	start(&f, *state);
+	OK(bundles_each_part(f.bundles, count_part, &parts, &f.err));
+	assert_int_equal(parts, 1);
+	OK(bundles_remove(f.bundles, file, &f.err));
+	OK(bundles_remove(f.bundles, file, &f.err));
+	assert_int_equal(count_files(*state, "bundles/parts"), 0);
 	end(&f);
 }
 
@@ -198,7 +325,8 @@ static void closing_with_work_to_do_is_clean(void **state)
 		bundle_upload_store(upload, on_done, &f);
 	}
 	end(&f);
-	assert_int_equal(f.done, 0);
+	assert_int_equal(f.done, 10);
+	assert_int_equal(f.result, -ECANCELED);
 	assert_int_equal(count_files(*state, "bundles/tmp"), 0);
 }
 
@@ -222,7 +350,11 @@ int main(void)
 		tempdir_test(the_same_content_twice_is_one_file),
 		tempdir_test(more_than_the_ceiling_is_refused),
 		tempdir_test(zeros_take_no_room_and_come_back),
-		tempdir_test(what_was_cancelled_is_not_told),
+		tempdir_test(what_was_cancelled_leaves_nothing),
+		tempdir_test(a_removed_content_is_gone_but_not_while_it_is_stored),
+		tempdir_test(parts_are_joined_in_their_order),
+		tempdir_test(a_part_that_is_missing_ends_the_join),
+		tempdir_test(parts_outlive_a_restart_and_can_be_removed),
 		tempdir_test(many_are_stored_at_once),
 		tempdir_test(rests_of_uploads_are_removed_at_the_start),
 		tempdir_test(closing_with_work_to_do_is_clean),

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/awschunk.h"
+#include "control/s3-checksum.h"
+#include "control/s3-xml.h"
 #include "control/s3.h"
 #include "tests/unit/unit.h"
 
+#include "common/alloc.h"
 #include "common/buf.h"
 
 #include <stdio.h>
@@ -206,6 +209,203 @@ static void the_sinks_error_comes_back(void **state)
 	assert_int_equal(feed("5\r\nhello\r\n0\r\n\r\n", 100, &c, &out), -EFBIG);
 }
 
+/* ---- signed chunks: the examples of AWS's documentation ---- */
+
+#define DOC_SECRET "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+#define DOC_SEED "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9"
+#define DOC_FIRST "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648"
+#define DOC_SECOND "0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497"
+#define DOC_LAST "b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9"
+#define DOC_TRAILER_SEED "106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e"
+#define DOC_TRAILER_FIRST "b474d8862b1487a5145d686f57f013e54db672cee1c953b3010fb58501ef5aa2"
+#define DOC_TRAILER_SECOND "1c1344b170168f8e65b41376b44b20fe354e373826ccbbe2c1d40a8cae51e5c7"
+#define DOC_TRAILER_LAST "2ca2aba2005185cf7159c6277faf83795951dd77a3a99e6e65d5c9f85863f992"
+#define DOC_TRAILER_END "d81f82fc3505edab99d459891051a732e8730629a2e4a59689829ca17fe2e435"
+
+static void init_chain(struct sigv4_chunks *chain, const char *seed)
+{
+	struct sigv4_auth auth = {.date = "20130524", .region = "us-east-1", .service = "s3"};
+	strcpy(auth.signature, seed);
+	sigv4_chunks_init(chain, &auth, DOC_SECRET, "20130524T000000Z");
+}
+
+static void add_as(struct buf *out, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		buf_addc(out, 'a');
+}
+
+static char *doc_body(const char *first, const char *second, const char *end)
+{
+	struct buf out = BUF_INIT(100000);
+	buf_addf(&out, "10000;chunk-signature=%s\r\n", first);
+	add_as(&out, 65536);
+	buf_addf(&out, "\r\n400;chunk-signature=%s\r\n", second);
+	add_as(&out, 1024);
+	buf_addf(&out, "\r\n0;chunk-signature=%s", end);
+	return buf_take(&out);
+}
+
+static int feed_signed(const char *text, size_t piece, const char *seed, bool trailer)
+{
+	struct sigv4_chunks chain;
+	auto_buf struct buf out = BUF_INIT(100000);
+	init_chain(&chain, seed);
+	struct awschunk c = {.chain = &chain, .signed_trailer = trailer};
+	int r = feed(text, piece, &c, &out);
+	if (r == 0)
+		assert_int_equal(c.total, 66560);
+	awschunk_clear(&c);
+	return r;
+}
+
+static void signed_chunks_are_verified(void **state)
+{
+	static const size_t pieces[] = {1, 7, 1000, 100000};
+	auto_free char *text = doc_body(DOC_FIRST, DOC_SECOND, DOC_LAST "\r\n\r\n");
+	for (size_t i = 0; i < ARRAY_LEN(pieces); i++)
+		assert_int_equal(feed_signed(text, pieces[i], DOC_SEED, false), 0);
+}
+
+static void a_chunk_that_was_changed_swapped_or_not_signed_is_refused(void **state)
+{
+	char *bad[] = {
+		doc_body(DOC_FIRST, DOC_SECOND, DOC_LAST "\r\n\r\n"),
+		doc_body(DOC_SECOND, DOC_FIRST, DOC_LAST "\r\n\r\n"),
+		doc_body(DOC_FIRST, DOC_SECOND, DOC_FIRST "\r\n\r\n"),
+		doc_body("", DOC_SECOND, DOC_LAST "\r\n\r\n"),
+		doc_body(DOC_FIRST, DOC_SECOND, DOC_LAST "\r\nx-amz-checksum-crc32:AA==\r\n\r\n"),
+		xstrdup("5\r\nhello\r\n0\r\n\r\n"),
+	};
+	bad[0][200] = 'b';
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_int_equal(feed_signed(bad[i], 999, DOC_SEED, false), ERR_SIGNATURE);
+		free(bad[i]);
+	}
+}
+
+static void signed_trailers_are_verified(void **state)
+{
+#define TRAILER "x-amz-checksum-crc32c:sOO8/Q==\r\n"
+	static const struct {
+		const char *end;
+		int result;
+	} cases[] = {
+		{"\r\n" TRAILER "x-amz-trailer-signature:" DOC_TRAILER_END "\r\n\r\n", 0},
+		{"\r\n" TRAILER "\r\nx-amz-trailer-signature:" DOC_TRAILER_END "\r\n\r\n", 0},
+		{"\r\n" TRAILER "\r\n", ERR_SIGNATURE},
+		{"\r\nx-amz-trailer-signature:" DOC_TRAILER_END "\r\n\r\n", ERR_SIGNATURE},
+		{"\r\n" TRAILER "x-amz-trailer-signature:" DOC_TRAILER_LAST "\r\n\r\n",
+		 ERR_SIGNATURE},
+		{"\r\nx-amz-checksum-crc32c:AAAAAA==\r\nx-amz-trailer-signature:" DOC_TRAILER_END
+		 "\r\n\r\n",
+		 ERR_SIGNATURE},
+		{"\r\n" TRAILER "x-amz-trailer-signature:" DOC_TRAILER_END
+		 "\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n",
+		 ERR_FORMAT},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		auto_free char *end = xasprintf("%s%s", DOC_TRAILER_LAST, cases[i].end);
+		auto_free char *text = doc_body(DOC_TRAILER_FIRST, DOC_TRAILER_SECOND, end);
+		assert_int_equal(feed_signed(text, 1001, DOC_TRAILER_SEED, true), cases[i].result);
+	}
+}
+
+/* ---- checksums ---- */
+
+static void checksums_are_those_of_their_catalogues(void **state)
+{
+	static const struct {
+		const char *name, *base64;
+	} cases[] = {
+		{"x-amz-checksum-crc32", "y/Q5Jg=="},
+		{"X-Amz-Checksum-CRC32C", "4waSgw=="},
+		{"x-amz-checksum-crc64nvme", "rosUhgp5mIg="},
+		{"x-amz-checksum-sha1", "98O8HYCOBHMq32eZZczDTKeuNEE="},
+		{"x-amz-checksum-sha256", "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU="},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		for (size_t cut = 0; cut <= 9; cut += 3) {
+			auto_s3_checksum struct s3_checksum *sum = NULL;
+			assert_int_equal(s3_checksum_new(cases[i].name, &sum, NULL), 0);
+			s3_checksum_update(sum, "123456789", cut);
+			s3_checksum_update(sum, "123456789" + cut, 9 - cut);
+			auto_free char *base64 = s3_checksum_base64(sum);
+			assert_string_equal(base64, cases[i].base64);
+		}
+	struct s3_checksum *none = NULL;
+	assert_int_equal(s3_checksum_new("x-amz-checksum-md4", &none, NULL), ERR_NOT_FOUND);
+}
+
+/* ---- XML ---- */
+
+static int collect_element(const char *path, const char *text, void *arg, struct error *err)
+{
+	return buf_addf(arg, "%s=%s|", path, text);
+}
+
+static int parse(const char *text, struct buf *out)
+{
+	*out = BUF_INIT(100000);
+	return s3_xml_parse(text, strlen(text), collect_element, out, NULL);
+}
+
+static void xml_elements_come_with_path_and_text(void **state)
+{
+	auto_buf struct buf out;
+	assert_int_equal(
+		parse("\xEF\xBB\xBF<?xml version='1.0'?>\n<!-- a > comment -->"
+		      "<s:Delete xmlns:s=\"http://x/>y\"><Quiet/><Object><Key>a&amp;b&#x20;c&#65;"
+		      "&lt;<![CDATA[<&]]></Key ></Object></s:Delete>\n",
+		      &out),
+		0);
+	assert_string_equal(buf_str(&out), "Delete/Quiet=|Delete/Object/Key=a&b cA<<&|"
+					   "Delete/Object=|Delete=|");
+}
+
+static void what_is_no_plain_xml_is_refused(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"text",
+		"<a>",
+		"<a></b>",
+		"<a></a></a>",
+		"<a/><b/>",
+		"<a/>x",
+		"<a>&nbsp;</a>",
+		"<a>&#0;</a>",
+		"<a>&#xD800;</a>",
+		"<a>&#x110000;</a>",
+		"<a>&amp</a>",
+		"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
+		"<a",
+		"<a b='></a>",
+		"< a></a>",
+		"<a><![CDATA[x</a>",
+		"<!-- <a/>",
+		"<a>\xff</a>",
+		"<a><a><a><a><a><a><a><a><a></a></a></a></a></a></a></a></a></a>",
+	};
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		auto_buf struct buf out;
+		assert_int_equal(parse(bad[i], &out), ERR_FORMAT);
+	}
+}
+
+static void xml_is_escaped(void **state)
+{
+	auto_buf struct buf out = BUF_INIT(1000);
+	s3_xml_begin(&out, "R");
+	buf_reset(&out);
+	s3_xml_text(&out, "Key", "<a&\"b\">\r\x01\xC3\xA4");
+	s3_xml_text(&out, "None", NULL);
+	s3_xml_time(&out, "T", 0);
+	assert_string_equal(buf_str(&out),
+			    "<Key>&lt;a&amp;&quot;b&quot;&gt;&#xd;&#x1;\xC3\xA4</Key>"
+			    "<T>1970-01-01T00:00:00.000Z</T>");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -222,6 +422,13 @@ int main(void)
 		cmocka_unit_test(what_is_no_frame_is_refused),
 		cmocka_unit_test(a_line_without_end_is_refused),
 		cmocka_unit_test(the_sinks_error_comes_back),
+		cmocka_unit_test(signed_chunks_are_verified),
+		cmocka_unit_test(a_chunk_that_was_changed_swapped_or_not_signed_is_refused),
+		cmocka_unit_test(signed_trailers_are_verified),
+		cmocka_unit_test(checksums_are_those_of_their_catalogues),
+		cmocka_unit_test(xml_elements_come_with_path_and_text),
+		cmocka_unit_test(what_is_no_plain_xml_is_refused),
+		cmocka_unit_test(xml_is_escaped),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -295,7 +295,7 @@ static void the_newest_version_of_an_object_is_found_without_naming_it(void **st
 				      .key = (char *)"app.zip",
 				      .version = "v2",
 				      .sha256 = "aa",
-				      .md5 = "m1",
+				      .etag = "m1",
 				      .size = 3000000000u,
 				      .created_s = 7};
 	OK(store_object_put(f->store, &object, &f->err));
@@ -348,6 +348,129 @@ static void add_group(struct fixture *f)
 							"[{\"Key\":\"role\",\"Value\":\"web\"}]}",
 				    .created_s = 2.5};
 	OK(store_group_add(f->store, &group, &f->err));
+}
+
+static void put_object(struct fixture *f, const char *key, const char *version, const char *sha256)
+{
+	struct store_object object = {
+		.bucket = "b", .key = (char *)key, .etag = "e", .created_s = 1, .marker = !sha256};
+	strcpy(object.version, version);
+	strcpy(object.sha256, sha256 ? sha256 : "");
+	OK(store_object_put(f->store, &object, &f->err));
+}
+
+static int collect_object(const struct store_object *object, void *arg)
+{
+	char *out = arg;
+	size_t used = strlen(out);
+	snprintf(out + used, 256 - used, "%s:%s%s%s ", object->key, object->version,
+		 object->marker ? "!" : "", object->newest ? "*" : "");
+	return 0;
+}
+
+static void check_objects(struct fixture *f, const char *from, bool past, bool versions,
+			  const char *expected)
+{
+	char seen[256] = "";
+	struct store_object_range range = {"b", from, past, versions};
+	OK(store_object_each(f->store, &range, collect_object, seen, &f->err));
+	assert_string_equal(seen, expected);
+}
+
+static void a_delete_marker_hides_a_key_and_keeps_its_versions(void **state)
+{
+	struct fixture *f = *state;
+	put_object(f, "a", "a1", "aa");
+	put_object(f, "a", "a2", "bb");
+	put_object(f, "b", "b1", "aa");
+	put_object(f, "a", "a3", NULL);
+	auto_store_object struct store_object object = {0}, kept = {0}, head = {0};
+	assert_int_equal(store_object_get(f->store, "b", "a", NULL, &object, &f->err),
+			 ERR_NOT_FOUND);
+	assert_int_equal(store_object_get(f->store, "b", "a", "a3", &object, &f->err),
+			 ERR_NOT_FOUND);
+	OK(store_object_get_kept(f->store, "b", "a", &kept, &f->err));
+	assert_string_equal(kept.version, "a2");
+	OK(store_object_head(f->store, "b", "a", &head, &f->err));
+	assert_true(head.marker);
+	check_objects(f, "", false, false, "b:b1* ");
+	check_objects(f, "", false, true, "a:a3!* a:a2 a:a1 b:b1* ");
+	check_objects(f, "a", true, true, "b:b1* ");
+	check_objects(f, "a", false, false, "b:b1* ");
+}
+
+static void a_content_is_used_until_its_last_version_is_deleted(void **state)
+{
+	struct fixture *f = *state;
+	bool marker = true, used = false;
+	put_object(f, "a", "a1", "aa");
+	put_object(f, "b", "b1", "aa");
+	OK(store_object_delete(f->store, "b", "a", "a1", &marker, &f->err));
+	assert_false(marker);
+	OK(store_file_is_used(f->store, "aa", &used, &f->err));
+	assert_true(used);
+	OK(store_object_delete(f->store, "b", "b", "b1", &marker, &f->err));
+	OK(store_file_is_used(f->store, "aa", &used, &f->err));
+	assert_false(used);
+	auto_names struct store_names garbage = {0};
+	OK(store_garbage_list(f->store, "", 10, &garbage, &f->err));
+	assert_int_equal(garbage.count, 1);
+	assert_string_equal(garbage.names[0], "aa");
+	OK(store_garbage_remove(f->store, "aa", &f->err));
+	assert_int_equal(store_object_delete(f->store, "b", "b", "b1", &marker, &f->err),
+			 ERR_NOT_FOUND);
+}
+
+static void a_bucket_goes_only_when_it_is_empty(void **state)
+{
+	struct fixture *f = *state;
+	bool marker;
+	struct store_bucket bucket;
+	put_object(f, "a", "a1", "aa");
+	OK(store_bucket_make(f->store, "b", 99, &f->err));
+	OK(store_bucket_get(f->store, "b", &bucket, &f->err));
+	assert_int_equal(bucket.created_s, 1);
+	assert_int_equal(store_bucket_delete(f->store, "b", &f->err), ERR_BUSY);
+	OK(store_object_delete(f->store, "b", "a", "a1", &marker, &f->err));
+	OK(store_bucket_delete(f->store, "b", &f->err));
+	assert_int_equal(store_bucket_delete(f->store, "b", &f->err), ERR_NOT_FOUND);
+}
+
+static int count_part(const struct store_part *part, void *arg)
+{
+	(*(int64_t *)arg) += part->number * 100 + (int64_t)part->size;
+	return 0;
+}
+
+static void parts_of_an_upload_are_garbage_once_it_is_complete(void **state)
+{
+	struct fixture *f = *state;
+	struct store_upload upload = {.id = "U", .bucket = "b", .key = (char *)"k", .created_s = 5};
+	struct store_part part = {.number = 2, .file = "f1", .md5 = "m", .size = 7};
+	OK(store_upload_add(f->store, &upload, &f->err));
+	OK(store_part_put(f->store, "U", &part, &f->err));
+	strcpy(part.file, "f2");
+	part.size = 8;
+	OK(store_part_put(f->store, "U", &part, &f->err));
+	part.number = 3;
+	strcpy(part.file, "f3");
+	OK(store_part_put(f->store, "U", &part, &f->err));
+	int64_t sum = 0;
+	OK(store_part_each(f->store, "U", 0, count_part, &sum, &f->err));
+	assert_int_equal(sum, 208 + 308);
+	auto_names struct store_names garbage = {0}, all = {0}, old = {0};
+	OK(store_garbage_list(f->store, "", 10, &garbage, &f->err));
+	assert_int_equal(garbage.count, 1); /* the part that was replaced */
+	OK(store_upload_complete(f->store, "U", "v", &f->err));
+	OK(store_garbage_list(f->store, "", 10, &all, &f->err));
+	assert_int_equal(all.count, 3);
+	auto_store_upload struct store_upload seen = {0};
+	OK(store_upload_get(f->store, "U", &seen, &f->err));
+	assert_string_equal(seen.version, "v");
+	OK(store_upload_old(f->store, 6, 10, &old, &f->err));
+	assert_int_equal(old.count, 1);
+	OK(store_upload_delete(f->store, "U", &f->err));
+	assert_int_equal(store_upload_delete(f->store, "U", &f->err), ERR_NOT_FOUND);
 }
 
 static void a_deleted_application_frees_its_name_and_keeps_its_deployments(void **state)
@@ -566,6 +689,10 @@ int main(void)
 		TEST(a_host_has_ten_tags_at_most),
 		TEST(hosts_are_listed_by_name_and_state),
 		TEST(the_newest_version_of_an_object_is_found_without_naming_it),
+		TEST(a_delete_marker_hides_a_key_and_keeps_its_versions),
+		TEST(a_content_is_used_until_its_last_version_is_deleted),
+		TEST(a_bucket_goes_only_when_it_is_empty),
+		TEST(parts_of_an_upload_are_garbage_once_it_is_complete),
 		TEST(a_deleted_application_frees_its_name_and_keeps_its_deployments),
 		TEST(a_deployment_keeps_what_is_saved),
 		TEST(deployments_are_listed_newest_first_in_pages),
