@@ -43,6 +43,8 @@ for side in $sides; do
 	check "$side: $catalog names no field that nothing sets" "$(grep -oE '@[A-Z_]+@' $catalog | tr -d @ | sort -u |
 		while read -r field; do grep -rq --include='*.c' "\"$field\"" "$side" || echo "$field"; done)"
 done
+check "docs/systemd.md lists all of them" \
+	"$(while read -r id; do grep -q "^| .$id. |" docs/systemd.md || echo "$id"; done <<<"$all")"
 check "no identifier is there twice" "$(sort <<<"$all" | uniq -d)"
 
 n=$((n + 1))
