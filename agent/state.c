@@ -177,8 +177,10 @@ void state_step_end(struct state_step *step, enum state_step_status status, cons
 {
 	step->status = status;
 	step->ended = clock_wall();
+	if (!message)
+		return;
 	free(step->message);
-	step->message = xstrdup_null(message);
+	step->message = xstrdup(message);
 }
 
 struct state_step *state_step_find(const struct state_deployment *d, const char *event)

@@ -25,6 +25,9 @@ enum state_step_status {
 };
 const char *state_step_status_to_string(enum state_step_status status);
 
+/* Begins the message of a step that succeeded and whose scripts left something running, by name. */
+#define STATE_LEFT_RUNNING "left running: "
+
 struct state_step {
 	char *event; /* a lifecycle event, or "Rollback: EVENT" */
 	enum state_step_status status;
@@ -133,7 +136,7 @@ const char *state_deployment_id(const struct state_deployment *d);
 
 /* A new step that has started now; borrowed, valid until the next one is added. */
 struct state_step *state_step_start(struct state_deployment *d, const char *event);
-/* message (may be NULL) is copied. */
+/* message is copied; NULL: what the step says already stays. */
 void state_step_end(struct state_step *step, enum state_step_status status, const char *message);
 /* The last step of that event, NULL when it was never started. */
 struct state_step *state_step_find(const struct state_deployment *d, const char *event);

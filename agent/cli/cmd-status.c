@@ -30,6 +30,8 @@ static void print_installed(const struct state *state)
 	const struct wire_spec *spec = installed_spec(state);
 	auto_free char *text = spec ? report_revision(spec) : xstrdup("");
 	printf("  runs     %s%s%s\n", state->installed, *text ? "  " : "", text);
+	if (state->last && str_eq(state_deployment_id(state->last), state->installed))
+		report_left_running(state->last, stdout);
 	if (revision && revision->installed > 0)
 		printf("  since    %s\n", clock_format_local((int64_t)revision->installed, when));
 	if (!str_eq(state->installed, state->last_successful))

@@ -188,6 +188,18 @@ static void print_aftermath(const struct state_deployment *d, FILE *out)
 	}
 }
 
+void report_left_running(const struct state_deployment *d, FILE *out)
+{
+	for (size_t i = 0; i < d->n_steps; i++) {
+		const struct state_step *step = &d->steps[i];
+		if (!str_starts(step->message ? step->message : "", STATE_LEFT_RUNNING))
+			continue;
+		auto_free char *names = cli_clean(step->message + strlen(STATE_LEFT_RUNNING));
+		auto_free char *event = cli_clean(step->event);
+		fprintf(out, "  started  %s, by %s\n", names, event);
+	}
+}
+
 static void print_running(const struct state_deployment *d, FILE *out)
 {
 	char duration[32];
@@ -221,6 +233,7 @@ void report_explain(const struct state_deployment *d, const char *group, FILE *o
 		print_failure(f, out);
 	if (d->phase != STATE_CLOSED)
 		print_running(d, out);
+	report_left_running(d, out);
 	if (f || (d->phase == STATE_CLOSED && !d->succeeded))
 		print_aftermath(d, out);
 }

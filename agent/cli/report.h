@@ -20,5 +20,9 @@ const char *report_outcome(const struct state_deployment *d);
  * output, what was put back and what was left. */
 void report_explain(const struct state_deployment *d, const char *group, FILE *out);
 
+/* What its scripts had left running when they ended, a line for each event: "started nginx (12), by
+ * ApplicationStart". */
+void report_left_running(const struct state_deployment *d, FILE *out);
+
 /* The end of a command that a worker carried out; result: its last message. */
 void report_end(const struct cli *cli, const json_t *result, size_t problems, int exit_code);

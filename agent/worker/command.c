@@ -277,12 +277,8 @@ static int carry_out(struct command *c, struct error *err)
 	d->command = xstrdup(c->wire->id);
 	d->command_event = xstrdup(c->wire->name);
 	const char *message = NULL;
-	if (lifecycle_walk(g, c->wire->name, &message, err) < 0)
-		return finish_failed(g, err);
-	auto_free char *copy = xstrdup(message);
-	if (d->complete || job_completes(d->job, c->wire->name))
-		return finish_succeeded(g, copy, err);
-	return finish_command(g, copy, err);
+	int r = lifecycle_walk(g, c->wire->name, &message, err);
+	return finish_walked(g, r, message, err);
 }
 
 static int report_outcome(struct command *c, json_t *result, struct error *err)

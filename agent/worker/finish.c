@@ -5,6 +5,7 @@
 
 #include "agent/messages.h"
 #include "agent/worker/history.h"
+#include "agent/worker/hooks.h"
 #include "agent/worker/lifecycle.h"
 #include "agent/worker/report.h"
 #include "agent/worker/rollback.h"
@@ -96,6 +97,7 @@ static int close_deployment(struct group *g, bool succeeded, struct error *err)
 	if (r < 0)
 		return r;
 	group_write_pointers(g);
+	hooks_tidy(g);
 	struct error quiet = {0};
 	if (history_ensure(g->run->host_fd, g->state, &quiet) < 0)
 		log_warning("history was not written: %s", quiet.text);
@@ -280,6 +282,17 @@ int finish_command(struct group *g, const char *message, struct error *err)
 	forget_command(d);
 	d->last_command = clock_wall();
 	return group_save(g, err);
+}
+
+int finish_walked(struct group *g, int r, const char *message, struct error *err)
+{
+	const struct state_deployment *d = g->state->open;
+	if (r < 0)
+		return finish_failed(g, err);
+	auto_free char *copy = xstrdup(message);
+	if (d->complete || job_completes(d->job, d->command_event))
+		return finish_succeeded(g, copy, err);
+	return finish_command(g, copy, err);
 }
 
 int finish_refused(struct group *g, const struct error *why, struct error *err)

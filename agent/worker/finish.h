@@ -22,6 +22,9 @@ int finish_resume(struct group *g, struct error *err) MUST_CHECK;
 /* A command has succeeded and the deployment goes on: its result, then the state. */
 int finish_command(struct group *g, const char *message, struct error *err) MUST_CHECK;
 
+/* The event of the running command was walked, with r; what follows from it. */
+int finish_walked(struct group *g, int r, const char *message, struct error *err) MUST_CHECK;
+
 /* A local deployment whose revision cannot be installed: nothing was touched. It is recorded. */
 int finish_refused(struct group *g, const struct error *why, struct error *err) MUST_CHECK;
 

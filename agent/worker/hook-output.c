@@ -28,6 +28,8 @@
 #define ENTRY_MAX ((size_t)1023) /* of a line in the tail */
 #define CUT_MARK "..."
 #define FILE_MODE 0640
+#define REPLAY ((uint64_t)64 * 1024) /* what is read again for the tail, after another worker */
+#define MARKS_LEN 41                 /* "%020llu %020llu": how far stdout and stderr were copied */
 
 /* Files */
 
@@ -40,6 +42,43 @@ static void file_name(const struct hook_request *request, const char *stream, ch
 		if (!isalnum((unsigned char)*c) && *c != '-' && *c != '_')
 			*c = '_';
 	snprintf(out, 256, "%s-%u.%s", event, request->number, stream);
+}
+
+/* A script that another worker has begun to follow. The marks stand at the ends of lines. */
+static void read_marks(struct hook_output *out)
+{
+	char text[MARKS_LEN + 1] = {0};
+	unsigned long long marks[2];
+	if (!out->request->attach || out->request->marks_fd < 0 ||
+	    pread(out->request->marks_fd, text, MARKS_LEN, 0) != MARKS_LEN ||
+	    sscanf(text, "%llu %llu", &marks[0], &marks[1]) != 2)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(marks); i++)
+		out->streams[i].marked = marks[i];
+	out->again = true;
+}
+
+/* Not synced: it is of use only as long as this boot lasts. Between the log and this, a worker that
+ * is killed leaves a few lines to be copied twice, none to be lost. */
+static void write_marks(struct hook_output *out)
+{
+	char text[MARKS_LEN + 1];
+	uint64_t at[2];
+	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+		const struct hook_stream *s = &out->streams[i];
+		at[i] = s->offset - s->line.len;
+		at[i] = at[i] > s->marked ? at[i] : s->marked;
+	}
+	snprintf(text, sizeof(text), "%020llu %020llu", (unsigned long long)at[0],
+		 (unsigned long long)at[1]);
+	if (out->request->marks_fd >= 0 &&
+	    pwrite(out->request->marks_fd, text, MARKS_LEN, 0) != MARKS_LEN)
+		log_debug("what was copied of the output is not noted");
+}
+
+static uint64_t replay_from(const struct hook_stream *s)
+{
+	return s->marked > REPLAY ? s->marked - REPLAY : 0;
 }
 
 static void open_stream(struct hook_output *out, struct hook_stream *s, uid_t owner)
@@ -58,7 +97,8 @@ static void open_stream(struct hook_output *out, struct hook_stream *s, uid_t ow
 		s->write_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 		return;
 	}
-	s->offset = (uint64_t)st.st_size;
+	s->offset = out->again ? replay_from(s) : (uint64_t)st.st_size;
+	s->seen = s->offset;
 	if (owner != st.st_uid && fchown(s->write_fd, owner, (gid_t)-1) < 0)
 		log_debug("cannot give '%s' to its script: %s", name, strerror(errno));
 	if (out->inotify_fd >= 0) {
@@ -101,6 +141,7 @@ void hook_output_open(struct hook_output *out, const struct hook_request *reques
 			     O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
 	if (out->log_fd < 0)
 		log_warning("cannot write scripts.log: %s", strerror(errno));
+	read_marks(out);
 	for (size_t i = 0; i < ARRAY_LEN(out->streams); i++)
 		open_stream(out, &out->streams[i], owner);
 	if (request->log_before)
@@ -194,7 +235,8 @@ char *hook_output_tail(const struct hook_output *out)
 
 static void add_entry(struct hook_output *out, const char *stream, const char *data, size_t len)
 {
-	if (!out->full || !stream)
+	bool again = !stream && out->again; /* a header, the log has it */
+	if ((!out->full || !stream) && !again)
 		log_entry(out, stream, data, len);
 	tail_entry(out, stream, data, len);
 }
@@ -212,6 +254,12 @@ static void announce_full(struct hook_output *out)
 /* data: a line with its end, or a part of one that is too long. */
 static void add_line(struct hook_output *out, struct hook_stream *s, const char *data, size_t len)
 {
+	if (s->seen + len <= s->marked) {
+		tail_entry(out, s->name, data, len);
+		s->seen += len;
+		return;
+	}
+	s->seen += len;
 	add_entry(out, s->name, data, len);
 	if (out->full)
 		return;
@@ -254,7 +302,7 @@ static void follow_stream(struct hook_output *out, struct hook_stream *s)
 	if (s->read_fd < 0 || fstat(s->read_fd, &st) < 0)
 		return;
 	if ((uint64_t)st.st_size < s->offset)
-		s->offset = 0;
+		s->offset = s->seen = s->marked = 0;
 	while (s->offset < (uint64_t)st.st_size) {
 		ssize_t n = pread(s->read_fd, step, sizeof(step), (off_t)s->offset);
 		if (n < 0 && errno == EINTR)
@@ -271,6 +319,7 @@ void hook_output_follow(struct hook_output *out)
 	for (size_t i = 0; i < ARRAY_LEN(out->streams); i++)
 		follow_stream(out, &out->streams[i]);
 	flush_log(out);
+	write_marks(out);
 }
 
 void hook_output_finish(struct hook_output *out)
@@ -280,4 +329,5 @@ void hook_output_finish(struct hook_output *out)
 		end_line(out, &out->streams[i]);
 	}
 	flush_log(out);
+	write_marks(out);
 }

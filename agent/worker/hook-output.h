@@ -13,8 +13,9 @@ struct hook_stream {
 	int write_fd;     /* for the script; -1 once it has it */
 	int read_fd;
 	uint64_t offset; /* read up to here */
+	uint64_t seen;   /* lines up to here were handed on */
+	uint64_t marked; /* up to here a worker before us has copied it: only the tail needs it */
 	struct buf line; /* begun, its end has not come yet */
-	bool in_line;    /* the log already has the beginning of this line */
 };
 
 struct hook_output {
@@ -24,6 +25,7 @@ struct hook_output {
 	int inotify_fd;  /* -1: none, look from time to time */
 	struct buf log;  /* to be written */
 	struct buf tail; /* the end of the log as diagnostics show it: text, whole lines */
+	bool again;      /* another worker has begun to copy it */
 	uint64_t copied; /* of this script's output */
 	bool full;       /* HOOK_OUTPUT_MAX is reached */
 	int64_t stamp_s; /* of stamp */

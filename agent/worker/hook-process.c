@@ -6,6 +6,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/log.h"
 #include "common/str.h"
 
 #include <ctype.h>
@@ -18,6 +19,9 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#define SESSION 6 /* fields of /proc/PID/stat */
+#define START_TIME 22
+#define ENVIRON_MAX ((size_t)1024 * 1024)
 #define NAMES_MAX 16 /* processes that are told by name; of more the number */
 
 /* A field of /proc/PID/stat after the name; the name (field 2) may hold blanks and parentheses:
@@ -41,7 +45,7 @@ static uint64_t stat_field(pid_t pid, int wanted)
 /* In clock ticks since boot. */
 uint64_t hook_process_start(pid_t pid)
 {
-	return stat_field(pid, 22);
+	return stat_field(pid, START_TIME);
 }
 
 int hook_process_await(int fd, int other_fd, uint64_t deadline_us)
@@ -66,17 +70,6 @@ void hook_process_end(int pidfd, pid_t pid)
 	kill(-pid, SIGKILL);
 }
 
-void hook_kill_leftover(pid_t pid, uint64_t start_time)
-{
-	auto_close int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	/* after the descriptor is open: from here on the number cannot become somebody else's
-	 * unseen */
-	if (pidfd < 0 || start_time == 0 || hook_process_start(pid) != start_time)
-		return;
-	if (getpgid(pid) == pid)
-		hook_process_end(pidfd, pid);
-}
-
 static bool is_zombie(pid_t pid)
 {
 	char path[64], text[1024];
@@ -98,12 +91,86 @@ size_t hook_process_session(pid_t session, pid_t **ret)
 	struct dirent *entry;
 	while (dir && (entry = readdir(dir))) {
 		pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
-		if (pid <= 0 || stat_field(pid, 6) != (uint64_t)session || is_zombie(pid))
+		if (pid <= 0 || stat_field(pid, SESSION) != (uint64_t)session || is_zombie(pid))
 			continue;
 		*ret = xrealloc_array(*ret, n + 1, sizeof(**ret));
 		(*ret)[n++] = pid;
 	}
 	return n;
+}
+
+/* The first environment of a process names the deployment, whatever became of it since. */
+static bool is_of_deployment(pid_t pid, const char *deployment_id)
+{
+	char path[64];
+	auto_free char *text = NULL;
+	size_t len = 0;
+	snprintf(path, sizeof(path), "/proc/%ld/environ", (long)pid);
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fs_read_fd(fd, ENVIRON_MAX, &text, &len, NULL) < 0)
+		return false;
+	auto_free char *wanted = xasprintf("DEPLOYMENT_ID=%s", deployment_id);
+	for (const char *p = text; p < text + len; p += strlen(p) + 1)
+		if (strcmp(p, wanted) == 0)
+			return true;
+	return false;
+}
+
+/* Is it still the session that was recorded? When its leader has ended, the number may have been
+ * given to another one, which may have lost its leader as well: ask its members. */
+static bool is_session_of(pid_t session, uint64_t start_time, const char *deployment_id)
+{
+	uint64_t there = hook_process_start(session);
+	if (there)
+		return there == start_time;
+	auto_free pid_t *pids = NULL;
+	size_t n = hook_process_session(session, &pids);
+	for (size_t i = 0; i < n; i++)
+		if (hook_process_start(pids[i]) >= start_time &&
+		    is_of_deployment(pids[i], deployment_id))
+			return true;
+	return false;
+}
+
+static void signal_session(pid_t session, int sig)
+{
+	auto_free pid_t *pids = NULL;
+	size_t n = hook_process_session(session, &pids);
+	for (size_t i = 0; i < n; i++) {
+		auto_close int pidfd = (int)syscall(SYS_pidfd_open, pids[i], 0);
+		/* the descriptor first: from here on the number cannot become somebody else's */
+		if (pidfd >= 0 && stat_field(pids[i], SESSION) == (uint64_t)session)
+			syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+	}
+}
+
+/* Returns false when some are left at the end of the time. */
+static bool await_session(pid_t session, uint64_t wait_us)
+{
+	uint64_t deadline_us = clock_mono_us() + wait_us;
+	for (;;) {
+		auto_free pid_t *pids = NULL;
+		if (hook_process_session(session, &pids) == 0)
+			return true;
+		auto_close int pidfd = (int)syscall(SYS_pidfd_open, pids[0], 0);
+		if (pidfd >= 0 && hook_process_await(pidfd, -1, deadline_us) < 0)
+			return false;
+		if (clock_mono_us() >= deadline_us)
+			return false;
+	}
+}
+
+void hook_kill_leftover(pid_t pid, uint64_t start_time, const char *deployment_id)
+{
+	if (start_time == 0 || !is_session_of(pid, start_time, deployment_id))
+		return;
+	signal_session(pid, SIGTERM);
+	signal_session(pid, SIGCONT); /* what is stopped would not hear it */
+	if (await_session(pid, HOOK_GRACE_US))
+		return;
+	signal_session(pid, SIGKILL);
+	if (!await_session(pid, HOOK_GRACE_US))
+		log_warning("what process %ld left running cannot be killed", (long)pid);
 }
 
 static void add_name(struct buf *out, pid_t pid)

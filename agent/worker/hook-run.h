@@ -38,6 +38,9 @@ enum hook_format {
 };
 enum hook_format hook_format(struct hook *h, char **ret_why);
 
+/* May its user execute it, by the modes of the script and of the directories above it? */
+bool hook_may_execute(const struct hook *h);
+
 /* One round: wait until fd is readable (its end, news of it), the script wrote something, or the
  * deadline. Output is copied on. Returns 1 when fd is readable, 0 else, or negative errno. */
 int hook_wait(struct hook *h, int fd, uint64_t deadline_us) MUST_CHECK;

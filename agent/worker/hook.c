@@ -19,16 +19,19 @@
 
 #include <ctype.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define TICK_US ((uint64_t)50 * 1000) /* how often output is looked at while it comes */
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define SHEBANG_MAX 256 /* as in the kernel */
+#define GROUPS_MAX 256  /* of an account */
 #define UNIT_PREFIX "slipway-hook-"
 #define UNIT_ID_MAX 100 /* of a field in the name of a unit, which may have 255 bytes in all */
 
@@ -136,6 +139,40 @@ enum hook_format hook_format(struct hook *h, char **ret_why)
 		*ret_why = xasprintf("there is no interpreter '%s'", name);
 	}
 	return *ret_why ? HOOK_FORMAT_BROKEN : HOOK_FORMAT_OK;
+}
+
+/* One object on the way, or at its end. */
+static bool has_x(const struct stat *st, uid_t uid, const gid_t *groups, int n_groups)
+{
+	if (uid == 0)
+		return S_ISDIR(st->st_mode) || (st->st_mode & 0111);
+	if (st->st_uid == uid)
+		return st->st_mode & S_IXUSR;
+	for (int i = 0; i < n_groups; i++)
+		if (groups[i] == st->st_gid)
+			return st->st_mode & S_IXGRP;
+	return st->st_mode & S_IXOTH;
+}
+
+bool hook_may_execute(const struct hook *h)
+{
+	gid_t groups[GROUPS_MAX];
+	int n_groups = h->request->runas ? GROUPS_MAX : 0;
+	const struct passwd *user = h->request->runas ? getpwnam(h->request->runas) : NULL;
+	if (user && getgrouplist(user->pw_name, user->pw_gid, groups, &n_groups) < 0)
+		n_groups = GROUPS_MAX; /* there are more: the first ones have to do */
+	auto_free char *path = xstrdup(h->path);
+	struct stat st;
+	struct statvfs fs;
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (stat(path, &st) < 0 || !has_x(&st, h->uid, groups, n_groups))
+			return false;
+		*slash = '/';
+	}
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+	       has_x(&st, h->uid, groups, n_groups) &&
+	       (statvfs(path, &fs) < 0 || !(fs.f_flag & ST_NOEXEC));
 }
 
 /* The account */

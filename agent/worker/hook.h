@@ -22,6 +22,8 @@ struct hook_request {
 	const char *group_id, *deployment_id; /* for people */
 	const char *unit;  /* its service, as hook_unit_name() says; NULL: fork + exec */
 	bool attach;       /* a worker that is gone may have started it: wait for it if so */
+	bool started;      /* it is known to have: then it is not started again */
+	int marks_fd;      /* where it is kept how far output was copied, for the next worker; -1 */
 	const char *runas; /* NULL: as the worker */
 	int64_t timeout_s;
 	const char *const *env; /* complete, NULL-terminated "K=V"; HOME, USER, LOGNAME, SHELL, PATH
@@ -70,9 +72,9 @@ void hook_result_clear(struct hook_result *r);
 int hook_run(const struct hook_request *request, struct hook_result *ret,
 	     struct error *err) MUST_CHECK;
 
-/* Kill what a recorded hook left (its process group), if pid is still the process that started at
- * start_time. Best effort. */
-void hook_kill_leftover(pid_t pid, uint64_t start_time);
+/* Kill what a recorded hook of that deployment left: its session, when it is still the one whose
+ * leader pid started at start_time. SIGTERM, 5 s, SIGKILL; returns when it is gone. Best effort. */
+void hook_kill_leftover(pid_t pid, uint64_t start_time, const char *deployment_id);
 
 /* Services. A unit stays after its script has ended, so that its result can be read by whoever
  * comes; hook_unit_collect() takes it away. All are best effort, with a warning. */
@@ -82,6 +84,8 @@ void hook_kill_leftover(pid_t pid, uint64_t start_time);
 bool hook_unit_used(const char *root);
 /* "slipway-hook-DEPLOYMENT-EVENT-N.service". Caller frees. */
 char *hook_unit_name(const char *deployment_id, const char *event, unsigned number);
+/* Stop it, whatever runs in it: SIGTERM, 5 s, SIGKILL; returns when it is empty. */
+void hook_unit_stop(const char *unit);
 /* Is it a unit of this deployment? */
 bool hook_unit_is_of(const char *unit, const char *deployment_id);
 /* The result is safe. The unit goes, unless what its script started still runs in it. */

@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
+/* Where a script is a service, it and its result outlive the worker. What the next worker needs is
+ * in the note, which is always durable before what it tells of:
+ *
+ *     note: step, unit, number   ->  state: the step is started  ->  StartTransientUnit
+ *     note: started              ->  the script ends, its unit waits as "exited"
+ *     note: the result           ->  the unit is taken away  ->  next script, or the step's end
+ *
+ * So whoever finds a step that is started, and its note, knows: without "started" and without a
+ * unit it has never run; with a unit it runs or has ended there; with a result it is over. */
 #include "agent/worker/hooks.h"
 
 #include "agent/worker/env.h"
+#include "agent/worker/hook-note.h"
 #include "agent/worker/hook.h"
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/str.h"
 
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#define RUNNING "hook" /* "PID START-TIME BOOT-ID" of the script that runs now */
-#define BOOT_ID_LEN 36
 
 bool hooks_revision_new(const struct group *g, struct hooks_revision *ret)
 {
@@ -72,47 +77,105 @@ int hooks_load(struct group *g, const struct hooks_revision *revision, const cha
 	return 0;
 }
 
-static void boot_id(char out[BOOT_ID_LEN + 1])
+static bool uses_units(const struct group *g)
 {
-	auto_close int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? read(fd, out, BOOT_ID_LEN) : 0;
-	out[n > 0 ? n : 0] = '\0';
+	return hook_unit_used(g->run->paths.root);
 }
 
-/* A few bytes in one write: whole or not there, whenever the worker is killed. */
-static void note_start(pid_t pid, uint64_t start_time, void *arg)
+/* The step that runs, or that a killed worker has left. */
+static struct state_step *last_step(const struct group *g)
 {
-	struct group *g = arg;
-	char boot[BOOT_ID_LEN + 1];
-	boot_id(boot);
-	auto_close int fd =
-		openat(g->fd, RUNNING, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
-	auto_free char *line = xasprintf("%ld %" PRIu64 " %s", (long)pid, start_time, boot);
-	if (fd < 0 || fs_write_all(fd, line, strlen(line)) < 0)
-		log_warning("could not note process %ld: it would not be found after a crash",
-			    (long)pid);
+	struct state_deployment *d = g->state->open;
+	return d && d->n_steps ? &d->steps[d->n_steps - 1] : NULL;
+}
+
+char *hooks_interrupted(const struct group *g)
+{
+	const struct state_deployment *d = g->state->open;
+	auto_hook_note struct hook_note note = {0};
+	if (!d || !uses_units(g) || !hook_note_load(g->fd, &note) || !note.unit ||
+	    strcmp(note.deployment, state_deployment_id(d)) != 0)
+		return NULL;
+	/* A script has its number from the moment of its note; the first one of a step is in the
+	 * state as well. A note with a lower one is of an earlier time. */
+	return note.number >= d->scripts ? TAKE(note.step) : NULL;
+}
+
+bool hooks_may_run(const struct group *g)
+{
+	auto_hook_note struct hook_note note = {0};
+	return hook_note_load(g->fd, &note) && note.unit && !note.ended;
 }
 
 void hooks_kill_leftover(struct group *g)
 {
-	auto_free char *line = NULL;
-	size_t len;
-	if (fs_read_file(g->fd, RUNNING, 256, &line, &len, NULL) < 0)
+	auto_hook_note struct hook_note note = {0};
+	if (!hook_note_load(g->fd, &note) || note.ended)
 		return;
-	char here[BOOT_ID_LEN + 1], boot[BOOT_ID_LEN + 1];
-	long pid;
-	uint64_t start_time;
-	boot_id(here);
-	if (sscanf(line, "%ld %" SCNu64 " %36s", &pid, &start_time, boot) == 3 &&
-	    strcmp(boot, here) == 0 && pid > 0)
-		hook_kill_leftover((pid_t)pid, start_time);
-	fs_unlink_quiet(g->fd, RUNNING);
+	if (note.unit && uses_units(g))
+		hook_unit_stop(note.unit);
+	else if (note.pid > 0)
+		hook_kill_leftover(note.pid, note.start_time, note.deployment);
+	hook_note_remove(g->fd);
+}
+
+void hooks_stop(struct group *g, const char *deployment_id)
+{
+	if (uses_units(g))
+		hook_unit_sweep(g->id, deployment_id, true);
+	else
+		hook_left_stop(g->fd, deployment_id);
+}
+
+void hooks_tidy(struct group *g)
+{
+	hook_note_remove(g->fd);
+	if (uses_units(g))
+		hook_unit_sweep(g->id, NULL, false);
+	else
+		hook_left_tidy(g->fd);
+}
+
+/* The scripts of one event, one after the other. */
+struct walk {
+	struct group *g;
+	const struct hooks_request *request;
+	struct hook_note note; /* of the script that runs */
+	char *log;             /* what the event has printed so far */
+	bool resumed;          /* the script that runs is another worker's */
+	struct state_failure **ret_failure;
+};
+
+static void walk_clear(struct walk *w)
+{
+	hook_note_clear(&w->note);
+	free(w->log);
 }
 
 static void tell_line(const char *stream, const char *line, size_t len, void *arg)
 {
-	struct group *g = arg;
-	caller_output(&g->run->caller, stream, line, len);
+	struct walk *w = arg;
+	caller_output(&w->g->run->caller, stream, line, len);
+}
+
+/* On a full disk the application must still be started: then a crash is what is not survived. */
+static void save_note(struct walk *w)
+{
+	struct error err = {0};
+	if (hook_note_save(w->g->fd, &w->note, &err) >= 0)
+		return;
+	hook_note_remove(w->g->fd); /* one of another script would be a lie */
+	log_warning("could not note script %u: it would not be found after a crash: %s",
+		    w->note.number, err.text);
+}
+
+static void note_start(pid_t pid, uint64_t start_time, void *arg)
+{
+	struct walk *w = arg;
+	w->note.pid = pid;
+	w->note.start_time = start_time;
+	w->note.started = true;
+	save_note(w);
 }
 
 static struct state_failure *describe_failure(const char *event, const struct spec_hook *hook,
@@ -129,68 +192,168 @@ static struct state_failure *describe_failure(const char *event, const struct sp
 	return f;
 }
 
-/* log: what the event has printed so far; the diagnostics of a failure show it too. */
-static int run_one(struct group *g, const struct hooks_request *request,
-		   const struct spec_hook *hook, char **log, struct state_failure **ret_failure,
-		   struct error *err)
+/* A new note, and for the first script of the event the state, which has the step. */
+static int begin_script(struct walk *w, unsigned index, struct error *err)
 {
+	struct group *g = w->g;
 	struct state_deployment *d = g->state->open;
+	const char *id = state_deployment_id(d);
+	auto_free char *left = TAKE(w->note.left);
+	hook_note_clear(&w->note);
+	hook_note_init(&w->note, id, last_step(g)->event);
+	w->note.index = index;
+	w->note.number = ++d->scripts;
+	w->note.left = TAKE(left);
+	w->note.log_before = xstrdup_null(w->log);
+	if (uses_units(g)) {
+		w->note.unit = hook_unit_name(id, w->request->event, w->note.number);
+		save_note(w);
+	}
+	return index == 0 ? group_save(g, err) : 0;
+}
+
+/* Returns with the result in the note. */
+static int run_script(struct walk *w, const struct spec_hook *hook, struct error *err)
+{
+	struct group *g = w->g;
+	const struct hooks_request *request = w->request;
+	const char *id = state_deployment_id(g->state->open);
 	const struct env_request env_request = {
 		.settings = &g->run->settings,
 		.spec = request->identity,
 		.event = request->event,
 		.rollback = request->rollback,
 	};
-	char **env = env_make(&env_request);
-	auto_close int logs_fd = group_logs_dir(g, state_deployment_id(d), err);
+	auto_close int logs_fd = group_logs_dir(g, id, err);
+	if (logs_fd < 0)
+		return logs_fd;
+	auto_close int marks_fd = w->note.unit ? hook_note_open_marks(g->fd, w->resumed) : -1;
 	auto_free char *path = group_archive_path(g, request->hooks->revision.archive);
-	unsigned number = ++d->scripts;
-	auto_free char *unit =
-		hook_unit_used(g->run->paths.root)
-			? hook_unit_name(state_deployment_id(d), request->event, number)
-			: NULL;
+	char **env = env_make(&env_request);
 	const struct hook_request run = {
 		.archive_fd = request->hooks->archive_fd,
 		.archive_path = path,
 		.location = hook->location,
 		.location_text = hook->location_text,
 		.event = request->event,
+		.group_id = g->id,
+		.deployment_id = id,
+		.unit = w->note.unit,
+		.attach = w->resumed,
+		.started = w->note.started,
+		.marks_fd = marks_fd,
 		.runas = hook->runas,
 		.timeout_s = hook->timeout_s,
 		.env = (const char *const *)env,
 		.logs_fd = logs_fd,
-		.number = number,
-		.group_id = g->id,
-		.deployment_id = state_deployment_id(d),
-		.unit = unit,
-		.log_before = *log,
+		.number = w->note.number,
+		.log_before = w->log,
 		.on_line = tell_line,
 		.on_start = note_start,
-		.arg = g,
+		.arg = w,
 	};
-	auto_hook_result struct hook_result result = {0};
-	int r = logs_fd < 0 ? logs_fd : hook_run(&run, &result, err);
-	if (unit)
-		hook_unit_collect(unit);
-	fs_unlink_quiet(g->fd, RUNNING);
+	int r = hook_run(&run, &w->note.result, err);
 	str_list_free(env);
+	return r;
+}
+
+/* What still runs is told by name, with the step. */
+static void note_left_running(struct walk *w)
+{
+	struct hook_note *note = &w->note;
+	if (!note->result.left_running)
+		return;
+	char *all = note->left ? xasprintf("%s, %s", note->left, note->result.left_running)
+			       : xstrdup(note->result.left_running);
+	free(note->left);
+	note->left = all;
+	if (!note->unit)
+		hook_left_add(w->g->fd, note);
+}
+
+static void show_left_running(struct walk *w)
+{
+	struct state_step *step = last_step(w->g);
+	if (!w->note.left)
+		return;
+	free(step->message);
+	step->message = xasprintf(STATE_LEFT_RUNNING "%s", w->note.left);
+}
+
+/* The result is durable before the unit goes that holds it. */
+static void end_script(struct walk *w)
+{
+	note_left_running(w);
+	w->note.ended = true;
+	if (!w->note.unit) {
+		hook_note_remove(w->g->fd);
+		return;
+	}
+	save_note(w);
+	hook_unit_collect(w->note.unit);
+}
+
+static void log_end(const struct walk *w, const struct spec_hook *hook)
+{
+	const struct hook_result *r = &w->note.result;
+	if (r->memory_peak_bytes >= 0)
+		log_info("script '%s' took %.3f s, %.3f s of CPU time, %lld KiB of memory",
+			 hook->location_text, r->wall_s, r->cpu_s,
+			 (long long)r->memory_peak_bytes / 1024);
+	else
+		log_info("script '%s' took %.3f s, %.3f s of CPU time", hook->location_text,
+			 r->wall_s, r->cpu_s);
+}
+
+static int run_one(struct walk *w, unsigned index, struct error *err)
+{
+	const struct spec_hook *hook = &w->request->hooks->event->hooks[index];
+	int r = w->resumed ? 0 : begin_script(w, index, err);
 	if (r < 0)
 		return r;
-	free(*log);
-	*log = xstrdup_null(result.log_tail);
-	if (result.code == WIRE_SUCCESS)
+	if (!w->note.ended) {
+		r = run_script(w, hook, err);
+		if (r < 0)
+			return r;
+		log_end(w, hook);
+	}
+	end_script(w);
+	w->resumed = false;
+	const struct hook_result *result = &w->note.result;
+	free(w->log);
+	w->log = xstrdup_null(result->log_tail);
+	if (result->code == WIRE_SUCCESS)
 		return 0;
-	*ret_failure = describe_failure(request->event, hook, &result);
-	return error_set(err, ERR_SCRIPT, "%s", result.message ? result.message : "script failed");
+	*w->ret_failure = describe_failure(w->request->event, hook, result);
+	return error_set(err, ERR_SCRIPT, "%s",
+			 result->message ? result->message : "script failed");
+}
+
+/* Returns the index of the script to begin with. */
+static unsigned resume(struct walk *w)
+{
+	if (!w->request->resume || !hook_note_load(w->g->fd, &w->note))
+		return 0;
+	w->resumed = true;
+	w->g->state->open->scripts = w->note.number;
+	w->log = xstrdup_null(w->note.log_before);
+	log_notice("'%s' goes on, its script '%s' is waited for", w->note.step, w->note.unit);
+	return w->note.index;
 }
 
 int hooks_run(struct group *g, const struct hooks_request *request,
 	      struct state_failure **ret_failure, struct error *err)
 {
+	CLEANUP(walk_clear)
+	struct walk w = {.g = g, .request = request, .ret_failure = ret_failure};
 	const struct spec_event *event = request->hooks->event;
-	auto_free char *log = NULL;
-	int r = group_save(g, err);
-	for (size_t i = 0; r >= 0 && i < event->n_hooks; i++)
-		r = run_one(g, request, &event->hooks[i], &log, ret_failure, err);
+	unsigned i = resume(&w);
+	if (w.resumed && i >= event->n_hooks)
+		return error_set(err, ERR_FORMAT, "the note of script %u does not fit the AppSpec",
+				 w.note.number);
+	int r = 0;
+	for (; r >= 0 && i < event->n_hooks; i++)
+		r = run_one(&w, i, err);
+	show_left_running(&w);
 	return r;
 }

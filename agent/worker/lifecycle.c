@@ -19,15 +19,24 @@ size_t lifecycle_begin(struct group *g, const char *step)
 	return d->n_steps - 1;
 }
 
+size_t lifecycle_begin_again(struct group *g)
+{
+	struct state_deployment *d = g->state->open;
+	const char *step = d->steps[d->n_steps - 1].event;
+	log_info("'%s' of '%s' goes on", step, state_deployment_id(d));
+	caller_step(&g->run->caller, state_deployment_id(d), step, "started", NULL, 0);
+	return d->n_steps - 1;
+}
+
 void lifecycle_end(struct group *g, size_t step, enum state_step_status status, const char *message)
 {
 	struct state_deployment *d = g->state->open;
 	struct state_step *s = &d->steps[step];
 	state_step_end(s, status, message);
 	const char *word = state_step_status_to_string(status);
-	log_info("'%s' of '%s' %s%s%s", s->event, state_deployment_id(d), word, message ? ": " : "",
-		 message ? message : "");
-	caller_step(&g->run->caller, state_deployment_id(d), s->event, word, message,
+	log_info("'%s' of '%s' %s%s%s", s->event, state_deployment_id(d), word,
+		 s->message ? ": " : "", s->message ? s->message : "");
+	caller_step(&g->run->caller, state_deployment_id(d), s->event, word, s->message,
 		    s->ended - s->started);
 }
 
@@ -80,14 +89,17 @@ bool lifecycle_is_noop(struct group *g, const char *event)
 	return load_hooks(g, event, false, &hooks, &err) >= 0 && !hooks.event;
 }
 
-static int walk_hooks(struct group *g, const char *event, enum state_step_status *ret_status,
-		      const char **ret_message, struct error *err)
+static int run_hooks(struct group *g, const char *event, bool resume,
+		     enum state_step_status *ret_status, const char **ret_message,
+		     struct error *err)
 {
 	struct state_deployment *d = g->state->open;
 	auto_hooks struct hooks hooks = {.archive_fd = -1};
 	int r = load_hooks(g, event, true, &hooks, err);
 	if (r < 0)
 		return r;
+	if (!hooks.event && resume)
+		return error_set(err, ERR_NOT_FOUND, "the scripts of '%s' are gone", event);
 	if (!hooks.event) {
 		*ret_status = STATE_SKIPPED;
 		*ret_message = REPORT_NOOP;
@@ -97,8 +109,15 @@ static int walk_hooks(struct group *g, const char *event, enum state_step_status
 		.hooks = &hooks,
 		.event = event,
 		.identity = d->job->spec,
+		.resume = resume,
 	};
 	return hooks_run(g, &request, &d->failure, err);
+}
+
+static int walk_hooks(struct group *g, const char *event, enum state_step_status *ret_status,
+		      const char **ret_message, struct error *err)
+{
+	return run_hooks(g, event, false, ret_status, ret_message, err);
 }
 
 /* The bundle came with the deployment's first command; what is left is to remember it, and to make
@@ -126,6 +145,8 @@ static int walk_install(struct group *g, const char *event, enum state_step_stat
 	if (!remove && !hooks_revision_new(g, &revision))
 		return error_set(err, ERR_NOT_FOUND, "deployment '%s' has no unpacked revision",
 				 state_deployment_id(d));
+	if (remove) /* its files go: what still runs of it does, too */
+		hooks_stop(g, NULL);
 	int r = transact_install(g, remove ? NULL : &revision, state_deployment_id(d), err);
 	d->undo_failed = r == ERR_UNDO;
 	return r;
@@ -170,6 +191,26 @@ static int walk_unprepared(struct group *g, const char *event, const char **ret_
 	return 0;
 }
 
+static int end_walk(struct group *g, size_t step, enum state_step_status status, int r,
+		    struct error *err)
+{
+	const char *event = g->state->open->steps[step].event;
+	if (r < 0)
+		lifecycle_set_failure(g, event, WIRE_UNKNOWN_ERROR, err);
+	lifecycle_end(g, step, r < 0 ? STATE_FAILED : status, r < 0 ? err->text : NULL);
+	return r < 0 ? r : 0;
+}
+
+int lifecycle_resume(struct group *g, const char *event, const char **ret_message,
+		     struct error *err)
+{
+	size_t step = lifecycle_begin_again(g);
+	enum state_step_status status = STATE_SUCCEEDED;
+	*ret_message = REPORT_DONE;
+	int r = run_hooks(g, event, true, &status, ret_message, err);
+	return end_walk(g, step, status, r, err);
+}
+
 int lifecycle_walk(struct group *g, const char *event, const char **ret_message, struct error *err)
 {
 	struct state_deployment *d = g->state->open;
@@ -185,8 +226,5 @@ int lifecycle_walk(struct group *g, const char *event, const char **ret_message,
 	enum state_step_status status = STATE_SUCCEEDED;
 	*ret_message = REPORT_DONE;
 	r = walkers[job_kind(d->job, event)](g, event, &status, ret_message, err);
-	if (r < 0)
-		lifecycle_set_failure(g, event, WIRE_UNKNOWN_ERROR, err);
-	lifecycle_end(g, step, r < 0 ? STATE_FAILED : status, r < 0 ? err->text : NULL);
-	return r < 0 ? r : 0;
+	return end_walk(g, step, status, r, err);
 }

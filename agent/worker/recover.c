@@ -15,6 +15,7 @@
 #include "common/fs.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "common/str.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -42,6 +43,13 @@ static const char *last_event(const struct state_deployment *d)
 	return d->n_steps ? d->steps[d->n_steps - 1].event : "DownloadBundle";
 }
 
+static const char *what_became(const struct state_deployment *d)
+{
+	if (d->succeeded)
+		return "completed";
+	return d->rolled_back ? "rolled back" : "left";
+}
+
 /* An Install that the journal has rolled forward is an Install that has succeeded. */
 static void note_installed(struct state_deployment *d, enum install_state installed)
 {
@@ -50,11 +58,29 @@ static void note_installed(struct state_deployment *d, enum install_state instal
 		state_step_end(step, STATE_SUCCEEDED, NULL);
 }
 
+/* Its script is a service: it has not heard that a worker died, and neither shall the endpoint. */
+static int resume_command(struct group *g, const char **ret_what, struct error *err)
+{
+	const char *message = NULL;
+	auto_free char *event = xstrdup(g->state->open->command_event);
+	int r = lifecycle_resume(g, event, &message, err);
+	r = finish_walked(g, r, message, err);
+	*ret_what = g->state->open ? "resumed" : what_became(g->state->last);
+	return r;
+}
+
 static int recover_command(struct group *g, const char **ret_what, struct error *err)
 {
 	struct state_deployment *d = g->state->open;
 	enum wire_status status;
-	if (!report_exists(g->run, d->command, &status) || status != WIRE_SUCCEEDED) {
+	bool reported = report_exists(g->run, d->command, &status);
+	auto_free char *interrupted = hooks_interrupted(g);
+	const struct state_step *last = state_step_find(d, d->command_event);
+	if (!reported && last && last->status == STATE_STARTED &&
+	    str_eq(interrupted, d->command_event))
+		return resume_command(g, ret_what, err);
+	hooks_kill_leftover(g);
+	if (!reported || status != WIRE_SUCCEEDED) {
 		fail_interrupted(g, d->command_event);
 		*ret_what = d->job->rollback ? "rolled back" : "left";
 		return finish_failed(g, err);
@@ -77,8 +103,6 @@ static int recover_running(struct group *g, enum install_state installed, const 
 			   struct error *err)
 {
 	struct state_deployment *d = g->state->open;
-	if (d->command)
-		hooks_kill_leftover(g);
 	if (d->command)
 		return recover_command(g, ret_what, err);
 	if (!job_is_local(d->job) && !was_undone(d, installed))

@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#define STEP_PREFIX "Rollback: "
 #define LEFT_MAX 1000
 /* As JSON six times that at worst, which still fits a message to the caller and state.json. */
 #define LEFT_MAX_BYTES ((size_t)16 * 1024)
@@ -50,14 +51,17 @@ struct rollback_plan rollback_plan(const struct rollback_facts *facts)
 
 struct undo {
 	struct group *g;
-	struct buf did; /* "ApplicationStart ok, ValidateService ok" */
-	bool failed;    /* a script of the previous revision */
+	struct buf did;    /* "ApplicationStart ok, ValidateService ok" */
+	bool failed;       /* a script of the previous revision */
+	char *interrupted; /* the event whose scripts a killed worker was in, NULL: none; what comes
+			      before it in a rollback has been done */
 	size_t n_left, left_bytes;
 };
 
 static void undo_clear(struct undo *u)
 {
 	buf_clear(&u->did);
+	free(u->interrupted);
 }
 
 static void note(struct undo *u, const char *event, const char *outcome, const char *why)
@@ -71,16 +75,22 @@ static void note(struct undo *u, const char *event, const char *outcome, const c
 
 /* One event of a rollback, in the scripts of that revision. Returns 0, also when it has nothing to
  * run; *ret_ran tells. */
-static int run_event(struct group *g, const struct hooks_revision *revision, const char *event,
+static int run_event(struct undo *u, const struct hooks_revision *revision, const char *event,
 		     bool *ret_ran, struct error *err)
 {
+	struct group *g = u->g;
+	bool resume = str_eq(u->interrupted, event);
+	if (resume)
+		free(TAKE(u->interrupted));
 	auto_hooks struct hooks hooks = {.archive_fd = -1};
 	int r = hooks_load(g, revision, event, &hooks, err);
 	*ret_ran = r < 0 || hooks.event;
 	if (r >= 0 && !hooks.event)
 		return 0;
-	auto_free char *name = xasprintf("Rollback: %s", event);
-	size_t step = lifecycle_begin(g, name);
+	auto_free char *name = xasprintf(STEP_PREFIX "%s", event);
+	const struct state_deployment *d = g->state->open;
+	bool there = resume && d->n_steps && str_eq(d->steps[d->n_steps - 1].event, name);
+	size_t step = there ? lifecycle_begin_again(g) : lifecycle_begin(g, name);
 	struct state_failure *failure = NULL;
 	if (r >= 0) {
 		const struct hooks_request request = {
@@ -88,6 +98,7 @@ static int run_event(struct group *g, const struct hooks_revision *revision, con
 			.event = event,
 			.identity = revision->spec,
 			.rollback = true,
+			.resume = resume,
 		};
 		r = hooks_run(g, &request, &failure, err);
 	}
@@ -96,8 +107,7 @@ static int run_event(struct group *g, const struct hooks_revision *revision, con
 	return r;
 }
 
-/* Best effort: what the new revision started must not stand in the way of the old one. */
-static void stop_new(struct undo *u)
+static void run_stop(struct undo *u)
 {
 	const struct state_deployment *d = u->g->state->open;
 	struct hooks_revision revision;
@@ -106,8 +116,30 @@ static void stop_new(struct undo *u)
 		return;
 	struct error err = {0};
 	bool ran = false;
-	if (run_event(u->g, &revision, "ApplicationStop", &ran, &err) < 0)
+	if (run_event(u, &revision, "ApplicationStop", &ran, &err) < 0)
 		log_warning("the new revision was not stopped by its own script: %s", err.text);
+}
+
+/* Best effort: what the new revision started must not stand in the way of the old one, which may
+ * want the same port. Not when that has been done: then the old one may run already. */
+static void stop_new(struct undo *u, bool started)
+{
+	if (u->interrupted && !str_eq(u->interrupted, "ApplicationStop"))
+		return;
+	if (started)
+		run_stop(u);
+	hooks_stop(u->g, state_deployment_id(u->g->state->open));
+}
+
+/* An event before the interrupted one. */
+static void recall_previous(struct undo *u, const char *event)
+{
+	auto_free char *name = xasprintf(STEP_PREFIX "%s", event);
+	const struct state_step *step = state_step_find(u->g->state->open, name);
+	if (!step)
+		return;
+	u->failed = step->status != STATE_SUCCEEDED;
+	note(u, event, u->failed ? "failed" : "ok", u->failed ? step->message : NULL);
 }
 
 static void run_previous(struct undo *u, const char *event)
@@ -116,6 +148,10 @@ static void run_previous(struct undo *u, const char *event)
 	struct hooks_revision revision;
 	if (u->failed)
 		return;
+	if (u->interrupted && !str_eq(u->interrupted, event)) {
+		recall_previous(u, event);
+		return;
+	}
 	if (!hooks_revision_kept(u->g, d->previous, &revision)) {
 		note(u, event, "not run", "the revision is not kept any more");
 		u->failed = true;
@@ -123,7 +159,7 @@ static void run_previous(struct undo *u, const char *event)
 	}
 	struct error err = {0};
 	bool ran = false;
-	int r = run_event(u->g, &revision, event, &ran, &err);
+	int r = run_event(u, &revision, event, &ran, &err);
 	if (!ran)
 		return;
 	note(u, event, r < 0 ? "failed" : "ok", r < 0 ? err.text : NULL);
@@ -144,9 +180,19 @@ static void collect_left(const char *path, void *arg)
 	d->left[u->n_left] = NULL;
 }
 
+/* By a worker that was killed after that. */
+static bool is_undone(const struct undo *u)
+{
+	enum install_state state;
+	return u->interrupted && !str_eq(u->interrupted, "ApplicationStop") &&
+	       install_state(u->g->fd, &state, NULL, NULL) >= 0 && state == INSTALL_NONE;
+}
+
 static int undo_install(struct undo *u, struct error *err)
 {
 	struct state_deployment *d = u->g->state->open;
+	if (is_undone(u))
+		return 0;
 	str_list_free(d->left);
 	d->left = NULL;
 	if (!state_step_succeeded(d, "Install"))
@@ -170,6 +216,8 @@ static int reinstate(struct undo *u, struct error *err)
 	struct group *g = u->g;
 	struct state_deployment *d = g->state->open;
 	struct hooks_revision revision;
+	if (is_undone(u))
+		return 0;
 	if (!hooks_revision_kept(g, d->previous, &revision))
 		return error_set(err, ERR_NOT_FOUND, "no earlier revision is kept");
 	enum install_state state;
@@ -223,18 +271,27 @@ static int note_install(struct group *g, struct error *err)
 	return r;
 }
 
+/* The rollback's own event whose scripts a killed worker was in, as far as they live on without it.
+ * NULL: from the beginning. Caller frees. */
+static char *interrupted_event(const struct group *g)
+{
+	auto_free char *step = hooks_interrupted(g);
+	return step && str_starts(step, STEP_PREFIX) ? xstrdup(step + strlen(STEP_PREFIX)) : NULL;
+}
+
 int rollback_run(struct group *g, struct error *err)
 {
 	struct state_deployment *d = g->state->open;
-	hooks_kill_leftover(g);
+	CLEANUP(undo_clear)
+	struct undo u = {.g = g, .did = BUF_INIT(SUMMARY_MAX), .interrupted = interrupted_event(g)};
+	if (!u.interrupted)
+		hooks_kill_leftover(g);
 	int r = d->complete ? 0 : note_install(g, err);
 	if (r < 0)
 		return r;
 	const struct rollback_facts facts = rollback_facts(d);
 	const struct rollback_plan plan = rollback_plan(&facts);
-	CLEANUP(undo_clear) struct undo u = {.g = g, .did = BUF_INIT(SUMMARY_MAX)};
-	if (plan.stop_new)
-		stop_new(&u);
+	stop_new(&u, plan.stop_new);
 	r = d->complete ? reinstate(&u, err) : undo_install(&u, err);
 	if (r >= 0) {
 		if (plan.after_install)

@@ -129,7 +129,7 @@ class Run:
         self.host, self.events, self.result = host, [], None
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.process = subprocess.Popen(
-            ["sh", "-c", 'exec "$0" --root "$1" 3<&%d %d<&-' % (theirs.fileno(), theirs.fileno()), WORKER, host.root],
+            ["sh", "-c", 'exec "$0" "$@" 3<&%d %d<&-' % (theirs.fileno(), theirs.fileno()), WORKER] + host.arguments,
             pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=open(os.path.join(T, "worker.err"), "a"), start_new_session=True,
             env={**os.environ, "AWS_SECRET_KEY": "must not leak", **(env or {})})
@@ -188,13 +188,16 @@ class Run:
 
 
 class Host:
-    def __init__(self, settings=""):
-        self.root = tempfile.mkdtemp(prefix="host.", dir=T)
-        self.tree = os.path.join(self.root, "tree")
-        self.log = os.path.join(self.root, "log")
+    """root "/": the machine that this runs on, which is a test's own."""
+
+    def __init__(self, settings="", root=None):
+        self.root = root or tempfile.mkdtemp(prefix="host.", dir=T)
+        self.arguments = [] if root == "/" else ["--root", self.root]
+        self.tree = os.path.join(T if root else self.root, "tree")
+        self.log = os.path.join(T if root else self.root, "log")
         self.trust = tempfile.mkdtemp(prefix="ca.", dir=T)
-        os.makedirs(self.tree)
-        os.makedirs(self.path("etc/slipway"))
+        os.makedirs(self.tree, exist_ok=True)
+        os.makedirs(self.path("etc/slipway"), exist_ok=True)
         open(self.log, "w").close()
         with open(self.path("etc/slipway/agent.yml"), "w") as f:
             f.write("destination_root: %s\nhook_environment:\n  LOG: %s\n%s" % (self.tree, self.log, settings))

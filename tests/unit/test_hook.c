@@ -68,6 +68,7 @@ static struct hook_request request_of(const char *location)
 				     .timeout_s = 20,
 				     .env = plain_env,
 				     .logs_fd = logs,
+				     .marks_fd = -1,
 				     .number = 1};
 }
 
@@ -445,14 +446,14 @@ static void a_leftover_is_killed_only_if_it_is_the_one(void **state)
 	pid_t pid = start_sleeper();
 	uint64_t start = hook_process_start(pid);
 	assert_true(start > 0);
-	hook_kill_leftover(pid, start + 1);
-	hook_kill_leftover(pid, 0);
+	hook_kill_leftover(pid, start + 1, "d-1");
+	hook_kill_leftover(pid, 0, "d-1");
 	assert_false(is_gone(pid));
-	hook_kill_leftover(pid, start);
+	hook_kill_leftover(pid, start, "d-1");
 	int status = 0;
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
-	hook_kill_leftover(pid, start);
+	hook_kill_leftover(pid, start, "d-1");
 }
 
 /* Accounts */

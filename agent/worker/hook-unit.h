@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside the hook module: PID 1 over the system bus. Only hook-unit*.c include this. */
+#pragma once
+
+#include "agent/worker/hook-run.h"
+#include "common/cleanup.h"
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <systemd/sd-bus.h>
+
+#define SYSTEMD "org.freedesktop.systemd1"
+#define MANAGER_PATH "/org/freedesktop/systemd1"
+#define MANAGER SYSTEMD ".Manager"
+#define UNIT SYSTEMD ".Unit"
+#define SERVICE SYSTEMD ".Service"
+
+#define UNIT_DESCRIPTION "Slipway hook of group " /* "GROUP: EVENT of DEPLOYMENT (SCRIPT)" */
+#define UNIT_CALL_US ((uint64_t)60 * 1000 * 1000)
+
+static inline void unit_bus_close(sd_bus *bus)
+{
+	sd_bus_flush_close_unref(bus);
+}
+DEFINE_CLEANUP(sd_bus *, unit_bus_close)
+#define auto_bus CLEANUP(unit_bus_close_at)
+DEFINE_CLEANUP(sd_bus_message *, sd_bus_message_unref)
+#define auto_message CLEANUP(sd_bus_message_unref_at)
+
+struct bus_error {
+	sd_bus_error e;
+};
+static inline void bus_error_clear(struct bus_error *error)
+{
+	sd_bus_error_free(&error->e);
+}
+#define auto_bus_error CLEANUP(bus_error_clear)
+
+/* "WHAT 'UNIT': why", with code r. Returns r. */
+int unit_fail(struct error *err, int r, const struct bus_error *why, const char *what,
+	      const char *unit);
+
+/* The caller closes *ret; on it PID 1 tells what changes. */
+int unit_bus_open(sd_bus **ret, struct error *err) MUST_CHECK;
+/* *news becomes true when a property of the unit with that path changes; with path NULL: when PID 1
+ * is done with a job, of any unit. */
+int unit_watch(sd_bus *bus, const char *path, bool *news) MUST_CHECK;
+/* Take in what has come, also while something was asked. Below 0: the connection is gone. */
+int unit_take_news(sd_bus *bus) MUST_CHECK;
+
+/* The processes in a unit. Returns how many; 0 also when it is gone. Caller frees *ret. */
+size_t unit_processes(sd_bus *bus, const char *unit, pid_t **ret);
+/* Stop it and have PID 1 forget it. Does not wait. */
+void unit_remove(sd_bus *bus, const char *unit);
+
+/* Have PID 1 start the script as it is described in h; shell: by /bin/sh. Returns when the order is
+ * taken. */
+int unit_order(sd_bus *bus, const struct hook *h, bool shell, struct error *err) MUST_CHECK;
