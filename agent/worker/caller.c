@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #define PATIENCE_S 10
+#define FIRST_WORD_MS 60000
+#define ANSWER_MS 3600000 /* a large bundle is downloaded meanwhile */
 #define PROGRESS_US 100000
 #define LINE_MAX_BYTES 4096
 
@@ -28,17 +30,33 @@ int caller_init(struct caller *caller, int sock, struct error *err)
 		return error_errno(err, "limit the time to send");
 	*caller = (struct caller){
 		.sock = sock,
+		.first_word_ms = FIRST_WORD_MS,
+		.answer_ms = ANSWER_MS,
 		.trusted = peer.uid == 0 || (geteuid() != 0 && peer.uid == geteuid()),
 	};
 	return 0;
 }
 
-int caller_listen(struct caller *caller, json_t **ret, int *ret_fd, struct error *err)
+/* One that is silent for too long counts as gone: it must not keep a group locked for ever. */
+static int hear(struct caller *caller, unsigned limit_ms, json_t **ret, int *ret_fd,
+		struct error *err)
 {
+	const struct timeval limit = {.tv_sec = limit_ms / 1000, .tv_usec = limit_ms % 1000 * 1000};
+	if (setsockopt(caller->sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0)
+		return error_errno(err, "limit the time to listen");
 	int r = launch_receive(caller->sock, ret, ret_fd, err);
+	if (r == -EAGAIN) {
+		log_warning("the caller says nothing for %u s: taken as gone", limit_ms / 1000);
+		r = 0;
+	}
 	if (r == 0)
 		caller->gone = true;
 	return r;
+}
+
+int caller_listen(struct caller *caller, json_t **ret, int *ret_fd, struct error *err)
+{
+	return hear(caller, caller->first_word_ms, ret, ret_fd, err);
 }
 
 void caller_say(struct caller *caller, json_t *message)
@@ -56,7 +74,7 @@ int caller_ask(struct caller *caller, json_t *message, json_t **ret, int *ret_fd
 	caller_say(caller, message);
 	if (caller->gone)
 		return 0;
-	return caller_listen(caller, ret, ret_fd, err);
+	return hear(caller, caller->answer_ms, ret, ret_fd, err);
 }
 
 json_t *caller_event(const char *name)

@@ -14,21 +14,22 @@ struct caller {
 	int sock;     /* borrowed */
 	bool trusted; /* may give commands that nobody signed */
 	bool gone;
-	uint64_t progress_us; /* when the last progress was sent */
-	size_t problems;      /* that were said */
+	uint64_t progress_us;              /* when the last progress was sent */
+	size_t problems;                   /* that were said */
+	unsigned first_word_ms, answer_ms; /* how long it may be silent */
 };
 
 /* Asks the kernel who the peer is. */
 int caller_init(struct caller *caller, int sock, struct error *err) MUST_CHECK;
 
-/* The first message. Returns 1, or 0 when the peer closed without one. *ret_fd as in
- * launch_receive(). */
+/* The first message. Returns 1, or 0 when the peer closed or waited too long without one. *ret_fd
+ * as in launch_receive(). */
 int caller_listen(struct caller *caller, json_t **ret, int *ret_fd, struct error *err) MUST_CHECK;
 
 /* Send an event; takes the reference of message. */
 void caller_say(struct caller *caller, json_t *message);
 /* Send an event and wait for what is answered. Returns 1 with the answer, 0 when the caller is gone
- * (nobody answers), or below 0. ret_fd may be NULL. */
+ * (nobody answers, or not within an hour), or below 0. ret_fd may be NULL. */
 int caller_ask(struct caller *caller, json_t *message, json_t **ret, int *ret_fd,
 	       struct error *err) MUST_CHECK;
 

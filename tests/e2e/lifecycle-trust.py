@@ -57,8 +57,92 @@ equal("a command without content: refused", 2, run.result["exit"])
 run = host.local({"verb": "format-the-disk"})
 equal("a verb that nobody knows: refused", 2, run.result["exit"])
 
+# An answer to "fetch" that is no bundle, or not the one that was signed.
+def handed(name, number, open_it, after=None):
+    """DownloadBundle is answered with the descriptor of open_it(); after() runs when it was sent."""
+    one = Deployment(host, "d-%d" % number, content, group="group-handed")
+    run = one.start("ApplicationStop")
+    while True:
+        event = run.next()
+        if event is None:
+            break
+        if event["event"] == "ready":
+            run.send({"verb": "go"})
+        if event["event"] == "fetch":
+            fd = open_it()
+            run.send({"verb": "bundle", "type": "tgz"}, fd)
+            if after:
+                after(fd)
+            os.close(fd)
+    run.end()
+    failed = one.command("DownloadBundle") if run.result and run.result["exit"] == 0 else run
+    ok(name + ": not taken for the bundle", failed.result is not None and failed.result["exit"] != 0 and not host.files()
+       and len(run.of("fetch")) == 1,
+       run.events, failed.events)
+
+
+def other_bytes():
+    fd = os.memfd_create("bundle")
+    os.write(fd, bundle(revision("other")))
+    return fd
+
+
+def right_bytes():
+    fd = os.memfd_create("bundle")
+    os.write(fd, content)
+    return fd
+
+
+def fifo():
+    path = os.path.join(T, "fifo")
+    if not os.path.exists(path):
+        os.mkfifo(path)
+    return os.open(path, os.O_RDWR)
+
+
+handed("other bytes", 40, other_bytes)
+handed("a FIFO", 41, fifo)
+handed("a directory", 42, lambda: os.open("/etc", os.O_RDONLY))
+handed("a device", 43, lambda: os.open("/dev/zero", os.O_RDONLY))
+handed("a file of /proc", 44, lambda: os.open("/proc/self/maps", os.O_RDONLY))
+handed("a socket", 45, lambda: socket.socket(socket.AF_UNIX).detach())
+
+# Right bytes that are rewritten meanwhile: what runs is what was signed, or nothing.
+evil = bundle(revision("evil"))
+one = Deployment(host, "d-50", content, group="group-swap")
+for event in SEVEN:
+    run = one.start(event)
+    while True:
+        said = run.next()
+        if said is None:
+            break
+        if said["event"] == "ready":
+            run.send({"verb": "go"})
+        if said["event"] == "fetch":
+            fd = right_bytes()
+            run.send({"verb": "bundle", "type": "tgz"}, fd)
+            while not select.select([run.sock], [], [], 0)[0] and run.process.poll() is None:
+                os.pwrite(fd, evil, 0)
+                os.pwrite(fd, content, 0)
+            os.pwrite(fd, evil, 0)
+            os.close(fd)
+    run.end()
+    if run.result["exit"] != 0:
+        break
+ok("a bundle that is rewritten while it is read: never other bytes", "evil" not in "".join(host.files().values())
+   and not any("evil" in line for line in host.ran()), host.files())
+
+# A good specification again, after a newer deployment: it does not bring the old revision back.
+other = Host()
+old, new = Deployment(other, "d-OLD", content), Deployment(other, "d-NEW", bundle(revision("two")))
+equal("an old and a new deployment run", [0, 0], [old.all().result["exit"], new.all().result["exit"]])
+other.ran()
+for event in SEVEN:
+    run = old.command(event, command_id="replayed-" + event)
+equal("the old one again: nothing runs, nothing is installed", ([], "two"), (other.ran(), other.files()["srv/app/index.html"]))
+
 # The daemon's own account may not give orders.
-if os.geteuid() == 0:
+def as_nobody(message):
     pid = os.fork()
     if pid == 0:
         os.setgroups([])
@@ -73,11 +157,17 @@ if os.geteuid() == 0:
         b.close()
         os.close(theirs)
         a.settimeout(DEADLINE_S)
-        a.send(json.dumps({"verb": "remove", "group": "x"}).encode())
+        a.send(json.dumps(message).encode())
         answer = json.loads(a.recv(65536))
         worker.wait(DEADLINE_S)
         os._exit(0 if answer.get("code") == "access_denied" and answer["exit"] == 2 else 1)
-    equal("an unsigned verb from another account: refused", 0, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+if os.geteuid() == 0:
+    for verb in ("deploy", "plan", "redeploy", "rollback", "remove"):
+        equal("an unsigned '%s' from another account: refused" % verb, 0,
+              as_nobody({"verb": verb, "group": "group-1", "source": {"type": "directory", "name": "/etc"}}))
 
 # Root without a network.
 needed = subprocess.run(["ldd", WORKER], stdout=subprocess.PIPE, text=True).stdout
