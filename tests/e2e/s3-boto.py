@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""S3 by boto3. s3-boto.py URL CA CREDENTIALS STEP [FILE]: prints one TAP-like line per check ("ok NAME" / "not ok NAME"), for s3-boto.sh.
+
+all: everything that one process can see; begin: an upload with two parts, its id into FILE; complete: that upload, twice."""
+import io
+import json
+import random
+import sys
+
+import boto3
+import botocore
+from botocore.config import Config
+
+MIB = 1 << 20
+
+
+def client(url, ca, credentials):
+    keys = json.load(open(credentials))
+    return boto3.client("s3", endpoint_url=url, verify=ca, region_name="us-east-1",
+                        aws_access_key_id=keys["access_key_id"], aws_secret_access_key=keys["secret_access_key"],
+                        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}))
+
+
+def check(name, expected, seen):
+    good = expected == seen
+    print(f"{'ok' if good else 'not ok'} {name}")
+    if not good:
+        print(f"# expected {expected!r:.500}\n# seen     {seen!r:.500}")
+
+
+def code_of(call, **arguments):
+    try:
+        call(**arguments)
+    except botocore.exceptions.ClientError as e:
+        return e.response["Error"]["Code"]
+    return "no error"
+
+
+def content(size, seed):
+    return random.Random(seed).randbytes(size)
+
+
+def keys(answer):
+    return [entry["Key"] for entry in answer.get("Contents", [])]
+
+
+def lists(s3):
+    names = ["a", "dir/1", "dir/2", "dir/sub/3", "e<&>\"'\u00e4 %+", "z"]
+    for name in names:
+        s3.put_object(Bucket="lists", Key=name, Body=name.encode())
+    check("ListObjectsV2 has every key in order", sorted(names, key=str.encode), keys(s3.list_objects_v2(Bucket="lists")))
+    one = s3.list_objects_v2(Bucket="lists", Delimiter="/")
+    check("a delimiter makes one entry of a folder", (["dir/"], 4), ([p["Prefix"] for p in one["CommonPrefixes"]], one["KeyCount"]))
+    check("a prefix goes into it", ["dir/1", "dir/2"], keys(s3.list_objects_v2(Bucket="lists", Prefix="dir/", Delimiter="/")))
+    for name in ("list_objects_v2", "list_objects"):
+        for delimiter in ("", "/"):
+            pages = list(s3.get_paginator(name).paginate(Bucket="lists", Delimiter=delimiter, PaginationConfig={"PageSize": 1}))
+            seen = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+            groups = [p["Prefix"] for page in pages for p in page.get("CommonPrefixes", [])]
+            wanted = names if not delimiter else [n for n in names if "/" not in n]
+            check(f"{name} in pages of one, delimiter '{delimiter}'", (wanted, ["dir/"] if delimiter else []), (seen, groups))
+    check("start-after", ["z"], keys(s3.list_objects_v2(Bucket="lists", StartAfter=names[4])))
+    check("an unknown bucket", "NoSuchBucket", code_of(s3.list_objects_v2, Bucket="no-such-bucket"))
+    check("a token that is none", "InvalidArgument", code_of(s3.list_objects_v2, Bucket="lists", ContinuationToken="x"))
+    check("buckets are listed", True, "lists" in [b["Name"] for b in s3.list_buckets()["Buckets"]])
+
+
+def deletes(s3):
+    first = s3.put_object(Bucket="deletes", Key="k", Body=b"1")["VersionId"]
+    s3.put_object(Bucket="deletes", Key="k", Body=b"2")
+    check("DeleteObject leaves a marker", True, s3.delete_object(Bucket="deletes", Key="k")["DeleteMarker"])
+    check("then the key is gone", "NoSuchKey", code_of(s3.get_object, Bucket="deletes", Key="k"))
+    check("and out of the list", [], keys(s3.list_objects_v2(Bucket="deletes")))
+    check("a version is still there", b"1", s3.get_object(Bucket="deletes", Key="k", VersionId=first)["Body"].read())
+    check("a bucket with versions stays", "BucketNotEmpty", code_of(s3.delete_bucket, Bucket="deletes"))
+    removed = 0
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket="deletes", PaginationConfig={"PageSize": 1}):
+        for entry in page.get("Versions", []) + page.get("DeleteMarkers", []):
+            s3.delete_object(Bucket="deletes", Key=entry["Key"], VersionId=entry["VersionId"])
+            removed += 1
+    check("every version can be deleted while they are listed", 3, removed)
+    check("then the bucket goes", 204, s3.delete_bucket(Bucket="deletes")["ResponseMetadata"]["HTTPStatusCode"])
+    for i in range(3):
+        s3.put_object(Bucket="deletes", Key=f"<{i}>", Body=b"x")
+    answer = s3.delete_objects(Bucket="deletes", Delete={"Objects": [{"Key": f"<{i}>"} for i in range(3)] + [{"Key": "none"}]})
+    check("DeleteObjects", ["<0>", "<1>", "<2>", "none"], sorted(d["Key"] for d in answer["Deleted"]))
+    answer = s3.delete_objects(Bucket="deletes", Delete={"Objects": [{"Key": "<0>"}], "Quiet": True})
+    check("quietly", None, answer.get("Deleted"))
+
+
+def bodies(s3):
+    known = []
+    for algorithm in ("CRC32", "SHA1", "SHA256", "CRC32C", "CRC64NVME"):
+        try:
+            answer = s3.put_object(Bucket="sums", Key=algorithm, Body=content(100001, 1), ChecksumAlgorithm=algorithm)
+        except (botocore.exceptions.MissingDependencyException, botocore.exceptions.ParamValidationError):
+            continue
+        known.append(algorithm)
+        check(f"{algorithm} is checked and echoed", True, bool(answer.get("Checksum" + algorithm)))
+    check("checksums of this boto3 were tried", True, len(known) >= 3)
+    check("a wrong one is refused", "BadDigest", code_of(s3.put_object, Bucket="sums", Key="x", Body=b"1", ChecksumCRC32="AAAAAA=="))
+    check("and leaves nothing", "404", code_of(s3.head_object, Bucket="sums", Key="x"))
+    check("a copy", s3.head_object(Bucket="sums", Key="CRC32")["ETag"],
+          s3.copy_object(Bucket="sums", Key="copy", CopySource={"Bucket": "sums", "Key": "CRC32"})["CopyObjectResult"]["ETag"])
+    check("of what is not there", "NoSuchKey",
+          code_of(s3.copy_object, Bucket="sums", Key="copy", CopySource={"Bucket": "sums", "Key": "none"}))
+    check("the region", None, s3.get_bucket_location(Bucket="sums")["LocationConstraint"])
+    check("versions are kept", "Enabled", s3.get_bucket_versioning(Bucket="sums")["Status"])
+
+
+def part(s3, upload, number, data):
+    return {"PartNumber": number, "ETag": s3.upload_part(**upload, PartNumber=number, Body=data)["ETag"]}
+
+
+def begin_upload(s3, key):
+    return {"Bucket": "parts", "Key": key, "UploadId": s3.create_multipart_upload(Bucket="parts", Key=key)["UploadId"]}
+
+
+def parts(s3):
+    whole = content(17 * MIB + 3, 2)
+    s3.upload_fileobj(io.BytesIO(whole), "parts", "threads")
+    back = io.BytesIO()
+    s3.download_fileobj("parts", "threads", back)
+    check("upload_fileobj in threads comes back", True, back.getvalue() == whole)
+    check("its ETag counts the parts", "-3\"", s3.head_object(Bucket="parts", Key="threads")["ETag"][-3:])
+
+    upload = begin_upload(s3, "errors")
+    done = [part(s3, upload, 1, content(5 * MIB, 3)), part(s3, upload, 2, b"small"), part(s3, upload, 3, b"end")]
+
+    def complete(*chosen):
+        return code_of(s3.complete_multipart_upload, **upload, MultipartUpload={"Parts": list(chosen)})
+    check("parts in disorder", "InvalidPartOrder", complete(done[1], done[0]))
+    check("a part that is missing", "InvalidPart", complete(done[0], {"PartNumber": 9, "ETag": done[0]["ETag"]}))
+    check("a wrong ETag", "InvalidPart", complete({"PartNumber": 1, "ETag": done[1]["ETag"]}))
+    check("a small part in the middle", "EntityTooSmall", complete(*done))
+    check("no parts", "MalformedXML", complete())
+    check("the parts are listed", [1, 2, 3], [p["PartNumber"] for page in s3.get_paginator("list_parts").paginate(
+        **upload, PaginationConfig={"PageSize": 2}) for p in page["Parts"]])
+    check("so is the upload", [upload["UploadId"]], [u["UploadId"] for u in s3.list_multipart_uploads(Bucket="parts")["Uploads"]])
+    check("nothing is visible", "404", code_of(s3.head_object, Bucket="parts", Key="errors"))
+    check("it can be aborted", 204, s3.abort_multipart_upload(**upload)["ResponseMetadata"]["HTTPStatusCode"])
+    check("then it is gone", "NoSuchUpload", complete(done[0]))
+    check("part 0", "InvalidArgument", code_of(s3.upload_part, **upload, PartNumber=0, Body=b"x"))
+    check("part 10001", "InvalidArgument", code_of(s3.upload_part, **upload, PartNumber=10001, Body=b"x"))
+
+    upload = begin_upload(s3, "replaced")
+    part(s3, upload, 2, b"old")
+    done = [part(s3, upload, 1, content(5 * MIB, 4)), part(s3, upload, 2, b"new")]
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": done})
+    check("a part that was sent again replaces the first", b"new",
+          s3.get_object(Bucket="parts", Key="replaced", Range="bytes=-3")["Body"].read())
+
+
+def begin(s3, file):
+    upload = begin_upload(s3, "killed")
+    done = [part(s3, upload, n, content(20 * MIB, n)) for n in (1, 2)]
+    json.dump({"upload": upload, "parts": done}, open(file, "w"))
+
+
+def complete(s3, file):
+    saved = json.load(open(file))
+    first = s3.complete_multipart_upload(**saved["upload"], MultipartUpload={"Parts": saved["parts"]})
+    second = s3.complete_multipart_upload(**saved["upload"], MultipartUpload={"Parts": saved["parts"]})
+    check("completing again gives the same object", first["VersionId"], second["VersionId"])
+    data = s3.get_object(Bucket="parts", Key="killed")["Body"].read()
+    check("it is whole", True, data == content(20 * MIB, 1) + content(20 * MIB, 2))
+    versions = s3.list_object_versions(Bucket="parts", Prefix="killed")["Versions"]
+    check("and there once", 1, len(versions))
+
+
+def main():
+    s3 = client(*sys.argv[1:4])
+    step = sys.argv[4]
+    if step == "all":
+        for each in (lists, deletes, bodies, parts):
+            each(s3)
+    else:
+        {"begin": begin, "complete": complete}[step](s3, sys.argv[5])
+
+
+main()
