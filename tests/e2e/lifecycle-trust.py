@@ -109,7 +109,8 @@ handed("a socket", 45, lambda: socket.socket(socket.AF_UNIX).detach())
 
 # Right bytes that are rewritten meanwhile: what runs is what was signed, or nothing.
 evil = bundle(revision("evil"))
-one = Deployment(host, "d-50", content, group="group-swap")
+swapped = Host()
+one = Deployment(swapped, "d-50", content)
 for event in SEVEN:
     run = one.start(event)
     while True:
@@ -129,8 +130,8 @@ for event in SEVEN:
     run.end()
     if run.result["exit"] != 0:
         break
-ok("a bundle that is rewritten while it is read: never other bytes", "evil" not in "".join(host.files().values())
-   and not any("evil" in line for line in host.ran()), host.files())
+ok("a bundle that is rewritten while it is read: never other bytes", "evil" not in "".join(swapped.files().values())
+   and not any("evil" in line for line in swapped.ran()), swapped.files())
 
 # A good specification again, after a newer deployment: it does not bring the old revision back.
 other = Host()
