@@ -30,7 +30,9 @@ for name in sys.argv[1:]:
 else
 	skip "YAML" "python3-yaml is not installed"
 fi
-if command -v ansible-lint >/dev/null; then
+if [ ! -d ansible ]; then
+	: # no role in this release
+elif command -v ansible-lint >/dev/null; then
 	cp -R ansible "$T/ansible" && chmod -R u+w "$T/ansible" # it leaves a cache where it works
 	exits 0 "ansible-lint" env -C "$T/ansible" HOME="$T" ansible-lint --offline -q --nocolor
 else

@@ -5,7 +5,7 @@
 need_hosts
 
 net_up
-ok "two hosts boot" eval 'new_host a & new_host b & wait $! && wait %1'
+ok "two hosts boot" eval 'new_host a & first=$!; new_host b & wait $! && wait $first'
 is "a real systemd runs" running "$(in_host a systemctl is-system-running)"
 exits 9 "a command's exit status comes back" in_host a sh -c 'exit 9'
 exits 124 "a command has a deadline" "$HOST" exec a --timeout=1 -- sleep 60
