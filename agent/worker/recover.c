@@ -9,6 +9,7 @@
 #include "agent/worker/preview.h"
 #include "agent/worker/report.h"
 #include "agent/worker/retention.h"
+#include "agent/worker/rollback.h"
 #include "agent/worker/transact.h"
 #include "common/alloc.h"
 #include "common/clock.h"
@@ -164,6 +165,46 @@ int recover_group(struct group *g, const char **ret_what, struct error *err)
 	return r < 0 ? r : 0;
 }
 
+/* Is this what recover_group() will do with it? A script of this boot may still run and its result
+ * decide: then it is left to that. */
+static bool will_roll_back(struct group *g)
+{
+	const struct state_deployment *d = g->state->open;
+	enum wire_status status;
+	auto_free char *interrupted = hooks_interrupted(g);
+	if (d->complete || d->rolled_back || interrupted || hooks_may_run(g))
+		return false;
+	if (d->phase != STATE_RUNNING)
+		return d->phase == STATE_ROLLING_BACK;
+	if (!d->job->rollback)
+		return false;
+	if (!d->command)
+		return job_is_local(d->job);
+	return !report_exists(g->run, d->command, &status) || status != WIRE_SUCCEEDED;
+}
+
+/* Trees only: no script, no bus. The direction is durable before the tree is touched, so that the
+ * rest follows whenever recover_group() comes. */
+static int recover_files(struct group *g, const char **ret_what, struct error *err)
+{
+	enum install_state installed;
+	int r = transact_recover(g, &installed, err);
+	if (r < 0)
+		return error_prefix(err, r, "group '%s'", g->id);
+	struct state_deployment *d = g->state->open;
+	if (installed != INSTALL_INSTALLED || (d && !will_roll_back(g)))
+		return 0;
+	*ret_what = d ? "files put back" : "undone";
+	if (!d)
+		return transact_undo(g, NULL, NULL, err);
+	if (d->phase == STATE_RUNNING) {
+		hooks_kill_leftover(g);
+		fail_interrupted(g, d->command ? d->command_event : last_event(d));
+		d->phase = STATE_ROLLING_BACK;
+	}
+	return rollback_tree(g, err);
+}
+
 static bool began_to_stop(const struct state_deployment *d)
 {
 	for (size_t i = 0; i < d->n_steps; i++)
@@ -239,8 +280,11 @@ static void say_recovered(struct run *run, const struct group *g, const char *wh
 	caller_say(&run->caller, event);
 }
 
+/* Of the groups: what can be done at once comes before what a script has to end for. */
+enum pass { PASS_FILES, PASS_AT_ONCE, PASS_REST };
+
 /* Returns the exit code of this group. A group whose lock is held has a worker: nothing to do. */
-static int recover_one(struct run *run, const char *id, struct error *err)
+static int recover_one(struct run *run, const char *id, enum pass pass, struct error *err)
 {
 	auto_group struct group g = {.lock_fd = -1, .fd = -1, .dir_fd = -1};
 	int r = group_open(run, id, "recover", true, &g, err);
@@ -249,7 +293,9 @@ static int recover_one(struct run *run, const char *id, struct error *err)
 	if (r < 0)
 		return run_exit_code(r);
 	const char *what = NULL;
-	r = recover_group(&g, &what, err);
+	if (pass != PASS_FILES && hooks_may_run(&g) != (pass == PASS_REST))
+		return 0;
+	r = pass == PASS_FILES ? recover_files(&g, &what, err) : recover_group(&g, &what, err);
 	if (r == ERR_NOT_MOUNTED || r == ERR_UNDO)
 		what = r == ERR_UNDO ? "undo failed" : "not mounted";
 	if (what)
@@ -258,7 +304,8 @@ static int recover_one(struct run *run, const char *id, struct error *err)
 		log_error("recovery of group '%s': %s", id, err->text);
 		return run_exit_code(r);
 	}
-	retention_finish(&g);
+	if (pass != PASS_FILES)
+		retention_finish(&g);
 	group_write_pointers(&g);
 	return 0;
 }
@@ -275,7 +322,7 @@ static int worse(int a, int b)
 	return at_b > at_a ? b : a;
 }
 
-int recover_verb(struct run *run, const json_t *message, int fd, json_t *result, struct error *err)
+static int recover_all(struct run *run, enum pass pass, int exit_code, struct error *err)
 {
 	auto_close int list_fd = openat(run->groups_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	auto_closedir DIR *dir = list_fd >= 0 ? fdopendir(list_fd) : NULL;
@@ -284,17 +331,28 @@ int recover_verb(struct run *run, const json_t *message, int fd, json_t *result,
 		return 1;
 	}
 	TAKE_FD(list_fd);
-	int exit_code = 0;
 	struct dirent *entry;
 	while ((entry = readdir(dir))) {
 		if (entry->d_name[0] == '.')
 			continue;
 		struct error one = {0};
-		int code = recover_one(run, entry->d_name, &one);
+		int code = recover_one(run, entry->d_name, pass, &one);
 		if (worse(exit_code, code) != exit_code)
 			*err = one;
 		exit_code = worse(exit_code, code);
 	}
+	return exit_code;
+}
+
+int recover_verb(struct run *run, const json_t *message, int fd, json_t *result, struct error *err)
+{
+	bool files = false;
+	if (json_opt_bool(message, "files", &files, err) < 0)
+		return 2;
+	if (files)
+		return recover_all(run, PASS_FILES, 0, err);
+	int exit_code = recover_all(run, PASS_AT_ONCE, 0, err);
+	exit_code = recover_all(run, PASS_REST, exit_code, err);
 	preview_clear(run);
 	report_expire(run);
 	return exit_code;

@@ -11,6 +11,7 @@
  * *ret_what (may be NULL): static text, what was done, NULL when there was nothing to do. */
 int recover_group(struct group *g, const char **ret_what, struct error *err) MUST_CHECK;
 
+/* "files": only trees, no script, no bus; the rest is left to the next one. */
 run_verb_fn recover_verb;
 run_verb_fn recover_orphan_verb;
 

@@ -180,11 +180,11 @@ static void collect_left(const char *path, void *arg)
 	d->left[u->n_left] = NULL;
 }
 
-/* By a worker that was killed after that. */
+/* By an earlier try of this rollback, or by rollback_tree(). */
 static bool is_undone(const struct undo *u)
 {
 	enum install_state state;
-	return u->interrupted && !str_eq(u->interrupted, "ApplicationStop") &&
+	return state_step_succeeded(u->g->state->open, STEP_PREFIX "Install") &&
 	       install_state(u->g->fd, &state, NULL, NULL) >= 0 && state == INSTALL_NONE;
 }
 
@@ -277,6 +277,17 @@ static char *interrupted_event(const struct group *g)
 {
 	auto_free char *step = hooks_interrupted(g);
 	return step && str_starts(step, STEP_PREFIX) ? xstrdup(step + strlen(STEP_PREFIX)) : NULL;
+}
+
+int rollback_tree(struct group *g, struct error *err)
+{
+	CLEANUP(undo_clear) struct undo u = {.g = g, .did = BUF_INIT(SUMMARY_MAX)};
+	int r = note_install(g, err);
+	if (r >= 0)
+		r = group_save(g, err);
+	if (r >= 0)
+		r = undo_install(&u, err);
+	return r < 0 ? r : group_save(g, err);
 }
 
 int rollback_run(struct group *g, struct error *err)

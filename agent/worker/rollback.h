@@ -27,3 +27,7 @@ struct rollback_plan rollback_plan(const struct rollback_facts *facts);
  * undo_failed are set, and the failure's message says what was done. ERR_UNDO, ERR_NOT_MOUNTED or
  * another error when it is not. May be repeated. */
 int rollback_run(struct group *g, struct error *err) MUST_CHECK;
+
+/* Only the tree of it, no script: the deployment stays in its phase, and rollback_run() does the
+ * rest later. Not for one that was complete. Errors as above. May be repeated. */
+int rollback_tree(struct group *g, struct error *err) MUST_CHECK;

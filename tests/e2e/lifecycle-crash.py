@@ -141,6 +141,29 @@ for rollback, text, code in ((True, "old", "rolled back"), (False, "new", "left"
           [host.history()[-1]["result"], host.history()[-1]["failure"]["error_code"]])
     host.ran()
 
+# Only the files: no script runs, and the rest follows.
+for event, kill in (("AfterInstall", True), ("ValidateService", True), ("AfterInstall", False)):
+    host = old_host()
+    name = "only files, %s%s" % (event, "" if kill else ", twice")
+    new = Deployment(host, "d-NEW", bundle(revision("new", extra={event: SLOW})))
+    pid = kill_in(host, new, event)
+    host.ran()
+    run = host.local({"verb": "recover", "files": True})
+    equal(name + ": says so", [(0, "files put back")], [(run.result["exit"], e["what"]) for e in run.of("recovered")], run.events)
+    equal(name + ": the old tree is back", {"srv/app/index.html": "old", "srv/app/only-old": "x"}, host.files())
+    equal(name + ": no script ran, and none is left", [[], True], [host.ran(), within(lambda: is_gone(pid))])
+    equal(name + ": no result yet", None, host.stored(new.command_id(event)))
+    if not kill:
+        equal(name + ": nothing more to do", [], host.local({"verb": "recover", "files": True}).of("recovered"))
+    run = host.recover()
+    equal(name + ": the rest follows", [(0, "rolled back")],
+          [(run.result["exit"], e["what"]) for e in run.of("recovered")], run.events)
+    holds(name + ": with the scripts of the old revision",
+          "rolled back to d-OLD: AfterInstall ok, ApplicationStart ok, ValidateService ok",
+          host.stored(new.command_id(event))["diagnostics"]["message"])
+    equal(name + ": the old tree stays", "old", host.files()["srv/app/index.html"])
+    equal(name + ": once only", 1, [s["event"] for s in host.state()["last"]["steps"]].count("Rollback: Install"))
+
 # A rollback that could not be recorded (the disk was full): the state is that of before it.
 host = old_host()
 new = Deployment(host, "d-NEW", bundle(revision("new", fails="AfterInstall")))
