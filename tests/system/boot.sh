@@ -1,0 +1,63 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# After a power cut the tree is whole before the application's own unit starts, without any network; and a state directory that
+# is broken holds up no boot.
+. "$top_srcdir/tests/system/lib.sh"
+need_hosts
+need_packages_built slipway slipway-agent
+
+agent_host h || exit 1
+
+# Every start of this unit writes down what it found: the number of complete and of foreign files.
+cat >"$T/census.service" <<'U'
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'cat /srv/app/all/* | sort | uniq -c | xargs >>/root/census; ls -A /srv >>/root/census'
+[Install]
+WantedBy=multi-user.target
+U
+"$HOST" copy "$T/census.service" h:/etc/systemd/system/
+in_host h systemctl enable census 2>/dev/null
+
+for n in 1 2; do
+	mkdir -p "$T/r$n/all"
+	printf 'version: 0.0\nos: linux\nfiles:\n  - source: all\n    destination: /srv/app/all\n' >"$T/r$n/appspec.yml"
+	for ((i = 0; i < 4000; i++)); do echo "$n" >"$T/r$n/all/$i"; done
+	"$HOST" copy "$T/r$n" h:/root/
+done
+exits 0 "revision 1 is deployed" in_host h slipway deploy /root/r1 --group app
+
+# cut_at TEST: the power goes while revision 2 is installed, as soon as that holds.
+cut_at() {
+	start deploy in_host h slipway deploy /root/r2 --group app
+	in_host h sh -c "until $1; do :; done" 2>/dev/null
+	power_cut h
+	wait "${started[deploy]}"
+	unset "started[deploy]"
+}
+whole() { [ "$(in_host h head -n 1 /root/census)" = "4000 $1" ]; }
+only_app() { [ "$(in_host h sed 1d /root/census)" = app ]; }
+
+cut_at 'ls -d /srv/.slipway-* >/dev/null'
+ok "the host boots after a power cut while files are staged" boot_host h
+ok "the tree was whole when the application's unit started" whole 1
+ok "and nothing else was in its place" only_app
+
+in_host h rm /root/census
+cut_at 'grep -qx 2 /srv/app/all/*'
+ok "the host boots after a power cut while files are switched" boot_host h
+ok "the tree was whole again" whole 1
+ok "and nothing else was in its place" only_app
+is "by its own unit" success "$(in_host h systemctl show -P Result slipway-recover)"
+
+exits 0 "the next deployment works" in_host h slipway deploy /root/r2 --group app
+is "and its tree is whole" "4000 2" "$(in_host h sh -c 'cat /srv/app/all/* | sort | uniq -c | xargs')"
+
+in_host h rm /root/census
+in_host h sh -c 'for f in $(find /var/lib/slipway/host/groups -type f); do head -c 40 /dev/urandom >"$f"; done'
+ok "a host whose state is garbage boots" "$HOST" reboot h
+ok "and starts the application's unit" whole 2
+in_host h sh -c 'rm -rf /var/lib/slipway/host && : >/var/lib/slipway/host'
+ok "one whose state is no directory boots" "$HOST" reboot h
+is "with everything else running" active "$(in_host h systemctl is-active multi-user.target)"
+done_testing
