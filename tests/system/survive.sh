@@ -90,7 +90,8 @@ ran_once "network cut between poll and report" 7
 # Large enough to be met in the middle.
 make_app "$T/r8" 8
 mkdir "$T/r8/app/many"
-(cd "$T/r8/app/many" && seq 1 5000 | split -l 1 -a 3 -d --additional-suffix=.txt -n r/1000 - f && for n in 1 2 3 4; do mkdir $n && cp f*.txt $n/; done)
+in_many() { (cd "$T/r8/app/many" && for n in {1..4000}; do echo $n >$n; done); }
+in_many
 id=$(create "$T/r8")
 in_host web1 sh -c 'until ls -d /srv/.slipway-* 2>/dev/null; do :; done' >"$T/stage"
 power_cut web1

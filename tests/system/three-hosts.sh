@@ -9,7 +9,7 @@ net_up
 for name in web1 web2 web3; do agent_host $name & done
 endpoint_host || exit 1
 wait
-in_host ctl sh -c 'echo "offline_after: 10s" >>/etc/slipway/control.yml && systemctl restart slipway-controld' || exit 1
+in_host ctl sh -c 'printf "%b\n" "offline_after: 10s\npoll: 5s" >>/etc/slipway/control.yml && systemctl restart slipway-controld' || exit 1
 for name in web1 web2 web3; do ok "$name joins" enrol $name role=web; done
 make_group OneAtATime >/dev/null
 
