@@ -232,6 +232,17 @@ static struct wire_spec *copy_spec(const struct wire_spec *spec)
 	return copy;
 }
 
+const struct state_revision *state_revision_before(const struct state *state)
+{
+	for (size_t i = state->n_revisions; i-- > 0;) {
+		const struct state_revision *r = &state->revisions[i];
+		if (r->succeeded &&
+		    (!state->installed || strcmp(r->deployment_id, state->installed) != 0))
+			return r;
+	}
+	return NULL;
+}
+
 void state_revision_add(struct state *state, const struct state_deployment *d, bool succeeded)
 {
 	const char *id = state_deployment_id(d);

@@ -148,6 +148,8 @@ void state_failure_free(struct state_failure *f);
 
 /* NULL when it is not kept (any more). */
 struct state_revision *state_revision_find(const struct state *state, const char *deployment_id);
+/* What a rollback goes back to: the newest successful one that is not installed. NULL: none. */
+const struct state_revision *state_revision_before(const struct state *state);
 /* Add it as the newest (one of the same deployment is replaced); spec is copied. */
 void state_revision_add(struct state *state, const struct state_deployment *d, bool succeeded);
 void state_revision_remove(struct state *state, const char *deployment_id);

@@ -271,17 +271,6 @@ static int make_kept_job(const struct state_revision *revision, enum job_verb ve
 	return 0;
 }
 
-/* The newest successful revision that is not the installed one. */
-static const struct state_revision *before_installed(const struct state *state)
-{
-	for (size_t i = state->n_revisions; i-- > 0;) {
-		const struct state_revision *r = &state->revisions[i];
-		if (r->succeeded && !str_eq(r->deployment_id, state->installed))
-			return r;
-	}
-	return NULL;
-}
-
 static const struct state_revision *choose_kept(const struct group *g, enum job_verb verb,
 						const char *to, struct error *err)
 {
@@ -292,7 +281,7 @@ static const struct state_revision *choose_kept(const struct group *g, enum job_
 	else if (verb == JOB_REDEPLOY)
 		found = state_revision_find(state, state->installed);
 	else
-		found = before_installed(state);
+		found = state_revision_before(state);
 	if (found)
 		return found;
 	if (to)

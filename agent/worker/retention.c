@@ -37,9 +37,15 @@ void retention_choose(struct retention_entry *entries, size_t n, size_t max)
 static bool is_in_use(const struct state *state, const char *name)
 {
 	const struct state_deployment *d = state->open;
+	/* However many have failed since: there is always one to go back to. */
+	const struct state_revision *before = state_revision_before(state);
 	const char *const ids[] = {
-		state->installed,      state->last_successful, d ? state_deployment_id(d) : NULL,
-		d ? d->archive : NULL, d ? d->previous : NULL,
+		state->installed,
+		state->last_successful,
+		before ? before->deployment_id : NULL,
+		d ? state_deployment_id(d) : NULL,
+		d ? d->archive : NULL,
+		d ? d->previous : NULL,
 	};
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
 		if (!ids[i])

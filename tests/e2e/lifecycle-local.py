@@ -88,6 +88,12 @@ for number in range(4):
     run = host.deploy(revision("n%d" % number))
 equal("at most max_revisions deployments are kept", True, len(kept()) <= 3, kept())
 equal("what is installed among them", True, run.result["deployment"] in kept())
+for number in range(4):
+    host.deploy(revision("bad%d" % number, fails="ValidateService"))
+run = host.local({"verb": "rollback", "group": GROUP})
+equal("failed deployments do not push out what rollback goes back to", (0, "n2"),
+      (run.result["exit"], host.files()["srv/app/index.html"]), run.result)
+host.local({"verb": "rollback", "group": GROUP})  # and to n3 again
 run = host.local({"verb": "rollback", "group": GROUP, "to": one})
 equal("what is not kept cannot come back", [2, "not_found"], [run.result["exit"], run.result["code"]])
 run = host.local({"verb": "redeploy", "group": "no-such-group"})
