@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+/* A run at start has two parts. The first, "files", puts trees right and waits for nothing; with
+ * its end the daemon is ready and polls. The second does the rest, and may wait for as long as a
+ * script of a group lasts: that group's lock is held by its worker, others go on. It needs no
+ * memory of ours: after kill -9 the next start begins with the first part again, and skips groups
+ * that a worker has. A command that was in work is given to a worker of its own meanwhile;
+ * whichever has the lock waits for the script, and the other one finds its result. */
 #include "agent/daemon/recovery.h"
 
 #include "agent/daemon/backoff.h"
@@ -17,6 +23,8 @@ struct recovery {
 	sd_event_source *timer;
 	struct backoff backoff;
 	bool again;        /* asked for while one runs */
+	bool files;        /* the running one is the first part */
+	bool files_done;   /* since the start */
 	bool has_result;   /* of the running one */
 	char problem[512]; /* "" : none */
 };
@@ -86,6 +94,11 @@ static void on_result(struct recovery *recovery, const json_t *message)
 		failed(recovery, err.text);
 		return;
 	}
+	if (recovery->files) {
+		if (code)
+			log_warning("recovery of files: %s", text);
+		return; /* the second part finds the same, and tries again */
+	}
 	int error = code ? error_from_name(code) : 0;
 	if (error == ERR_NOT_MOUNTED || error == ERR_BUSY) {
 		failed(recovery, text);
@@ -110,14 +123,14 @@ static void on_end(void *arg)
 {
 	struct recovery *recovery = arg;
 	dialogue_free(TAKE(recovery->dialogue));
-	if (!recovery->has_result)
+	bool again = recovery->again || recovery->files;
+	if (!recovery->has_result && !recovery->files)
 		failed(recovery, "the worker ended without a result");
-	bool again = recovery->again;
 	recovery->again = false;
+	if (recovery->files || !again)
+		daemon_recovered(recovery->daemon);
 	if (again)
 		recovery_run(recovery);
-	else
-		daemon_recovered(recovery->daemon);
 }
 
 void recovery_run(struct recovery *recovery)
@@ -130,6 +143,10 @@ void recovery_run(struct recovery *recovery)
 	loop_timer_off(recovery->timer);
 	auto_json json_t *first = json_object();
 	json_set_str(first, "verb", "recover");
+	recovery->files = !recovery->files_done;
+	recovery->files_done = true;
+	if (recovery->files)
+		json_set_bool(first, "files", true);
 	const struct dialogue_handler handler = {on_event, on_end, recovery};
 	struct error err = {0};
 	if (dialogue_start(&recovery->daemon->loop, &recovery->daemon->paths, first, &handler,

@@ -9,7 +9,8 @@ struct recovery;
 struct recovery *recovery_new(struct daemon *daemon);
 void recovery_free(struct recovery *recovery);
 /* Run now, or once more after the run in progress. daemon_recovered() is called at the end of each
- * run, also when it could not do its work; then it is tried again later by itself. */
+ * run, and at start already when trees are right, also when it could not do its work; then it is
+ * tried again later by itself. */
 void recovery_run(struct recovery *recovery);
 bool recovery_is_running(const struct recovery *recovery);
 /* Why it has to be tried again; "" when all is well. */
