@@ -83,8 +83,8 @@ static void succeeded(struct recovery *recovery)
 	backoff_reset(&recovery->backoff);
 }
 
-/* Only what may go away by itself is tried again: a file system that is not mounted yet, a group
- * that a running worker holds. The rest needs a person. */
+/* What may go away by itself is tried again: a file system that is not mounted yet, a group that a
+ * running worker holds, an undo that had no room. The rest needs a person. */
 static void on_result(struct recovery *recovery, const json_t *message)
 {
 	const char *code = NULL, *text = "";
@@ -100,7 +100,7 @@ static void on_result(struct recovery *recovery, const json_t *message)
 		return; /* the second part finds the same, and tries again */
 	}
 	int error = code ? error_from_name(code) : 0;
-	if (error == ERR_NOT_MOUNTED || error == ERR_BUSY) {
+	if (error == ERR_NOT_MOUNTED || error == ERR_BUSY || error == ERR_UNDO) {
 		failed(recovery, text);
 		return;
 	}

@@ -111,7 +111,9 @@ static void run_stop(struct undo *u)
 {
 	const struct state_deployment *d = u->g->state->open;
 	struct hooks_revision revision;
-	if (state_step_succeeded(d, "Rollback: ApplicationStop") ||
+	const struct state_step *undone = state_step_find(d, STEP_PREFIX "Install");
+	bool again = undone && undone->status == STATE_FAILED; /* it has had its chance */
+	if (again || state_step_succeeded(d, STEP_PREFIX "ApplicationStop") ||
 	    !hooks_revision_new(u->g, &revision))
 		return;
 	struct error err = {0};
@@ -197,7 +199,10 @@ static int undo_install(struct undo *u, struct error *err)
 	d->left = NULL;
 	if (!state_step_succeeded(d, "Install"))
 		return transact_undo(u->g, collect_left, u, err);
-	size_t step = lifecycle_begin(u->g, "Rollback: Install");
+	const struct state_step *last = &d->steps[d->n_steps - 1];
+	bool again = str_eq(last->event, STEP_PREFIX "Install"); /* once more: no new record */
+	size_t step =
+		again ? lifecycle_begin_again(u->g) : lifecycle_begin(u->g, STEP_PREFIX "Install");
 	int r = transact_undo(u->g, collect_left, u, err);
 	lifecycle_end(u->g, step, r < 0 ? STATE_FAILED : STATE_SUCCEEDED, r < 0 ? err->text : NULL);
 	return r;
@@ -224,7 +229,7 @@ static int reinstate(struct undo *u, struct error *err)
 	int r = install_state(g->fd, &state, NULL, err);
 	if (r < 0)
 		return r;
-	size_t step = lifecycle_begin(g, "Rollback: Install");
+	size_t step = lifecycle_begin(g, STEP_PREFIX "Install");
 	if (state != INSTALL_INSTALLED)
 		r = transact_install(g, &revision, revision.deployment_id, err);
 	if (r >= 0)
