@@ -128,8 +128,57 @@ admin CreateDeploymentGroup '{"applicationName": "app", "deploymentGroupName": "
 is "a revision is deployed to it" 200 "$(admin CreateDeployment '{"applicationName": "app", "deploymentGroupName": "group",
 	"revision": {"revisionType": "S3", "s3Location": {"bucket": "bundles", "key": "app/revision.zip", "bundleType": "zip"}}}' | head -n 1)"
 is "then it may read that revision" "200 200" "$(as web2 GET /bundles/app/revision.zip) $(as web2 HEAD /bundles/app/revision.zip)"
+s3 HEAD /bundles/app/revision.zip >/dev/null
+needed=$(header x-amz-version-id)
+is "a version that a deployment needs is not destroyed" "403 AccessDenied" "$(s3 DELETE "/bundles/app/revision.zip?versionId=$needed") $(code)"
+is "but hidden from people" "204 404" "$(s3 DELETE /bundles/app/revision.zip) $(s3 GET /bundles/app/revision.zip)"
+is "and not from its host" 200 "$(as web2 GET /bundles/app/revision.zip)"
+s3 PUT /bundles/app/other --body other >/dev/null
+other=$(header x-amz-version-id)
+is "any other version is" "204 404" "$(s3 DELETE "/bundles/app/other?versionId=$other") $(s3 GET /bundles/app/other)"
+is "a host lists nothing" 403 "$(as web2 GET '/bundles?list-type=2')"
+is "nor deletes" 403 "$(as web2 DELETE /bundles/app/revision.zip)"
 is "no other object" 403 "$(as web2 GET /bundles/copy)"
 is "and no other host may" 403 "$(as web1 GET /bundles/app/revision.zip)"
+
+# Signed chunks
+python3 - "$key_id" "$secret" "$url" "$ca" >"$T/signed" <<'PY'
+import hashlib, hmac, http.client, ssl, sys, time, urllib.parse
+key_id, secret, url, ca = sys.argv[1:]
+url = urllib.parse.urlsplit(url)
+EMPTY = hashlib.sha256(b"").hexdigest()
+
+
+def put(chunks, spoil):
+    now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    scope = f"{now[:8]}/us-east-1/s3/aws4_request"
+    key = ("AWS4" + secret).encode()
+    for part in scope.split("/"):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+
+    def signature(text):
+        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    headers = {"host": url.netloc, "x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "x-amz-date": now,
+               "x-amz-decoded-content-length": str(sum(map(len, chunks)))}
+    names = ";".join(sorted(headers))
+    canonical = "\n".join(["PUT", "/bundles/signed", "", *(f"{n}:{headers[n]}" for n in sorted(headers)), "", names,
+                           headers["x-amz-content-sha256"]])
+    seed = signature("\n".join(["AWS4-HMAC-SHA256", now, scope, hashlib.sha256(canonical.encode()).hexdigest()]))
+    headers["authorization"] = f"AWS4-HMAC-SHA256 Credential={key_id}/{scope}, SignedHeaders={names}, Signature={seed}"
+    body, last = b"", seed
+    for chunk in [*chunks, b""]:
+        last = signature("\n".join(["AWS4-HMAC-SHA256-PAYLOAD", now, scope, last, EMPTY, hashlib.sha256(chunk).hexdigest()]))
+        body += b"%x;chunk-signature=%s\r\n%s\r\n" % (len(chunk), last.encode(), chunk.upper() if spoil else chunk)
+    connection = http.client.HTTPSConnection(url.netloc, context=ssl.create_default_context(cafile=ca), timeout=30)
+    connection.request("PUT", "/bundles/signed", body=body, headers=headers)
+    return connection.getresponse().status
+
+
+print(put([b"hello ", b"bundle"], False), put([b"hello ", b"bundle"], True))
+PY
+is "signed chunks are verified, changed ones refused" "200 403" "$(cat "$T/signed")"
+s3 GET /bundles/signed >/dev/null
+is "and joined" "hello bundle" "$(head -n 1 "$T/body")"
 
 # What is not offered says so
 is "access control lists" "501 NotImplemented" "$(s3 GET '/bundles/x?acl') $(code)"
