@@ -13,6 +13,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -492,6 +493,64 @@ static void a_script_runs_as_its_account(void **state)
 					    "failed with exit code 5");
 }
 
+/* Services */
+
+static void a_unit_is_named_by_deployment_event_and_number(void **state)
+{
+	static const struct {
+		const char *deployment, *event, *name;
+	} rows[] = {
+		{"d-ABC", "AfterInstall", "slipway-hook-d-ABC-AfterInstall-7.service"},
+		{"d-1.x_y", "My-Event", "slipway-hook-d-1.x_y-My_Event-7.service"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_free char *name = hook_unit_name(rows[i].deployment, rows[i].event, 7);
+		assert_string_equal(name, rows[i].name);
+		assert_true(hook_unit_is_of(name, rows[i].deployment));
+	}
+	assert_false(hook_unit_is_of("slipway-hook-d-1-foo-AfterInstall-7.service", "d-1"));
+	assert_false(hook_unit_is_of("slipway-hook-d-1-5-AfterInstall-7.service", "d-1"));
+	assert_false(hook_unit_is_of("slipway-hook-d-1-AfterInstall-7.socket", "d-1"));
+}
+
+static void an_id_that_does_not_fit_a_unit_is_told_apart_by_its_hash(void **state)
+{
+	auto_free char *a = hook_unit_name("d 1*", "E", 1), *b = hook_unit_name("d/1?", "E", 1);
+	assert_true(str_starts(a, "slipway-hook-d_1_."));
+	assert_string_not_equal(a, b);
+	assert_true(hook_unit_is_of(a, "d 1*"));
+	assert_false(hook_unit_is_of(a, "d/1?"));
+	char longest[500];
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	auto_free char *name = hook_unit_name(longest, longest, UINT32_MAX);
+	assert_true(strlen(name) <= 255);
+	assert_true(hook_unit_is_of(name, longest));
+}
+
+static void a_leftover_whose_leader_has_ended_is_killed_too(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	struct seen seen = {0};
+	put("s.sh", "#!/bin/sh\nsh -c 'trap \"\" TERM; echo $$; exec sleep 1000' &\nexit 0\n",
+	    0755);
+	static const char *const env[] = {"DEPLOYMENT_ID=d-1", NULL};
+	struct hook_request request = request_of("s.sh");
+	request.env = env;
+	request.on_start = note_start;
+	request.arg = &seen;
+	assert_int_equal(hook_run(&request, &result, NULL), 0);
+	assert_non_null(result.left_running);
+	pid_t *pids = NULL;
+	assert_int_equal(hook_process_session(seen.pid, &pids), 1);
+	pid_t pid = pids[0];
+	free(pids);
+	hook_kill_leftover(seen.pid, seen.start_time, "d-2");
+	assert_false(is_gone(pid));
+	hook_kill_leftover(seen.pid, seen.start_time, "d-1");
+	assert_true(is_gone(pid)); /* it has waited */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
 
 int main(void)
@@ -519,6 +578,9 @@ int main(void)
 		TEST(who_ignores_sigterm_is_killed),
 		TEST(what_is_left_running_lives_and_writes_on),
 		TEST(a_leftover_is_killed_only_if_it_is_the_one),
+		TEST(a_unit_is_named_by_deployment_event_and_number),
+		TEST(an_id_that_does_not_fit_a_unit_is_told_apart_by_its_hash),
+		TEST(a_leftover_whose_leader_has_ended_is_killed_too),
 		TEST(an_unknown_account_is_named),
 		TEST(a_script_runs_as_its_account),
 	};
