@@ -97,7 +97,7 @@ static void open_stream(struct hook_output *out, struct hook_stream *s, uid_t ow
 		s->write_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 		return;
 	}
-	s->offset = out->again ? replay_from(s) : (uint64_t)st.st_size;
+	s->offset = out->request->attach ? replay_from(s) : (uint64_t)st.st_size;
 	s->seen = s->offset;
 	if (owner != st.st_uid && fchown(s->write_fd, owner, (gid_t)-1) < 0)
 		log_debug("cannot give '%s' to its script: %s", name, strerror(errno));
