@@ -6,7 +6,8 @@ build_packages=(build-essential autoconf automake pkg-config python3
 	libmicrohttpd-dev libgnutls28-dev libsqlite3-dev)
 test_packages=(libcmocka-dev strace zip unzip curl openssl awscli xfsprogs e2fsprogs acl clang-14 libclang-rt-14-dev
 	git xz-utils zstd procps mandoc man-db groff bash-completion zsh shellcheck python3-yaml ansible-lint systemd-container mmdebstrap iproute2)
-packaging_packages=(debhelper dpkg-dev lintian rpm xz-utils)
+packaging_packages=(debhelper dpkg-dev lintian rpm rpmlint xz-utils
+	gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static mmdebstrap)
 
 # need_packages WHY PACKAGE...: install those that are missing; say so first.
 need_packages() {
