@@ -1,0 +1,126 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What the packages do to a host: install, upgrade in the middle of a deployment, downgrade, remove, purge. And what they
+# leave alone. The endpoint is on the same host: what matters here is what dpkg does.
+. "$top_srcdir/tests/system/lib.sh"
+need_hosts
+need_packages_built slipway slipway-agent slipway-controld
+
+all=(slipway slipway-agent slipway-controld)
+bash "$top_srcdir/tests/tools/other-version" 9.9-1 "$T/newer" "$(deb slipway)" "$(deb slipway-agent)" "$(deb slipway-controld)"
+mkdir "$T/debs"
+for package in "${all[@]}"; do cp "$(deb "$package")" "$T/debs/$package.deb"; done
+for package in "${all[@]}"; do mv "$T/newer/${package}"_* "$T/newer/$package.deb"; done
+
+h() { in_host h "$@"; }
+apt() { h env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends "$@"; }
+property() { h systemctl show -P "$2" "$1"; }
+daemon_pid() { property slipwayd.service MainPID; }
+app_pid() { h cat /run/app.pid; }
+owner() { h stat -c '%U:%G %a' "$1"; }
+
+new_host h || exit 1
+"$HOST" copy "$T/debs" "$T/newer" h:/var/tmp/
+
+# --- install ----------------------------------------------------------------------------------------------------------------
+
+exits 100 "the agent does not install without the command line" apt install /var/tmp/debs/slipway-agent.deb
+ok "apt resolves what the packages need" apt install /var/tmp/debs/slipway.deb /var/tmp/debs/slipway-agent.deb /var/tmp/debs/slipway-controld.deb
+exits 0 "the agent runs" h systemctl status slipwayd
+says "and its status says what it waits for" "not enrolled: run 'slipway enroll'" "$T/out"
+is "its user is not root" slipway "$(property slipwayd.service User)"
+for unit in slipwayd.service slipway-worker.socket slipway-recover.service slipway-controld.service; do
+	is "$unit starts with the machine" enabled "$(h systemctl is-enabled $unit)"
+done
+is "the agent's configuration is not for everybody" "root:slipway 640" "$(owner /etc/slipway/agent.yml)"
+is "nor is the endpoint's" "root:slipway-control 640" "$(owner /etc/slipway/control.yml)"
+is "the host's state is root's, the daemon may read" "root:slipway 2750" "$(owner /var/lib/slipway/host)"
+is "the daemon's is its own" "slipway:slipway 700" "$(owner /var/lib/slipway/agent)"
+is "no unit failed" 0 "$(h systemctl --failed --no-legend | wc -l)"
+
+# --- upgrade, in the middle of a deployment ------------------------------------------------------------------------------------
+
+# shellcheck disable=SC2034 # lib.sh reads it
+endpoint=h
+ok "the endpoint serves" within 20 h test -s /var/lib/slipway-control/admin-credentials.json
+ok "the host is enrolled" enrol h role=web
+make_group AllAtOnce >/dev/null
+for n in 1 2 3; do make_app "$T/r$n" $n; done
+hold_at "$T/r2" start.sh
+hold_at "$T/r3" start.sh
+id=$(create "$T/r1")
+ok "revision 1 is deployed" within 60 deployment_is "$id" Succeeded
+is "and served" 1 "$(served h)"
+
+h sed -i 's/^#max_revisions: .*/max_revisions: 7/' /etc/slipway/agent.yml
+daemon=$(daemon_pid) server=$(app_pid) endpoint_pid=$(property slipway-controld.service MainPID)
+socket=$(h stat -c %i /run/slipway/worker.sock)
+ok "newer files are unpacked" h dpkg --unpack /var/tmp/newer/slipway.deb /var/tmp/newer/slipway-agent.deb
+is "the old daemon goes on" "$daemon" "$(daemon_pid)"
+is "and so does the application" "$server" "$(app_pid)"
+id=$(create "$T/r2")
+ok "a command comes in the middle of the upgrade: its script runs" within 30 held h
+worker=$(h systemctl list-units --no-legend --plain 'slipway-worker@*' | awk '{ print $1; exit }')
+worker_pid=$(property "$worker" MainPID)
+ok "the upgrade ends" h dpkg --configure -a
+ok "there is another daemon now" [ "$(daemon_pid)" != "$daemon" ]
+is "the worker is the one that was" "$worker_pid" "$(property "$worker" MainPID)"
+ok "the script was not stopped" held h
+is "the socket was never closed" "$socket" "$(h stat -c %i /run/slipway/worker.sock)"
+is "the endpoint was not touched" "$endpoint_pid" "$(property slipway-controld.service MainPID)"
+release h
+ok "the deployment succeeds" within 30 deployment_is "$id" Succeeded
+is "what it deployed is served" 2 "$(served h)"
+is "with the configuration as it was edited" "max_revisions: 7" "$(h grep '^[a-z]' /etc/slipway/agent.yml)"
+
+server=$(app_pid)
+ok "upgrades need no deployment" h dpkg -i /var/tmp/newer/slipway.deb /var/tmp/newer/slipway-agent.deb /var/tmp/newer/slipway-controld.deb
+is "an upgrade stops no application" "$server" "$(app_pid)"
+is "it is served" 2 "$(served h)"
+
+# --- the previous release ----------------------------------------------------------------------------------------------------
+
+ok "the previous release takes over" apt install --allow-downgrades /var/tmp/debs/slipway.deb /var/tmp/debs/slipway-agent.deb
+is "an application does not notice" "$server" "$(app_pid)"
+exits 0 "it knows what was deployed" h slipway status
+says "by its deployment" "$id" "$T/out"
+ready_to_hold h
+
+# --- remove, in the middle of a deployment ----------------------------------------------------------------------------------
+
+id=$(create "$T/r3")
+ok "a third deployment is in its script" within 30 held h
+ok "the packages are removed" apt remove slipway-agent slipway
+is "the daemon is gone" inactive "$(h systemctl is-active slipwayd)"
+is "nobody listens for commands" inactive "$(h systemctl is-active slipway-worker.socket)"
+ok "the script goes on" held h
+release h
+ok "and the deployment to its end" within 30 serves h 3
+is "configuration stays" "max_revisions: 7" "$(h grep '^[a-z]' /etc/slipway/agent.yml)"
+ok "and so does the identity" h test -s /var/lib/slipway/agent/identity.json
+
+server=$(app_pid)
+ok "installed again" apt install /var/tmp/debs/slipway.deb /var/tmp/debs/slipway-agent.deb
+fleet() { h env SLIPWAY_CREDENTIALS=/var/lib/slipway-control/admin-credentials.json slipway fleet "$@"; }
+ok "it reports what ended without it" within 60 deployment_is "$id" Succeeded
+is "and stops nothing" "$server" "$(app_pid)"
+
+# --- purge ------------------------------------------------------------------------------------------------------------------
+
+ok "the agent is purged" apt purge slipway-agent slipway
+for path in /var/lib/slipway /var/log/slipway /etc/slipway/agent.yml /run/slipway; do
+	exits 1 "$path is gone" h test -e $path
+done
+ok "the endpoint's configuration is not the agent's to delete" h test -f /etc/slipway/control.yml
+is "the user stays" slipway "$(h id -un slipway)"
+is "the application goes on" "$server" "$(app_pid)"
+is "and is served" 3 "$(served h)"
+is "its files are there" 3 "$(h cat /srv/app/revision)"
+ok "the endpoint still serves" h curl -sSk -o /dev/null https://h:8443/
+
+ok "the endpoint is purged" apt purge slipway-controld
+for path in /var/lib/slipway-control /etc/slipway; do
+	exits 1 "$path is gone" h test -e $path
+done
+is "no unit failed in all this" 0 "$(h systemctl --failed --no-legend | grep -vc 'run-u')"
+done_testing
