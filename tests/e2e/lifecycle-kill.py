@@ -8,7 +8,7 @@ import worker
 from worker import *
 
 CALLS = ["fsync", "syncfs", "renameat", "renameat2", "unlinkat", "linkat", "mkdirat"]
-STRIDE = int(os.environ.get("KILL_STRIDE", "40" if worker.sanitizers() else "12"))
+STRIDE = int(os.environ.get("KILL_STRIDE", "24" if worker.sanitizers() else "12"))
 
 if not shutil.which("strace"):
     print("1..0 # SKIP strace is not installed")
