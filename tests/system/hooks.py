@@ -144,7 +144,9 @@ equal("and no others", {"APPLICATION_NAME", "DEPLOYMENT_GROUP_ID", "DEPLOYMENT_G
       set(seen) - {"LANG", "_", "OLDPWD", "SHLVL"})
 equal("the account's", [me.pw_dir, "app", "app", me.pw_shell], [seen.get(n) for n in ("HOME", "USER", "LOGNAME", "SHELL")])
 holds("may open /dev/stdout again, has no descriptor too many, and leads its session", "\nagain\n4\nleader\n", "\n".join(lines))
-holds("ignores no signal", "SigIgn:\t0000000000000000", "\n".join(lines))
+ignored = int(next(line for line in lines if line.startswith("SigIgn:")).split()[1], 16)
+# 32 and 33 are the C library's own: nobody can reset them, they come from whatever started the host
+equal("ignores no signal", 0, ignored & ~(3 << 31), lines)
 holds("is in the slice of hooks", "/slipway-hooks.slice/slipway-hook-" + run.result["deployment"], "\n".join(lines))
 equal("nothing in it is expanded", b"$HOME %h\n", output(h, run, "stderr"))
 
