@@ -10,13 +10,13 @@
 
 #define FILE_NAME "answer.json"
 
-int identity_answer_save(int dirfd, const char *endpoint, const char *fingerprint,
+int identity_answer_save(int host_fd, const char *endpoint, const char *fingerprint,
 			 const struct wire_enrolled *answer, struct error *err)
 {
 	auto_json json_t *doc = wire_enrolled_to_json(answer);
 	json_set_str(doc, "endpoint", endpoint);
 	json_set_str(doc, "ca_fingerprint", fingerprint);
-	return json_write_file(dirfd, FILE_NAME, doc, 0600, err);
+	return json_write_file(host_fd, FILE_NAME, doc, 0600, err);
 }
 
 static bool is_from(const json_t *doc, const char *endpoint, const char *fingerprint)
@@ -27,17 +27,17 @@ static bool is_from(const json_t *doc, const char *endpoint, const char *fingerp
 	       ca && pki_fingerprint_equal(ca, fingerprint);
 }
 
-int identity_answer_load(int dirfd, const char *endpoint, const char *fingerprint, const char *name,
-			 struct wire_enrolled *ret, struct error *err)
+int identity_answer_load(int host_fd, int agent_fd, const char *endpoint, const char *fingerprint,
+			 const char *name, struct wire_enrolled *ret, struct error *err)
 {
 	auto_json json_t *doc = NULL;
 	auto_wire_enrolled struct wire_enrolled answer = {0};
-	int r = json_read_file(dirfd, FILE_NAME, WIRE_MESSAGE_MAX, &doc, NULL);
+	int r = json_read_file(host_fd, FILE_NAME, WIRE_MESSAGE_MAX, &doc, NULL);
 	/* what cannot be read was never complete */
 	if (r < 0 || !is_from(doc, endpoint, fingerprint) ||
 	    wire_enrolled_from_json(doc, &answer, NULL) < 0 || !str_eq(answer.name, name))
 		return 0;
-	r = identity_keys_have(dirfd, answer.certificate, err);
+	r = identity_keys_have(agent_fd, answer.certificate, err);
 	if (r <= 0)
 		return r;
 	*ret = answer;
@@ -45,7 +45,7 @@ int identity_answer_load(int dirfd, const char *endpoint, const char *fingerprin
 	return 1;
 }
 
-void identity_answer_drop(int dirfd)
+void identity_answer_drop(int host_fd)
 {
-	fs_unlink_quiet(dirfd, FILE_NAME);
+	fs_unlink_quiet(host_fd, FILE_NAME);
 }

@@ -158,13 +158,10 @@ static int write_text(int dirfd, const char *name, const char *text, struct erro
 }
 
 /* The worker's copy, out of the daemon's reach. */
-static int save_trust(const struct paths *paths, const char *endpoint,
-		      const struct wire_enrolled *answer, struct error *err)
+static int save_trust(int host_fd, const char *endpoint, const struct wire_enrolled *answer,
+		      struct error *err)
 {
-	auto_close int host = paths_open_host(paths, err);
-	if (host < 0)
-		return host;
-	auto_close int trust = fs_mkdirs(host, "trust", 0755, err);
+	auto_close int trust = fs_mkdirs(host_fd, "trust", 0755, err);
 	if (trust < 0)
 		return trust;
 	auto_json json_t *doc = json_object();
@@ -174,7 +171,7 @@ static int save_trust(const struct paths *paths, const char *endpoint,
 	if (r >= 0)
 		r = json_write_file(trust, "identity.json", doc, 0644, err);
 	if (r >= 0)
-		r = fs_sync_dir(host, err);
+		r = fs_sync_dir(host_fd, err);
 	return r;
 }
 
@@ -196,8 +193,6 @@ static int save_agent_part(int dirfd, const char *endpoint, const char *fingerpr
 		r = write_text(dirfd, "ca.pem", answer->ca, err);
 	if (r >= 0)
 		r = json_write_file(dirfd, "identity.json", doc, 0644, err);
-	if (r >= 0)
-		identity_answer_drop(dirfd);
 	return r;
 }
 
@@ -232,11 +227,12 @@ static int ask(const char *endpoint, const char *ca_pem, const struct identity_e
 }
 
 /* Ask for a certificate, or take up the answer that an earlier try was given. */
-static int get_answer(int dirfd, const char *endpoint, const char *ca_pem,
+static int get_answer(int host_fd, int dirfd, const char *endpoint, const char *ca_pem,
 		      const struct identity_enroll *enroll, const char *name,
 		      struct wire_enrolled *ret, struct error *err)
 {
-	int r = identity_answer_load(dirfd, endpoint, enroll->ca_fingerprint, name, ret, err);
+	int r = identity_answer_load(host_fd, dirfd, endpoint, enroll->ca_fingerprint, name, ret,
+				     err);
 	if (r != 0)
 		return r;
 	auto_pkey EVP_PKEY *key = NULL;
@@ -247,11 +243,7 @@ static int get_answer(int dirfd, const char *endpoint, const char *ca_pem,
 		r = check_answer(ret, key, enroll->ca_fingerprint, err);
 	if (r < 0)
 		return r;
-	auto_owner struct identity_owner owner = {0};
-	r = identity_become_owner(dirfd, &owner, err);
-	if (r < 0)
-		return r;
-	return identity_answer_save(dirfd, endpoint, enroll->ca_fingerprint, ret, err);
+	return identity_answer_save(host_fd, endpoint, enroll->ca_fingerprint, ret, err);
 }
 
 static int enroll_now(const struct paths *paths, const struct identity_enroll *enroll,
@@ -268,12 +260,17 @@ static int enroll_now(const struct paths *paths, const struct identity_enroll *e
 	auto_close int dirfd = open_agent_dir(paths, err);
 	if (dirfd < 0)
 		return dirfd;
+	auto_close int host_fd = paths_open_host(paths, err);
+	if (host_fd < 0)
+		return host_fd;
 	auto_wire_enrolled struct wire_enrolled answer = {0};
-	r = get_answer(dirfd, endpoint, ca_pem, enroll, name, &answer, err);
+	r = get_answer(host_fd, dirfd, endpoint, ca_pem, enroll, name, &answer, err);
 	if (r >= 0)
-		r = save_trust(paths, endpoint, &answer, err);
+		r = save_trust(host_fd, endpoint, &answer, err);
 	if (r >= 0)
 		r = save_agent_part(dirfd, endpoint, enroll->ca_fingerprint, &answer, err);
+	if (r >= 0)
+		identity_answer_drop(host_fd);
 	return r;
 }
 

@@ -88,7 +88,6 @@ static int remove_agent_part(int dirfd, bool *ret_was_there, struct error *err)
 	r = fs_sync_dir(dirfd, err);
 	if (r < 0)
 		return r;
-	identity_answer_drop(dirfd);
 	fs_unlink_quiet(dirfd, "ca.pem");
 	return identity_keys_remove(dirfd, err);
 }
@@ -98,6 +97,7 @@ static int remove_trust(const struct paths *paths, struct error *err)
 	auto_close int dirfd = open(paths->host, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd < 0)
 		return errno == ENOENT ? 0 : error_errno(err, "open '%s'", paths->host);
+	identity_answer_drop(dirfd);
 	return fs_remove_tree(dirfd, "trust", err);
 }
 

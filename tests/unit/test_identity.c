@@ -229,6 +229,7 @@ static unsigned mode_of(const struct endpoint *e, const char *path)
 }
 
 #define AGENT "var/lib/slipway/agent/"
+#define HOST "var/lib/slipway/host/"
 #define TRUST "var/lib/slipway/host/trust/"
 
 /* Key and certificate, as the daemon would use them, belong together. */
@@ -390,20 +391,21 @@ static void a_crash_before_the_end_is_repaired_by_joining_again(void **state)
 static void a_crash_after_the_answer_needs_no_other_token(void **state)
 {
 	auto_endpoint struct endpoint *e = endpoint_start(*state, "127.0.0.1");
-	/* the worker's directory cannot be made: as a crash right after answer.json */
+	/* the worker's copy cannot be made: as a crash right after answer.json */
 	tempdir_write(e->dir, "asked", "");
 	assert_int_equal(mkdirat(e->dir->fd, "var", 0755), 0);
 	assert_int_equal(mkdirat(e->dir->fd, "var/lib", 0755), 0);
 	assert_int_equal(mkdirat(e->dir->fd, "var/lib/slipway", 0755), 0);
-	tempdir_write(e->dir, "var/lib/slipway/host", "in the way");
+	assert_int_equal(mkdirat(e->dir->fd, HOST, 0755), 0);
+	tempdir_write(e->dir, HOST "trust", "in the way");
 	assert_int_equal(enroll_with(e, "good", NULL), -ENOTDIR);
-	assert_int_equal(unlinkat(e->dir->fd, "var/lib/slipway/host", 0), 0);
-	assert_true(is_there(e, AGENT "answer.json"));
+	assert_int_equal(unlinkat(e->dir->fd, HOST "trust", 0), 0);
+	assert_true(is_there(e, HOST "answer.json"));
 	struct error err = {0};
 	if (enroll_with(e, "refused", &err) < 0)
 		fail_msg("%s", err.text);
 	assert_pair(e);
-	assert_false(is_there(e, AGENT "answer.json"));
+	assert_false(is_there(e, HOST "answer.json"));
 
 	/* and one between the switch of the keys and the end */
 	auto_free char *before = tempdir_read(e->dir, AGENT "keys/cert.pem");
@@ -413,9 +415,9 @@ static void a_crash_after_the_answer_needs_no_other_token(void **state)
 					     .certificate = before,
 					     .ca = ca,
 					     .region = (char *)"r"};
-	auto_close int agent = openat(e->dir->fd, AGENT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(identity_answer_save(agent, e->url, e->fingerprint, &answer, NULL), 0);
-	assert_int_equal(unlinkat(agent, "identity.json", 0), 0);
+	auto_close int host = openat(e->dir->fd, HOST, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(identity_answer_save(host, e->url, e->fingerprint, &answer, NULL), 0);
+	assert_int_equal(unlinkat(e->dir->fd, AGENT "identity.json", 0), 0);
 	assert_int_equal(enroll_with(e, "refused", NULL), 0);
 	auto_free char *after = tempdir_read(e->dir, AGENT "keys/cert.pem");
 	assert_string_equal(before, after);
@@ -425,20 +427,40 @@ static void an_answer_for_another_name_or_endpoint_is_not_taken_up(void **state)
 {
 	auto_endpoint struct endpoint *e = endpoint_start(*state, "127.0.0.1");
 	must_enroll(e);
-	auto_close int agent = openat(e->dir->fd, AGENT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int host = openat(e->dir->fd, HOST, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	auto_free char *cert = tempdir_read(e->dir, AGENT "keys/cert.pem");
 	struct wire_enrolled answer = {.name = (char *)"web-2",
 				       .host_identifier = (char *)"arn:x",
 				       .certificate = cert,
 				       .ca = cert,
 				       .region = (char *)"r"};
-	assert_int_equal(unlinkat(agent, "identity.json", 0), 0);
-	assert_int_equal(identity_answer_save(agent, e->url, e->fingerprint, &answer, NULL), 0);
+	assert_int_equal(unlinkat(e->dir->fd, AGENT "identity.json", 0), 0);
+	assert_int_equal(identity_answer_save(host, e->url, e->fingerprint, &answer, NULL), 0);
 	assert_int_equal(enroll_with(e, "refused", NULL), ERR_DENIED);
 	answer.name = (char *)"web-1";
 	assert_int_equal(
-		identity_answer_save(agent, "https://other:1", e->fingerprint, &answer, NULL), 0);
+		identity_answer_save(host, "https://other:1", e->fingerprint, &answer, NULL), 0);
 	assert_int_equal(enroll_with(e, "refused", NULL), ERR_DENIED);
+}
+
+/* Whoever owns the daemon may have left one there, with a CA of his own. */
+static void an_answer_in_the_daemons_directory_is_not_taken_up(void **state)
+{
+	auto_endpoint struct endpoint *e = endpoint_start(*state, "127.0.0.1");
+	must_enroll(e);
+	auto_close int agent = openat(e->dir->fd, AGENT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_free char *cert = tempdir_read(e->dir, AGENT "keys/cert.pem");
+	const struct wire_enrolled answer = {.name = (char *)"web-1",
+					     .host_identifier = (char *)"arn:x",
+					     .certificate = cert,
+					     .ca = cert,
+					     .region = (char *)"r"};
+	assert_int_equal(unlinkat(agent, "identity.json", 0), 0);
+	assert_int_equal(identity_answer_save(agent, e->url, e->fingerprint, &answer, NULL), 0);
+	assert_int_equal(enroll_with(e, "refused", NULL), ERR_DENIED);
+	must_enroll(e);
+	auto_free char *own = tempdir_read(e->dir, HOST "trust/ca.pem");
+	assert_string_not_equal(own, cert);
 }
 
 static void a_renewal_changes_key_and_certificate_together(void **state)
@@ -506,6 +528,7 @@ int main(void)
 		tempdir_test(a_crash_before_the_end_is_repaired_by_joining_again),
 		tempdir_test(a_crash_after_the_answer_needs_no_other_token),
 		tempdir_test(an_answer_for_another_name_or_endpoint_is_not_taken_up),
+		tempdir_test(an_answer_in_the_daemons_directory_is_not_taken_up),
 		tempdir_test(a_renewal_changes_key_and_certificate_together),
 		tempdir_test(leaving_removes_everything_secret),
 		tempdir_test(endpoints_and_names_are_checked_first),
