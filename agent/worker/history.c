@@ -10,12 +10,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define HISTORY "history.jsonl"
 #define ROTATE_BYTES ((off_t)8 << 20)
+#define WAIT_MS ((uint64_t)60 * 1000)
 #define PIECE_BYTES ((size_t)256 << 10)
 
 static char *format_line(const struct state *state)
@@ -68,23 +68,19 @@ static bool is_torn(int fd)
 	return size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n';
 }
 
-/* Several groups append to one file; and it is replaced by rotation, so the descriptor that was
- * locked may not be the file's any more. */
-static int open_locked(int host_fd, struct error *err)
+/* Several groups append to one file. It is not the file itself that is locked: who can read a file
+ * can lock it, and the daemon reads this one. */
+static int lock(int host_fd, struct error *err)
 {
-	for (;;) {
-		auto_close int fd =
-			openat(host_fd, HISTORY,
-			       O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
-		if (fd < 0 || flock(fd, LOCK_EX) < 0)
-			return error_errno(err, "open " HISTORY);
-		struct stat held, named;
-		if (fstat(fd, &held) < 0)
-			return error_errno(err, HISTORY);
-		if (fstatat(host_fd, HISTORY, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    held.st_ino == named.st_ino && held.st_dev == named.st_dev)
-			return TAKE_FD(fd);
-	}
+	auto_close int locks_fd = fs_mkdirs(host_fd, "locks", 0750, err);
+	return locks_fd < 0 ? locks_fd : fs_lock(locks_fd, "history", WAIT_MS, err);
+}
+
+static int open_history(int host_fd, struct error *err)
+{
+	int fd = openat(host_fd, HISTORY, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+			0640);
+	return fd < 0 ? error_errno(err, "open " HISTORY) : fd;
 }
 
 static int rotate(int host_fd, int fd, struct error *err)
@@ -104,7 +100,10 @@ int history_ensure(int host_fd, const struct state *state, struct error *err)
 	if (!state->last)
 		return 0;
 	auto_free char *line = format_line(state);
-	auto_close int fd = open_locked(host_fd, err);
+	auto_close int lock_fd = lock(host_fd, err);
+	if (lock_fd < 0)
+		return lock_fd;
+	auto_close int fd = open_history(host_fd, err);
 	if (fd < 0)
 		return fd;
 	int r = is_there(host_fd, fd, line, err);
@@ -117,7 +116,7 @@ int history_ensure(int host_fd, const struct state *state, struct error *err)
 		return r;
 	if (r > 0) {
 		close(TAKE_FD(fd));
-		fd = open_locked(host_fd, err);
+		fd = open_history(host_fd, err);
 		if (fd < 0)
 			return fd;
 		torn = false;

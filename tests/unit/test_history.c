@@ -3,6 +3,8 @@
 #include "common/json.h"
 #include "tests/unit/tempdir.h"
 
+#include <sys/file.h>
+
 static struct state *make_state(const char *id)
 {
 	auto_json json_t *doc = json_pack(
@@ -126,6 +128,20 @@ static void a_line_before_a_rotation_is_found_again(void **state)
 	assert_string_equal(ids, "d-B");
 }
 
+/* The daemon may read the file, and so lock it for as long as it likes. */
+static void a_reader_that_locks_the_file_stops_nobody(void **state)
+{
+	const struct tempdir *dir = *state;
+	ensure(dir, "d-A");
+	auto_close int fd = openat(dir->fd, "history.jsonl", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_SH), 0);
+	alarm(30);
+	ensure(dir, "d-B");
+	alarm(0);
+	auto_free char *ids = ids_of(dir);
+	assert_string_equal(ids, "d-A d-B");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +152,7 @@ int main(void)
 		tempdir_test(a_large_file_is_put_aside),
 		tempdir_test(an_early_line_is_found_again),
 		tempdir_test(a_line_before_a_rotation_is_found_again),
+		tempdir_test(a_reader_that_locks_the_file_stops_nobody),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
