@@ -230,14 +230,25 @@ static int reader_init(struct reader *in, const struct bundle_job *job, struct e
 	char md5[MD5_HEX_LEN + 1];
 	struct stat st;
 	*in = (struct reader){.job = job, .chunk = xcalloc(1, STEP)};
-	if (job->source->size_bytes >= 0)
-		in->total = (uint64_t)job->source->size_bytes;
-	else if (fstat(job->source->fd, &st) == 0 && S_ISREG(st.st_mode))
-		in->total = (uint64_t)st.st_size;
+	if (fstat(job->source->fd, &st) < 0)
+		return error_errno(err, "look at it");
+	if (!S_ISREG(st.st_mode)) /* a device has no end */
+		return error_set(err, ERR_INPUT, "it is not a regular file");
+	in->total = (uint64_t)(job->source->size_bytes >= 0 ? job->source->size_bytes : st.st_size);
 	int r = digest_new_sha256(&in->sha256, err);
 	if (r == 0 && !job->source->sha256 && etag_md5(job->source->etag, md5))
 		r = digest_new_md5(&in->md5, err);
 	return r;
+}
+
+/* A file may be as long as one likes at no cost: what is too long is not read to its end. */
+static int check_length(const struct reader *in, struct error *err)
+{
+	int64_t size = in->job->source->size_bytes;
+	if (size < 0 || in->offset <= (uint64_t)size)
+		return 0;
+	return error_set(err, ERR_SIGNATURE, "it has at least %llu bytes instead of %lld",
+			 (unsigned long long)in->offset, (long long)size);
 }
 
 /* The next chunk, hashed. */
@@ -256,9 +267,10 @@ static int read_chunk(struct reader *in, struct error *err)
 	digest_update(in->sha256, in->chunk, in->have);
 	if (in->md5)
 		digest_update(in->md5, in->chunk, in->have);
-	if (in->job->progress)
+	int r = check_length(in, err);
+	if (r == 0 && in->job->progress)
 		in->job->progress(in->offset, in->total, in->job->arg);
-	return 0;
+	return r;
 }
 
 static int read_rest(struct reader *in, struct error *err)

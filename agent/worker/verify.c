@@ -90,6 +90,10 @@ static int check_revision(const struct wire_spec *spec, struct error *err)
 		return error_set(err, ERR_FORMAT,
 				 "the specification does not say which SHA-256 the bundle has: "
 				 "push it to the endpoint's store and deploy it from there");
+	/* Else the worker reads for as long as whoever owns the daemon likes. */
+	if (spec->size_bytes < 0)
+		return error_set(err, ERR_FORMAT,
+				 "the specification does not say how many bytes the bundle has");
 	return 0;
 }
 

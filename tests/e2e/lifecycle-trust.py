@@ -32,6 +32,7 @@ refused("a command for another host", "access_denied", "arn:other", d(5), host="
 refused("expired", "expired", "was valid until", d(6), NotAfter=int(time.time()) - 60)
 refused("without an end", "expired", "until when", d(7), NotAfter=0)
 refused("without the bundle's hash", "bad_format", "SHA-256", d(30), BundleSha256=None)
+refused("without the bundle's size", "bad_format", "how many bytes", d(31), BundleSize=None)
 refused("not signed at all", "bad_format", "", d(8), payload=json.dumps(d(8).spec()))
 
 pem = host.sign(d(9).spec()).splitlines()
@@ -58,7 +59,7 @@ run = host.local({"verb": "format-the-disk"})
 equal("a verb that nobody knows: refused", 2, run.result["exit"])
 
 # An answer to "fetch" that is no bundle, or not the one that was signed.
-def handed(name, number, open_it, after=None):
+def handed(name, number, open_it, after=None, kind="tgz"):
     """DownloadBundle is answered with the descriptor of open_it(); after() runs when it was sent."""
     one = Deployment(host, "d-%d" % number, content, group="group-handed")
     run = one.start("ApplicationStop")
@@ -70,7 +71,7 @@ def handed(name, number, open_it, after=None):
             run.send({"verb": "go"})
         if event["event"] == "fetch":
             fd = open_it()
-            run.send({"verb": "bundle", "type": "tgz"}, fd)
+            run.send({"verb": "bundle", "type": kind}, fd)
             if after:
                 after(fd)
             os.close(fd)
@@ -104,6 +105,7 @@ handed("other bytes", 40, other_bytes)
 handed("a FIFO", 41, fifo)
 handed("a directory", 42, lambda: os.open("/etc", os.O_RDONLY))
 handed("a device", 43, lambda: os.open("/dev/zero", os.O_RDONLY))
+handed("a device that has no end", 46, lambda: os.open("/dev/zero", os.O_RDONLY), kind="tar")
 handed("a file of /proc", 44, lambda: os.open("/proc/self/maps", os.O_RDONLY))
 handed("a socket", 45, lambda: socket.socket(socket.AF_UNIX).detach())
 

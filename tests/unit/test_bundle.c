@@ -418,6 +418,41 @@ static void nothing_stays_when_there_is_no_room(void **state)
 	assert_false(exists(out, ".archive.new"));
 }
 
+/* Both have an end that nobody lives to see. */
+static void a_bundle_without_end_is_not_read_for_ever(void **state)
+{
+	auto_close int out = make_dir("out");
+	auto_close int zeros = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	auto_close int sparse = openat(root, "sparse", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(ftruncate(sparse, (off_t)1 << 40), 0);
+	const struct {
+		int fd, code;
+		const char *text;
+	} rows[] = {
+		{zeros, ERR_INPUT, "not a regular file"},
+		{sparse, ERR_SIGNATURE, "bytes instead of 5"},
+	};
+	alarm(60);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct error err = {0};
+		struct bundle_limits limits = {0};
+		char sha256[65];
+		memset(sha256, 'a', 64);
+		sha256[64] = '\0';
+		struct bundle_source source = {.fd = rows[i].fd,
+					       .type = BUNDLE_TAR,
+					       .name = "b",
+					       .sha256 = sha256,
+					       .size_bytes = 5};
+		assert_int_equal(
+			bundle_unpack(&source, out, "archive", &limits, NULL, NULL, NULL, &err),
+			rows[i].code);
+		assert_non_null(strstr(err.text, rows[i].text));
+		assert_false(exists(out, "archive"));
+	}
+	alarm(0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_root, tempdir_teardown)
 
 int main(void)
@@ -432,6 +467,7 @@ int main(void)
 		cmocka_unit_test(a_gzip_stream_altered_anywhere_is_refused),
 		cmocka_unit_test(zeros_before_another_gzip_member_are_garbage),
 		TEST(an_endless_tail_behind_a_tar_is_not_read_for_ever),
+		TEST(a_bundle_without_end_is_not_read_for_ever),
 		TEST(a_writer_makes_directories_that_nobody_mentions),
 		TEST(a_directory_gets_its_mode_and_time_at_the_end),
 		TEST(a_data_block_beyond_any_file_is_refused),
