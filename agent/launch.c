@@ -71,9 +71,19 @@ static int connect_activated(const char *run_dir, struct error *err)
 	return TAKE_FD(fd);
 }
 
-static pid_t spawn(const struct paths *paths, int sock, struct error *err)
+/* The command line alone, without the agent, is installed on a pipeline's machine. */
+static int check_installed(const char *program, struct error *err)
 {
-	auto_free char *program = find_worker();
+	if (access(program, F_OK) == 0 || errno != ENOENT)
+		return 0;
+	return error_set(err, -ENOENT,
+			 "'%s', which deploys on this machine, is not installed: install the "
+			 "package slipway-agent",
+			 program);
+}
+
+static pid_t spawn(const struct paths *paths, const char *program, int sock, struct error *err)
+{
 	auto_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0)
 		return error_errno(err, "open /dev/null");
@@ -95,31 +105,40 @@ static pid_t spawn(const struct paths *paths, int sock, struct error *err)
 	return pid;
 }
 
-int launch_start(const struct paths *paths, struct launch *ret, struct error *err)
+/* A worker of our own, with the socket as descriptor 3. */
+static int start_own(const struct paths *paths, struct launch *ret, struct error *err)
 {
-	if (!*paths->root) {
-		int fd = connect_activated(paths->run, err);
-		if (fd >= 0) {
-			*ret = (struct launch){.fd = fd};
-			return 0;
-		}
-		if (fd != -ENOENT && fd != -ECONNREFUSED)
-			return fd;
-		if (geteuid() != 0)
-			return error_set(err, fd,
-					 "no worker can be reached at '%s/worker.sock': systemctl "
-					 "start slipway-worker.socket",
-					 paths->run);
-	}
+	auto_free char *program = find_worker();
+	int r = check_installed(program, err);
+	if (r < 0)
+		return r;
+	if (!*paths->root && geteuid() != 0)
+		return error_set(err, -ENOENT,
+				 "no worker can be reached at '%s/worker.sock': systemctl start "
+				 "slipway-worker.socket",
+				 paths->run);
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return error_errno(err, "make a socket pair");
 	auto_close int ours = pair[0];
 	auto_close int theirs = pair[1];
-	pid_t pid = spawn(paths, theirs, err);
+	pid_t pid = spawn(paths, program, theirs, err);
 	if (pid < 0)
 		return pid;
 	*ret = (struct launch){.fd = TAKE_FD(ours), .pid = pid};
+	return 0;
+}
+
+int launch_start(const struct paths *paths, struct launch *ret, struct error *err)
+{
+	if (*paths->root)
+		return start_own(paths, ret, err);
+	int fd = connect_activated(paths->run, err);
+	if (fd == -ENOENT || fd == -ECONNREFUSED)
+		return start_own(paths, ret, err);
+	if (fd < 0)
+		return fd;
+	*ret = (struct launch){.fd = fd};
 	return 0;
 }
 
