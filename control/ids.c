@@ -128,11 +128,11 @@ int ids_command_parse(const char *text, struct ids_command *ret)
 	return 0;
 }
 
-/* ---- pages ---- */
+/* ---- pages: "list:after;", the end shows that nothing was cut off on the way ---- */
 
 char *ids_page_format(const char *list, const char *after)
 {
-	auto_free char *plain = xasprintf("%s:%s", list, after);
+	auto_free char *plain = xasprintf("%s:%s;", list, after);
 	return encode(plain);
 }
 
@@ -141,9 +141,10 @@ int ids_page_parse(const char *list, const char *token, char **ret_after)
 	auto_free char *plain = NULL;
 	if (strlen(token) > PAGE_TOKEN_MAX || decode(token, &plain) < 0)
 		return -EINVAL;
-	size_t len = strlen(list);
-	if (!str_starts(plain, list) || plain[len] != ':')
+	size_t len = strlen(list), end = strlen(plain);
+	if (!str_starts(plain, list) || plain[len] != ':' || plain[end - 1] != ';')
 		return -EINVAL;
+	plain[end - 1] = '\0';
 	*ret_after = xstrdup(plain + len + 1);
 	return 0;
 }

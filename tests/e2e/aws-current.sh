@@ -49,4 +49,9 @@ aws deploy get-application --application-name none >"$T/out" 2>"$T/err" || faile
 ok "an error is one by its exit code" test $failed -ge 254
 says "and its name" "ApplicationDoesNotExistException"
 ends_well
+
+# Its boto3, and what the tests of boto3 ask.
+passes() { SLIPWAY_AWS_VENV=$venv bash "$top_srcdir/tests/e2e/$1" >"$T/sub" 2>&1 || { grep -v '^ok' "$T/sub"; return 1; }; }
+ok "the management API by the current boto3" passes api-boto.sh
+ok "S3 by the current boto3" passes s3-boto.sh
 done_testing

@@ -39,6 +39,10 @@ static void a_long_list_comes_in_pages(void **state)
 	assert_int_equal(json_array_size(rest), 50);
 	assert_string_equal(json_string_value(json_array_get(rest, 0)), "app100");
 	assert_null(json_object_get(f->body, "nextToken"));
+	/* a token that lost its end would go on at another place */
+	auto_free char *cut = xasprintf("%.*s\"}", (int)strlen(input) - 3, input);
+	call(f, api_list_applications, cut);
+	assert_fault(f, "InvalidNextTokenException", "");
 	/* a token of one list is no token of another */
 	call(f, api_list_on_premises_instances, input);
 	assert_fault(f, "InvalidNextTokenException", "");
