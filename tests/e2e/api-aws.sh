@@ -10,6 +10,8 @@ endpoint || exit 1
 api_up
 joined web1 web2 || exit 1
 for name in web1 web2; do speaks "$name"; done
+is "a host that will fail" 200 "$(enroll web3 "$(token --tag role=bad)" | head -n 1)"
+is "a host that takes long" 200 "$(enroll web4 "$(token --tag role=slow)" | head -n 1)"
 
 # The waiter of the CLI asks every 15 s: here every second.
 model=/usr/lib/python3/dist-packages/awscli/botocore/data/codedeploy/2014-10-06/waiters-2.json
@@ -17,6 +19,7 @@ mkdir -p "$T/.aws/models/codedeploy/2014-10-06"
 sed 's/"delay": *15/"delay": 1/' "$model" >"$T/.aws/models/codedeploy/2014-10-06/waiters-2.json"
 
 deploy_cli() { aws_cli deploy "$@" --output json >"$T/out" 2>"$T/err"; }
+deploy_table() { aws_cli deploy "$@" --output table >"$T/out" 2>"$T/err"; }
 did() { json_of "$@" <"$T/out"; }
 fails() { # NAME CODE TEXT ARGUMENT...
 	local name=$1 code=$2 text=$3
@@ -51,6 +54,53 @@ is "each has seven events" 14 "$(grep -c lifecycleEventName "$T/out")"
 ok "list-deployments" deploy_cli list-deployments --application-name shop --deployment-group-name web --include-only-statuses Succeeded
 is "has it" "$id" "$(did deployments 0)"
 
+# As scripts ask
+text() { aws_cli deploy "$@" --output text 2>&1; }
+is "--query and text" "Succeeded	2" "$(text get-deployment --deployment-id "$id" \
+	--query 'deploymentInfo.[status,deploymentOverview.Succeeded]')"
+is "a list as text" "TARGETIDS	web1
+TARGETIDS	web2" "$(text list-deployment-targets --deployment-id "$id" | sort)"
+is "failures of targets, by a query" "None" "$(text batch-get-deployment-targets --deployment-id "$id" --target-ids web1 web2 \
+	--query "deploymentTargets[?instanceTarget.status!='Succeeded'].instanceTarget.targetId | [0]")"
+ok "a table" deploy_table get-deployment --deployment-id "$id"
+ok "has its rows" grep -E '\| +status +\| +Succeeded' "$T/out"
+for i in {101..203}; do call CreateApplication "{\"applicationName\": \"a$i\"}" >/dev/null; done
+is "pages are put together" 104 "$(text list-applications --query 'applications' | wc -w)"
+ok "--max-items" deploy_cli list-applications --max-items 101
+is "gives so many" 101 "$(did applications | wc -w)"
+token=$(did NextToken)
+is "the rest comes by --starting-token" '["a202", "a203", "shop"]' \
+	"$(deploy_cli list-applications --starting-token "$token" && did applications)"
+fails "a token that is none" InvalidNextTokenException "this nextToken was not given out for this list" \
+	list-applications --next-token x
+for i in {101..203}; do call DeleteApplication "{\"applicationName\": \"a$i\"}" >/dev/null; done
+
+# A deployment that fails, and one that is stopped
+speaks web3 --fail Install
+speaks web4 --hold Install "$T/go"
+for name in bad slow; do
+	deploy_cli create-deployment-group --application-name shop --deployment-group-name $name --service-role-arn arn:aws:iam::123456789012:role/R \
+		--on-premises-instance-tag-filters Key=role,Value=$name,Type=KEY_AND_VALUE
+done
+ok "create-deployment to a host that will fail" deploy_cli create-deployment --application-name shop --deployment-group-name bad "${location[@]}"
+bad=$(did deploymentId)
+exits 255 "wait deployment-successful fails" aws_cli deploy wait deployment-successful --deployment-id "$bad"
+says "... in its words" 'Waiter DeploymentSuccessful failed: Waiter encountered a terminal failure state'
+is "errorInformation says why" "First failure: host 'web3', event 'Install', script 'scripts/check.sh'" \
+	"$(text get-deployment --deployment-id "$bad" --query deploymentInfo.errorInformation.message | grep -oE "First failure: [^:]*")"
+ok "create-deployment to a host that takes long" deploy_cli create-deployment --application-name shop --deployment-group-name slow "${location[@]}"
+slow=$(did deploymentId)
+fails "a second one at the same time" DeploymentLimitExceededException \
+	"The Deployment Group 'slow' already has an active Deployment '$slow'" \
+	create-deployment --application-name shop --deployment-group-name slow "${location[@]}"
+ok "the host is at Install" within 20 grep -q Install "$T/web4.out"
+ok "stop-deployment" deploy_cli stop-deployment --deployment-id "$slow"
+is "waits for the event" Pending "$(did status)"
+touch "$T/go"
+exits 255 "wait deployment-successful fails then, too" aws_cli deploy wait deployment-successful --deployment-id "$slow"
+exits 255 "and of a deployment that is not there" aws_cli deploy wait deployment-successful --deployment-id d-USUAELQEX
+says "... with the fault" DeploymentDoesNotExistException
+
 # Hosts
 ok "add-tags-to-on-premises-instances" deploy_cli add-tags-to-on-premises-instances --instance-names web2 --tags Key=zone,Value=b
 ok "list-on-premises-instances" deploy_cli list-on-premises-instances --tag-filters Key=zone,Value=b,Type=KEY_AND_VALUE
@@ -69,6 +119,11 @@ fails "a finished deployment is not stopped" DeploymentAlreadyCompletedException
 	stop-deployment --deployment-id "$id"
 fails "what is not in this version says so" OperationNotSupportedException "UpdateApplication is not offered by this version" \
 	update-application --application-name shop --new-application-name store
+
+secret=wrong fails "a wrong secret" InvalidSignatureException "The request signature we calculated does not match" list-applications
+key_id=SLIPNOBODY fails "an unknown key" UnrecognizedClientException "The security token included in the request is invalid." \
+	list-applications
+exits 252 "an option that is none" aws_cli deploy get-application --nonsense
 
 # The end
 ok "delete-deployment-group" deploy_cli delete-deployment-group --application-name shop --deployment-group-name web
