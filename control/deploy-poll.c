@@ -101,22 +101,37 @@ static int is_registered(struct deploy *deploy, const char *host, struct error *
 	return r < 0 ? r : row.deregistered_s == 0;
 }
 
-/* A poll is at most poll_ms old while it is parked, and a host at work may not poll at all. After a
- * start of the endpoint, hosts that had polled before get the same time to come back. */
-int deploy_is_online(struct deploy *deploy, const char *host, char *why, size_t room,
-		     struct error *err)
+/* Until when the host counts as there without another word; 0: it has never polled. After a start
+ * of the endpoint, hosts that had polled before get the same time to come back. */
+static int silent_from(struct deploy *deploy, const char *host, double offered_s, double *ret,
+		       struct error *err)
+{
+	double last = 0;
+	int r = last_poll(deploy, host, &last, err);
+	if (r < 0)
+		return r;
+	if (last > 0 && last < deploy->started_s)
+		last = deploy->started_s;
+	if (last > 0 && last < offered_s)
+		last = offered_s;
+	*ret = last > 0 ? last + (double)deploy->options.offline_ms / 1e3 : 0;
+	return 0;
+}
+
+/* A poll is at most poll_ms old while it is parked, and a host at work may not poll at all. */
+int deploy_is_online(struct deploy *deploy, const char *host, double offered_s, char *why,
+		     size_t room, struct error *err)
 {
 	int r = is_registered(deploy, host, err);
 	if (r == 0)
 		snprintf(why, room, "Host '%s' was deregistered or revoked.", host);
 	if (r <= 0 || presence_is_parked(deploy->presence, host))
 		return r;
-	double last = 0, offline = (double)deploy->options.offline_ms / 1e3;
-	r = last_poll(deploy, host, &last, err);
+	double silent_s = 0;
+	r = silent_from(deploy, host, offered_s, &silent_s, err);
 	if (r < 0)
 		return r;
-	double shown = last > 0 && last < deploy->started_s ? deploy->started_s : last;
-	if (shown > 0 && deploy_now(deploy) - shown <= offline)
+	if (deploy_now(deploy) < silent_s)
 		return 1;
 	bool busy = false;
 	r = store_host_busy(deploy->options.store, host, &busy, err);
@@ -135,7 +150,7 @@ int deploy_host_state(struct deploy *deploy, const char *host, double *ret_last_
 		      struct error *err)
 {
 	char why[512];
-	int online = deploy_is_online(deploy, host, why, sizeof(why), err);
+	int online = deploy_is_online(deploy, host, 0, why, sizeof(why), err);
 	int r = online < 0 ? online : last_poll(deploy, host, ret_last_s, err);
 	if (r == 0)
 		*ret_online = online > 0;
@@ -158,6 +173,25 @@ static struct wire_command *command_of(struct deploy *deploy, const struct store
 		.nonce = event->attempt,
 	};
 	return command;
+}
+
+/* The first event of a host that is gone is not waited for, as if it had been gone when its turn
+ * came: nothing was done there yet. Later ones have event_start_ms for the host to come back. */
+int deploy_next_look(struct deploy *deploy, const struct store_event *event, double *ret,
+		     struct error *err)
+{
+	double now = deploy_now(deploy), silent_s = 0;
+	*ret = event->ready_s + (double)deploy->options.event_start_ms / 1e3;
+	if (!deploy_is_first(event))
+		return 0;
+	int r = silent_from(deploy, event->host, event->offered_s, &silent_s, err);
+	if (r < 0)
+		return r;
+	if (silent_s <= now) /* it is at work for another group, or parked */
+		silent_s = now + (double)deploy->options.lease_ms / 1e3;
+	if (silent_s < *ret)
+		*ret = silent_s;
+	return 0;
 }
 
 /* Lease the event to its host. */

@@ -26,6 +26,11 @@ size_t deploy_events(const enum wire_event **ret)
 	return ARRAY_LEN(events);
 }
 
+bool deploy_is_first(const struct store_event *event)
+{
+	return event->event == events[0];
+}
+
 /* -1: it was the last. */
 static int64_t event_after(int64_t event)
 {
@@ -67,9 +72,10 @@ static int begin_event(struct deploy *deploy, struct store_target *t, int64_t nu
 	};
 	t->event = number;
 	t->updated_s = now;
-	t->deadline_s = now + (double)deploy->options.event_start_ms / 1e3;
 	deploy->moved = true;
-	int r = store_event_add(deploy->options.store, &event, err);
+	int r = deploy_next_look(deploy, &event, &t->deadline_s, err);
+	if (r == 0)
+		r = store_event_add(deploy->options.store, &event, err);
 	if (r == 0)
 		r = store_target_save(deploy->options.store, t, err);
 	return r < 0 ? r : deploy_wake(deploy, t->host, err);
@@ -104,9 +110,6 @@ static int succeed_target(struct deploy *deploy, struct store_deployment *d, str
 static int fail_target(struct deploy *deploy, struct store_deployment *d, struct store_target *t,
 		       char *what, int64_t *from, struct error *err)
 {
-	/* who never started was not there */
-	bool silent = from == &d->pending;
-	log_host(LOG_WARNING, silent ? MESSAGE_HOST_SILENT : MESSAGE_HOST_FAILED, t, what);
 	if (!d->first_failure && str_empty(d->halt))
 		d->first_failure = TAKE(what);
 	free(what);
@@ -134,6 +137,26 @@ static bool option_is_true(const struct store_deployment *d, const char *name)
 	return json_is_true(json_object_get(options, name));
 }
 
+/* The event failed, and its host with it. */
+static int fail_at(struct deploy *deploy, struct store_deployment *d, struct store_target *t,
+		   const struct store_event *event, int64_t *from, struct error *err)
+{
+	char *what = failure_text(event);
+	bool silent = deploy_is_first(event) && event->started_s <= 0;
+	log_host(LOG_WARNING, silent ? MESSAGE_HOST_SILENT : MESSAGE_HOST_FAILED, t, what);
+	return fail_target(deploy, d, t, what, from, err);
+}
+
+/* The deployment was cut short before the event. */
+static int fail_before(struct deploy *deploy, struct store_deployment *d, struct store_target *t,
+		       int64_t event, struct error *err)
+{
+	char *what = xasprintf("host '%s' was stopped before event '%s'", t->host,
+			       wire_event_to_string((enum wire_event)event));
+	log_host(LOG_WARNING, MESSAGE_HOST_FAILED, t, what);
+	return fail_target(deploy, d, t, what, &d->running, err);
+}
+
 /* Is the deployment being stopped? One that only hit its limit lets running hosts finish. */
 static bool is_cut_short(const struct store_deployment *d)
 {
@@ -148,9 +171,7 @@ static int walk_on(struct deploy *deploy, struct store_deployment *d, struct sto
 		return succeed_target(deploy, d, t, err);
 	if (!is_cut_short(d))
 		return begin_event(deploy, t, next, err);
-	char *what = xasprintf("host '%s' was stopped before event '%s'", t->host,
-			       wire_event_to_string((enum wire_event)next));
-	return fail_target(deploy, d, t, what, &d->running, err);
+	return fail_before(deploy, d, t, next, err);
 }
 
 int deploy_event_ended(struct deploy *deploy, struct store_deployment *d, struct store_target *t,
@@ -159,7 +180,7 @@ int deploy_event_ended(struct deploy *deploy, struct store_deployment *d, struct
 	bool ignored = !ok && event->event == WIRE_APPLICATION_STOP &&
 		       option_is_true(d, "ignoreApplicationStopFailures");
 	int r = ok || ignored ? walk_on(deploy, d, t, event->event, err)
-			      : fail_target(deploy, d, t, failure_text(event), &d->running, err);
+			      : fail_at(deploy, d, t, event, &d->running, err);
 	return r < 0 ? r : deploy_settle(deploy, d, err);
 }
 
@@ -173,7 +194,7 @@ int deploy_event_expired(struct deploy *deploy, struct store_deployment *d, stru
 	event->message = xstrdup(text);
 	int r = store_event_save(deploy->options.store, event, err);
 	if (r == 0)
-		r = fail_target(deploy, d, t, failure_text(event), &d->running, err);
+		r = fail_at(deploy, d, t, event, &d->running, err);
 	return r < 0 ? r : deploy_settle(deploy, d, err);
 }
 
@@ -199,14 +220,14 @@ static int fail_unreachable(struct deploy *deploy, struct store_deployment *d,
 	int r = store_event_add(deploy->options.store, &event, err);
 	if (r == 0)
 		r = store_event_save(deploy->options.store, &event, err);
-	return r < 0 ? r : fail_target(deploy, d, t, failure_text(&event), &d->pending, err);
+	return r < 0 ? r : fail_at(deploy, d, t, &event, &d->pending, err);
 }
 
 static int start_target(struct deploy *deploy, struct store_deployment *d, struct store_target *t,
 			struct error *err)
 {
 	char why[512];
-	int r = deploy_is_online(deploy, t->host, why, sizeof(why), err);
+	int r = deploy_is_online(deploy, t->host, 0, why, sizeof(why), err);
 	if (r < 0)
 		return r;
 	if (r == 0)
@@ -259,6 +280,9 @@ static void set_health_error(struct store_deployment *d)
 {
 	const struct sched_config *config = sched_config_find(d->config_name);
 	auto_free char *rule = config ? sched_describe(config, d->total) : xstrdup(d->config_name);
+	auto_free char *first = xstrdup(d->first_failure ? d->first_failure : "none was reported");
+	if (str_ends(first, "."))
+		first[strlen(first) - 1] = '\0';
 	deploy_set_error(
 		d, "HEALTH_CONSTRAINTS",
 		xasprintf("The overall deployment failed because too many individual instances "
@@ -266,8 +290,7 @@ static void set_health_error(struct store_deployment *d)
 			  "deployment, or some instances in your deployment group are "
 			  "experiencing problems. First failure: %s. %" PRId64 " of %" PRId64
 			  " hosts succeeded, %" PRId64 " failed, %" PRId64 " were skipped. %s.",
-			  d->first_failure ? d->first_failure : "none was reported", d->succeeded,
-			  d->total, d->failed, d->skipped, rule));
+			  first, d->succeeded, d->total, d->failed, d->skipped, rule));
 }
 
 static void explain_rollback(struct store_deployment *d, const char *trigger)
@@ -392,11 +415,9 @@ static int cut_target(struct deploy *deploy, struct store_deployment *d, struct 
 	r = store_event_save(store, &event, err);
 	if (r < 0)
 		return r;
-	if (t->event == events[0])
+	if (deploy_is_first(&event))
 		return end_target(deploy, d, t, STORE_SKIPPED, &d->running, err);
-	char *what = xasprintf("host '%s' was stopped before event '%s'", t->host,
-			       wire_event_to_string((enum wire_event)t->event));
-	return fail_target(deploy, d, t, what, &d->running, err);
+	return fail_before(deploy, d, t, t->event, err);
 }
 
 static int cut_targets(struct deploy *deploy, struct store_deployment *d, struct error *err)

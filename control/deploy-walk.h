@@ -23,14 +23,21 @@ double deploy_now(const struct deploy *deploy);
 int deploy_seen(struct deploy *deploy, const char *host, struct error *err) MUST_CHECK;
 /* Hand the host's next event to its parked poll, if it has both. */
 int deploy_wake(struct deploy *deploy, const char *host, struct error *err) MUST_CHECK;
-/* Can the host be deployed to? 1, or 0 with the reason in words. */
-int deploy_is_online(struct deploy *deploy, const char *host, char *why, size_t room,
+/* Can the host be deployed to? 1, or 0 with the reason in words. offered_s: when it last was handed
+ * a command, which was then believed to arrive; 0: none. */
+int deploy_is_online(struct deploy *deploy, const char *host, double offered_s, char *why,
+		     size_t room, struct error *err) MUST_CHECK;
+/* When to look at an event again that is not acknowledged. */
+int deploy_next_look(struct deploy *deploy, const struct store_event *event, double *ret,
 		     struct error *err) MUST_CHECK;
 /* "last polled 3 min ago" or "never polled", into out. */
 void deploy_last_poll_text(struct deploy *deploy, const char *host, char *out, size_t room);
 int deploy_save_times(struct deploy *deploy, struct error *err) MUST_CHECK;
 
 /* ---- deploy-walk.c: what follows from what ---- */
+
+/* Nothing was done on a host before this event. */
+bool deploy_is_first(const struct store_event *event);
 
 /* Go on with a deployment as far as possible: start hosts, halt, end. Saves it. */
 int deploy_settle(struct deploy *deploy, struct store_deployment *d, struct error *err) MUST_CHECK;

@@ -219,12 +219,26 @@ static int expire(struct deploy *deploy, struct held *h, char *text, struct erro
 }
 
 /* The lease is over: the parked poll of the host has it now, or the next one. */
-static int offer_again(struct deploy *deploy, struct held *h, double late, struct error *err)
+static int offer_again(struct deploy *deploy, struct held *h, struct error *err)
 {
-	h->target.deadline_s = late;
 	deploy->moved = true;
-	int r = store_target_save(deploy->options.store, &h->target, err);
+	int r = deploy_next_look(deploy, &h->event, &h->target.deadline_s, err);
+	if (r == 0)
+		r = store_target_save(deploy->options.store, &h->target, err);
 	return r < 0 ? r : deploy_wake(deploy, h->target.host, err);
+}
+
+/* It is in time; but its host may have gone since its turn came. */
+static int look_for_host(struct deploy *deploy, struct held *h, struct error *err)
+{
+	char why[512];
+	int r = 1;
+	if (deploy_is_first(&h->event))
+		r = deploy_is_online(deploy, h->target.host, h->event.offered_s, why, sizeof(why),
+				     err);
+	if (r == 0)
+		return expire(deploy, h, xstrdup(why), err);
+	return r < 0 ? r : offer_again(deploy, h, err);
 }
 
 /* due may be out of date: what was done for one target can have moved another. */
@@ -246,7 +260,7 @@ static int look_at(struct deploy *deploy, const struct store_target *due, struct
 	double late = h.event.ready_s + (double)deploy->options.event_start_ms / 1e3;
 	if (late <= deploy_now(deploy))
 		return expire(deploy, &h, not_picked_up(deploy, &h), err);
-	return offer_again(deploy, &h, late, err);
+	return look_for_host(deploy, &h, err);
 }
 
 static int look_at_due(struct deploy *deploy, struct error *err)

@@ -14,6 +14,7 @@
  *        |                              |                           |
  *        +------------------------------+-- 5 min: Failed           +-- 60 min: Failed
  *
+ * The first event of a host that has not polled for offline_ms fails then, and not after 5 min.
  * After Succeeded comes the next event; after Failed the host has failed and the rest is Skipped
  * (ApplicationStop's failure may be ignored). What the deployment does then is sched.h's decision.
  */

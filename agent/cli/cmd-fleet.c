@@ -56,17 +56,31 @@ static int get_hosts(struct fleet *fleet, json_t **ret, struct error *err)
 	return r;
 }
 
+/* Whether it would be deployed to now; only our endpoint says so. Caller frees. */
+static char *state_text(const json_t *host)
+{
+	char since[CLOCK_ISO_LEN];
+	const json_t *state = json_object_get(host, "slipway");
+	if (json_is_true(json_object_get(state, "online")))
+		return xstrdup("online");
+	const char *when = time_text(state, "lastPollTime", since);
+	return *when ? xasprintf("silent since %s", when)
+		     : xstrdup(state ? "has never polled" : "");
+}
+
 static void print_hosts(const json_t *hosts)
 {
-	auto_table struct table table = {.columns = 3};
-	table_add(&table, (const char *const[]){"HOST", "TAGS", "ENROLLED"});
+	auto_table struct table table = {.columns = 4};
+	table_add(&table, (const char *const[]){"HOST", "STATE", "TAGS", "ENROLLED"});
 	size_t i;
 	const json_t *host;
 	json_array_foreach (hosts, i, host) {
 		char since[CLOCK_ISO_LEN];
+		auto_free char *state = state_text(host);
 		auto_free char *tags = tags_text(json_object_get(host, "tags"));
-		table_add(&table, (const char *const[]){fleet_text(host, "instanceName"), tags,
-							time_text(host, "registerTime", since)});
+		table_add(&table,
+			  (const char *const[]){fleet_text(host, "instanceName"), state, tags,
+						time_text(host, "registerTime", since)});
 	}
 	if (table.rows > 1)
 		table_print(&table, stdout);

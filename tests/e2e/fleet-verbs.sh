@@ -35,7 +35,7 @@ says "an empty fleet says how to begin" "slipway enroll" "$T/out"
 enrolled web1 role=web
 enrolled db1 role=db
 exits 0 "hosts are listed" fleet hosts
-ok "with their tags" grep -qE '^db1 +role=db ' "$T/out"
+ok "with their state and tags" grep -qE '^db1 +has never polled +role=db ' "$T/out"
 exits 0 "hosts as JSON" fleet hosts --json
 is "both" 2 "$(json hosts | grep -o instanceName | wc -l)"
 is "with the exit code" 0 "$(json exit)"

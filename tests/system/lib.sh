@@ -13,7 +13,7 @@
 #     done_testing
 #
 # in_host NAME COMMAND... runs something in a host; within SECONDS COMMAND... waits for it (both take no shell syntax: use
-# `sh -c`). After a failed check the journals of all hosts are shown.
+# `sh -c`; neither waits for ever). After a failed check the journals of all hosts are shown.
 
 . "$top_srcdir/tests/e2e/lib.sh"
 
@@ -67,7 +67,7 @@ new_host() {
 boot_host() {
 	"$HOST" boot "$1" --net=$net --die-with=$$ "${@:2}"
 }
-in_host() { "$HOST" exec "$1" -- "${@:2}"; }
+in_host() { "$HOST" exec "$1" --timeout=120 -- "${@:2}"; }
 power_cut() { "$HOST" kill "$1"; }
 journal() { "$HOST" journal "$@"; }
 
@@ -88,7 +88,11 @@ endpoint_host() {
 		in_host "$endpoint" systemctl enable --now slipway-controld &&
 		within 20 in_host "$endpoint" test -s /var/lib/slipway-control/admin-credentials.json
 }
-fleet() { "$HOST" exec "$endpoint" --env=SLIPWAY_CREDENTIALS=/var/lib/slipway-control/admin-credentials.json -- slipway fleet "$@"; }
+fleet_timeout=120
+fleet() {
+	"$HOST" exec "$endpoint" --timeout=$fleet_timeout --env=SLIPWAY_CREDENTIALS=/var/lib/slipway-control/admin-credentials.json \
+		-- slipway fleet "$@"
+}
 
 # agent_host NAME [OPTION of boot]...: a host with the agent, not yet enrolled.
 agent_host() {
@@ -115,7 +119,14 @@ push() {
 		fleet push "/root/$name" --app "$app" --key "$name.tgz"
 }
 create() { push "$1" >/dev/null && fleet deploy --app "$app" --group group --revision "s3://bundles/$(basename "$1").tgz" | grep -oE 'd-[A-Z0-9]{9}' | head -n 1; }
-deploy() { push "$1" && fleet deploy --app "$app" --group group --revision "s3://bundles/$(basename "$1").tgz" --watch; }
+deploy() {
+	local status=0
+	push "$1" || return
+	fleet deploy --app "$app" --group group --revision "s3://bundles/$(basename "$1").tgz" --watch || status=$?
+	[ $status != 124 ] || { echo "no end after $fleet_timeout s; last seen:"; fleet show "$(newest)"; }
+	return $status
+}
+newest() { fleet deployments | grep -oE 'd-[A-Z0-9]{9}' | head -n 1; } # the deployment created last
 deployment_is() { fleet show "$1" | grep -q "^Deployment $1: $2"; }
 
 # make_app DIR N: a web application that stop.sh and start.sh stop and start, with files in /srv/app, on port 8080. It is the

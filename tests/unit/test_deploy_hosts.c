@@ -112,14 +112,74 @@ static void a_parked_poll_has_the_command_when_the_lease_ends(void **state)
 static void an_event_that_is_not_picked_up_fails_after_five_minutes(void **state)
 {
 	struct fixture *f = *state;
+	struct poll poll;
 	show_up(f, "a");
 	create(f, ONE);
+	poll_host(f, "a", &poll);
+	acknowledge(f, "a", poll.command, false);
+	complete(f, "a", poll.command, true);
 	tick(f, 299);
 	assert_status(f, STORE_IN_PROGRESS);
 	tick(f, 1);
 	assert_status(f, STORE_FAILED);
 	assert_message(f, "HEALTH_CONSTRAINTS",
-		       "Host 'a' did not pick it up within 300 s; the host last polled 5 min ago");
+		       "event 'DownloadBundle': CodeDeploy agent was not able to receive the "
+		       "lifecycle event. Host 'a' did not pick it up within 300 s; the host last "
+		       "polled 5 min ago");
+}
+
+static void a_host_that_takes_its_first_command_and_never_answers_has_five_minutes_too(void **state)
+{
+	struct fixture *f = *state;
+	struct poll poll;
+	show_up(f, "a");
+	create(f, ONE);
+	for (int i = 0; i < 10; i++) {
+		assert_string_equal(poll_host(f, "a", &poll), "ApplicationStop");
+		assert_status(f, STORE_IN_PROGRESS);
+		tick(f, 30);
+	}
+	assert_status(f, STORE_FAILED);
+	assert_message(f, "HEALTH_CONSTRAINTS", "Host 'a' did not pick it up within 300 s");
+}
+
+/* Its cable is pulled when its turn comes: its poll seems to wait, and has the command. */
+static void a_host_that_goes_as_its_turn_comes_is_not_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	struct poll poll;
+	enroll(f, "a");
+	poll_host(f, "a", &poll);
+	tick(f, 50);
+	create(f, ONE);
+	assert_string_equal(poll.name, "ApplicationStop");
+	tick(f, 30);
+	assert_status(f, STORE_IN_PROGRESS);
+	assert_true(deploy_next(f->deploy) == now_s + 90);
+	tick(f, 90);
+	assert_status(f, STORE_FAILED);
+	assert_message(f, "HEALTH_CONSTRAINTS",
+		       "host 'a', event 'ApplicationStop': CodeDeploy agent is not there: the host "
+		       "last polled 2 min ago");
+	/* it comes back with the command in its hand */
+	assert_int_equal(acknowledge(f, "a", poll.command, false), WIRE_FAILED);
+	assert_int_equal(walk(f, "a", NULL), 0);
+}
+
+static void a_host_that_went_before_its_turn_came_is_not_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	show_up(f, "a");
+	show_up(f, "b");
+	now_s += 100;
+	create(f, ALL);
+	assert_true(deploy_next(f->deploy) == now_s + 20);
+	now_s += 10;
+	assert_int_equal(walk(f, "b", NULL), 7);
+	tick(f, 10);
+	assert_target(f, "a", STORE_FAILED);
+	assert_target(f, "b", STORE_SUCCEEDED);
+	assert_status(f, STORE_SUCCEEDED);
 }
 
 static void an_event_that_never_ends_fails_after_an_hour(void **state)
@@ -369,6 +429,9 @@ int main(void)
 		TEST(an_unacknowledged_command_is_offered_again_after_its_lease),
 		TEST(a_parked_poll_has_the_command_when_the_lease_ends),
 		TEST(an_event_that_is_not_picked_up_fails_after_five_minutes),
+		TEST(a_host_that_takes_its_first_command_and_never_answers_has_five_minutes_too),
+		TEST(a_host_that_goes_as_its_turn_comes_is_not_waited_for),
+		TEST(a_host_that_went_before_its_turn_came_is_not_waited_for),
 		TEST(an_event_that_never_ends_fails_after_an_hour),
 		TEST(a_deployment_ends_after_twelve_hours),
 		TEST(parked_polls_are_answered_empty_in_time),
