@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/str.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #define PATIENCE_S 10
 #define FIRST_WORD_MS 60000
 #define ANSWER_MS 3600000 /* a large bundle is downloaded meanwhile */
+#define LOOK_MS 200       /* who else wants the group */
 #define PROGRESS_US 100000
 #define LINE_MAX_BYTES 4096
 
@@ -37,18 +39,35 @@ int caller_init(struct caller *caller, int sock, struct error *err)
 	return 0;
 }
 
+/* Returns 1 when there is something to hear, 0 when there was nothing for so long. */
+static int await(struct caller *caller, unsigned limit_ms, struct error *err)
+{
+	uint64_t end_us = clock_mono_us() + (uint64_t)limit_ms * 1000;
+	struct pollfd fd = {.fd = caller->sock, .events = POLLIN};
+	for (uint64_t now_us; (now_us = clock_mono_us()) < end_us;) {
+		uint64_t left_ms = (end_us - now_us) / 1000 + 1;
+		bool look = caller->gives_way && left_ms > LOOK_MS;
+		int r = poll(&fd, 1, look ? LOOK_MS : (int)left_ms);
+		if (r > 0)
+			return 1;
+		if (r < 0 && errno != EINTR)
+			return error_errno(err, "wait for the caller");
+		if (caller->gives_way && caller->gives_way(caller->gives_way_arg))
+			return error_set(err, ERR_BUSY,
+					 "a person on this host goes first; try again later");
+	}
+	return 0;
+}
+
 /* One that is silent for too long counts as gone: it must not keep a group locked for ever. */
 static int hear(struct caller *caller, unsigned limit_ms, json_t **ret, int *ret_fd,
 		struct error *err)
 {
-	const struct timeval limit = {.tv_sec = limit_ms / 1000, .tv_usec = limit_ms % 1000 * 1000};
-	if (setsockopt(caller->sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0)
-		return error_errno(err, "limit the time to listen");
-	int r = launch_receive(caller->sock, ret, ret_fd, err);
-	if (r == -EAGAIN) {
+	int r = await(caller, limit_ms, err);
+	if (r == 0)
 		log_warning("the caller says nothing for %u s: taken as gone", limit_ms / 1000);
-		r = 0;
-	}
+	if (r > 0)
+		r = launch_receive(caller->sock, ret, ret_fd, err);
 	if (r == 0)
 		caller->gone = true;
 	return r;

@@ -17,6 +17,9 @@ struct caller {
 	uint64_t progress_us;              /* when the last progress was sent */
 	size_t problems;                   /* that were said */
 	unsigned first_word_ms, answer_ms; /* how long it may be silent */
+	/* Asked a few times a second while an answer is awaited: true, and it is not any longer. */
+	bool (*gives_way)(void *arg);
+	void *gives_way_arg;
 };
 
 /* Asks the kernel who the peer is. */
@@ -29,7 +32,8 @@ int caller_listen(struct caller *caller, json_t **ret, int *ret_fd, struct error
 /* Send an event; takes the reference of message. */
 void caller_say(struct caller *caller, json_t *message);
 /* Send an event and wait for what is answered. Returns 1 with the answer, 0 when the caller is gone
- * (nobody answers, or not within an hour), or below 0. ret_fd may be NULL. */
+ * (nobody answers, or not within an hour), ERR_BUSY when somebody else goes first, or below 0.
+ * ret_fd may be NULL. */
 int caller_ask(struct caller *caller, json_t *message, json_t **ret, int *ret_fd,
 	       struct error *err) MUST_CHECK;
 

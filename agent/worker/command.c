@@ -162,6 +162,25 @@ static int make_open(struct command *c, int belongs, struct error *err)
 	return 0;
 }
 
+static bool gives_way(void *arg)
+{
+	return group_is_claimed(arg);
+}
+
+/* Whatever is asked is asked before anything has run: until there is an answer the group is free
+ * for a person on this host. */
+static int ask(struct command *c, json_t *message, json_t **ret, int *ret_fd, struct error *err)
+{
+	struct caller *caller = &c->run->caller;
+	group_say_waiting(&c->g, c->wire->name, true);
+	caller->gives_way = gives_way;
+	caller->gives_way_arg = &c->g;
+	int r = caller_ask(caller, message, ret, ret_fd, err);
+	caller->gives_way = NULL;
+	group_say_waiting(&c->g, c->wire->name, false);
+	return r;
+}
+
 /* Returns 1 to go on, 0 when the caller said no. */
 static int acknowledge(struct command *c, int belongs, struct error *err)
 {
@@ -183,7 +202,7 @@ static int acknowledge(struct command *c, int belongs, struct error *err)
 	json_set_str(ready, "group", c->g.id);
 	json_set_str(ready, "event_name", c->wire->name);
 	auto_json json_t *answer = NULL;
-	int r = caller_ask(&c->run->caller, ready, &answer, NULL, err);
+	int r = ask(c, ready, &answer, NULL, err);
 	if (r <= 0)
 		return r;
 	const char *verb = NULL;
@@ -222,13 +241,14 @@ static int read_fetched(const json_t *answer, const struct wire_spec *spec,
 	return 0;
 }
 
-/* Returns 1, 0 when the caller went away (nothing has happened then), or below 0. */
+/* Returns 1, 0 when the caller went away, ERR_BUSY when it has to send the command again (nothing
+ * has happened then), or below 0. */
 static int fetch(struct command *c, struct error *err)
 {
 	const struct wire_spec *spec = c->g.state->open->job->spec;
 	auto_json json_t *answer = NULL;
 	auto_close int fd = -1;
-	int r = caller_ask(&c->run->caller, describe_fetch(spec), &answer, &fd, err);
+	int r = ask(c, describe_fetch(spec), &answer, &fd, err);
 	if (r <= 0)
 		return r;
 	struct bundle_source source = {
@@ -244,8 +264,8 @@ static int fetch(struct command *c, struct error *err)
 	return r < 0 ? r : 1;
 }
 
-/* Returns 1 to go on, 0 when the caller went away, below 0 only when nothing can be recorded. A
- * revision that cannot be installed is recorded: the events say so. */
+/* Returns 1 to go on, 0 when the caller went away or has to send the command again. A revision that
+ * cannot be installed is recorded: the events say so. */
 static int prepare(struct command *c, struct error *err)
 {
 	struct state_deployment *d = c->g.state->open;
@@ -255,8 +275,10 @@ static int prepare(struct command *c, struct error *err)
 		return 1; /* the walk refuses it with the same words */
 	struct error why = {0};
 	int r = fetch(c, &why);
-	if (r == 0)
+	if (r == 0 || r == ERR_BUSY) {
+		*err = why;
 		return 0;
+	}
 	struct plan_summary summary;
 	if (r > 0)
 		r = prepare_check(&c->g, &summary, &why);

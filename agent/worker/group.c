@@ -9,11 +9,18 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define INSTRUCTIONS "deployment-instructions"
 #define POINTER_MAX 8192
+#define HOLDER_MAX 256
+#define CLAIM_MS 10000 /* far longer than a waiting worker takes to notice */
+
+/* What a lock file says of who holds it: "1234 runs 'Install'". */
+#define RUNS "runs"
+#define WAITS "waits for slipwayd with"
 
 /* What the official layout keeps beside the groups. */
 static const char *const taken[] = {INSTRUCTIONS, "ongoing-deployment", "deployment-logs"};
@@ -33,30 +40,50 @@ int group_check_id(const char *id, struct error *err)
 	return 0;
 }
 
-/* "1234 deploy" as its holder wrote it. */
-static int say_busy(struct run *run, const char *name, const char *id, struct error *err)
+/* Caller frees. */
+static char *lock_name(const char *id)
+{
+	return xasprintf("group-%s", id);
+}
+
+/* As its holder wrote it; NULL when it did not. Caller frees. */
+static char *read_holder(struct run *run, const char *name)
 {
 	auto_free char *holder = NULL;
 	size_t len;
-	if (fs_read_file(run->locks_fd, name, 256, &holder, &len, NULL) < 0 || !*holder)
+	if (fs_read_file(run->locks_fd, name, HOLDER_MAX, &holder, &len, NULL) < 0 || !*holder)
+		return NULL;
+	return TAKE(holder);
+}
+
+/* A courtesy to the next one; a full disk must not stop a rollback here. */
+static void write_holder(int lock_fd, const char *doing, const char *purpose)
+{
+	auto_free char *holder = xasprintf("%ld %s '%s'", (long)getpid(), doing, purpose);
+	if (ftruncate(lock_fd, 0) < 0 || lseek(lock_fd, 0, SEEK_SET) < 0 ||
+	    fs_write_all(lock_fd, holder, strlen(holder)) < 0)
+		log_debug("a lock does not say who holds it");
+}
+
+static int say_busy(struct run *run, const char *name, const char *id, struct error *err)
+{
+	auto_free char *holder = read_holder(run, name);
+	if (!holder)
 		return error_set(err, ERR_BUSY, "group '%s' is busy; try again later", id);
 	return error_set(err, ERR_BUSY, "group '%s' is busy: process %s; try again later", id,
 			 holder);
 }
 
-static int lock(struct run *run, const char *id, const char *purpose, struct error *err)
+static int lock(struct run *run, const char *id, const char *purpose, uint64_t wait_ms,
+		struct error *err)
 {
-	auto_free char *name = xasprintf("group-%s", id);
-	auto_close int fd = fs_lock(run->locks_fd, name, 0, err);
+	auto_free char *name = lock_name(id);
+	int fd = fs_lock(run->locks_fd, name, wait_ms, err);
 	if (fd == ERR_BUSY)
 		return say_busy(run, name, id, err);
-	if (fd < 0)
-		return fd;
-	auto_free char *holder = xasprintf("%ld runs '%s'", (long)getpid(), purpose);
-	/* Who holds it is a courtesy to the next one; a full disk must not stop a rollback here. */
-	if (ftruncate(fd, 0) < 0 || fs_write_all(fd, holder, strlen(holder)) < 0)
-		log_debug("'%s' does not say who holds it", name);
-	return TAKE_FD(fd);
+	if (fd >= 0)
+		write_holder(fd, RUNS, purpose);
+	return fd;
 }
 
 static int load(struct group *g, struct error *err)
@@ -69,8 +96,8 @@ static int load(struct group *g, struct error *err)
 	return r < 0 ? error_prefix(err, r, "group '%s'", g->id) : 0;
 }
 
-int group_open(struct run *run, const char *id, const char *purpose, bool must_exist,
-	       struct group *ret, struct error *err)
+static int open_within(struct run *run, const char *id, const char *purpose, bool must_exist,
+		       uint64_t wait_ms, struct group *ret, struct error *err)
 {
 	int r = group_check_id(id, err);
 	if (r < 0)
@@ -81,7 +108,7 @@ int group_open(struct run *run, const char *id, const char *purpose, bool must_e
 				 "nothing was ever deployed in group '%s' on this host", id);
 	auto_group struct group g = {
 		.run = run, .id = xstrdup(id), .lock_fd = -1, .fd = -1, .dir_fd = -1};
-	g.lock_fd = lock(run, id, purpose, err);
+	g.lock_fd = lock(run, id, purpose, wait_ms, err);
 	if (g.lock_fd < 0)
 		return g.lock_fd;
 	g.fd = fs_mkdirs(run->groups_fd, id, 0750, err);
@@ -96,6 +123,45 @@ int group_open(struct run *run, const char *id, const char *purpose, bool must_e
 	*ret = g;
 	g = (struct group){.lock_fd = -1, .fd = -1, .dir_fd = -1};
 	return 0;
+}
+
+int group_open(struct run *run, const char *id, const char *purpose, bool must_exist,
+	       struct group *ret, struct error *err)
+{
+	return open_within(run, id, purpose, must_exist, 0, ret, err);
+}
+
+static bool holder_waits(struct run *run, const char *id)
+{
+	auto_free char *name = lock_name(id);
+	auto_free char *holder = read_holder(run, name);
+	return holder && strstr(holder, " " WAITS " ");
+}
+
+/* A lock as well: nothing of a claim is left when who made it dies. */
+int group_claim(struct run *run, const char *id, const char *purpose, bool must_exist,
+		struct group *ret, struct error *err)
+{
+	int r = group_open(run, id, purpose, must_exist, ret, err);
+	if (r != ERR_BUSY || !holder_waits(run, id))
+		return r;
+	auto_free char *name = xasprintf("claim-%s", id);
+	auto_close int claim_fd = fs_lock(run->locks_fd, name, CLAIM_MS, err);
+	if (claim_fd < 0)
+		return claim_fd;
+	return open_within(run, id, purpose, must_exist, CLAIM_MS, ret, err);
+}
+
+bool group_is_claimed(const struct group *g)
+{
+	auto_free char *name = xasprintf("claim-%s", g->id);
+	auto_close int fd = openat(g->run->locks_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+void group_say_waiting(const struct group *g, const char *purpose, bool waiting)
+{
+	write_holder(g->lock_fd, waiting ? WAITS : RUNS, purpose);
 }
 
 void group_clear(struct group *g)

@@ -28,6 +28,14 @@ int group_check_id(const char *id, struct error *err) MUST_CHECK;
  * ERR_NOT_FOUND when nothing was ever deployed in that group. */
 int group_open(struct run *run, const char *id, const char *purpose, bool must_exist,
 	       struct group *ret, struct error *err) MUST_CHECK;
+/* The same for a person at a terminal, who goes before a worker that only waits for the daemon:
+ * that has run nothing of its command, and the daemon sends it again. */
+int group_claim(struct run *run, const char *id, const char *purpose, bool must_exist,
+		struct group *ret, struct error *err) MUST_CHECK;
+/* Whether it is claimed so. */
+bool group_is_claimed(const struct group *g);
+/* Say in the lock file whether this worker only waits; that is what may be claimed. */
+void group_say_waiting(const struct group *g, const char *purpose, bool waiting);
 void group_clear(struct group *g);
 #define auto_group CLEANUP(group_clear)
 

@@ -153,7 +153,7 @@ static int open_group(struct run *run, const char *id, const char *verb, bool mu
 		      struct group *ret, struct error *err)
 {
 	auto_group struct group g = {.lock_fd = -1, .fd = -1, .dir_fd = -1};
-	int r = group_open(run, id, verb, must_exist, &g, err);
+	int r = group_claim(run, id, verb, must_exist, &g, err);
 	if (r >= 0)
 		r = recover_group(&g, NULL, err);
 	if (r < 0)

@@ -144,6 +144,27 @@ for event in SEVEN:
     run = old.command(event, command_id="replayed-" + event)
 equal("the old one again: nothing runs, nothing is installed", ([], "two"), (other.ran(), other.files()["srv/app/index.html"]))
 
+# A daemon that does not answer keeps nobody on the host from the group: until it answers, nothing has run.
+busy = Host()
+one = Deployment(busy, "d-60", content, group="default-local-deployment-group")
+for number, (word, until) in enumerate((("'go'", "ready"), ("the bundle", "fetch"))):
+    silent = one.start("ApplicationStop")
+    silent.until("ready")
+    if until == "fetch":
+        silent.send({"verb": "go"})
+        silent.until("fetch")
+    second = one.command("ApplicationStop", command_id="second-%d" % number)
+    holds("a daemon that owes " + word + ": another command of its own does not get the group", "waits for slipwayd",
+          second.result.get("text"), second.result)
+    equal("a person does", 0, busy.deploy(revision("by-hand-%d" % number)).result["exit"])
+    silent.end()
+    equal("the waiting command is to be sent again", [6, "busy", None],
+          [silent.result["exit"], silent.result.get("code"), silent.result.get("file")], silent.events)
+busy.ran()
+equal("and runs then", 0, one.all().result["exit"])
+equal("as the only one of the daemon's", [e + " one d-60" for e in SEVEN if e not in ("ApplicationStop", "DownloadBundle", "Install")],
+      [line for line in busy.ran() if "d-60" in line and "ApplicationStop" not in line])
+
 # The daemon's own account may not give orders.
 def as_nobody(message):
     pid = os.fork()

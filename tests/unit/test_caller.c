@@ -69,12 +69,35 @@ static void an_answer_is_heard(void **state)
 	disconnect(&p);
 }
 
+static bool is_wanted(void *arg)
+{
+	unsigned *looked = arg;
+	return ++*looked == 2;
+}
+
+static void one_that_is_silent_stops_nobody_who_goes_first(void **state)
+{
+	struct pair p;
+	connect_pair(&p);
+	unsigned looked = 0;
+	p.caller.gives_way = is_wanted;
+	p.caller.gives_way_arg = &looked;
+	auto_json json_t *answer = NULL;
+	struct error err = {0};
+	assert_int_equal(caller_ask(&p.caller, caller_event("ready"), &answer, NULL, &err),
+			 ERR_BUSY);
+	assert_false(p.caller.gone); /* it is told */
+	assert_int_equal(looked, 2);
+	disconnect(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_that_never_answers_counts_as_gone),
 		cmocka_unit_test(one_that_says_nothing_at_all_counts_as_gone),
 		cmocka_unit_test(an_answer_is_heard),
+		cmocka_unit_test(one_that_is_silent_stops_nobody_who_goes_first),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
