@@ -153,6 +153,7 @@ static json_t *failure_to_json(const struct state_failure *f)
 		json_set_int(obj, "exit_code", f->exit_code);
 	if (f->signal)
 		json_set_int(obj, "signal", f->signal);
+	json_set_str(obj, "out_of_memory", f->shortage);
 	return obj;
 }
 
@@ -164,7 +165,7 @@ static int failure_from_json(const json_t *obj, struct state_failure **ret, stru
 	const struct text_member texts[] = {
 		{"event", &f->event},     {"script_name", &f->script_name},
 		{"message", &f->message}, {"log", &f->log},
-		{"error", &f->error},
+		{"error", &f->error},     {"out_of_memory", &f->shortage},
 	};
 	int r;
 	if ((r = take_texts(obj, texts, ARRAY_LEN(texts), err)) < 0 ||

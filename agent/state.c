@@ -57,6 +57,7 @@ void state_failure_free(struct state_failure *f)
 	free(f->message);
 	free(f->log);
 	free(f->error);
+	free(f->shortage);
 	free(f);
 }
 

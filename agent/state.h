@@ -41,6 +41,8 @@ struct state_failure {
 	int code; /* enum wire_error_code */
 	char *script_name, *message, *log;
 	int exit_code, signal; /* of the script; -1 and 0 when there was none */
+	char *shortage;        /* the kernel killed it, or something of it, out of memory: whose, in
+				  words; NULL: it did not */
 	char *error;           /* stable name of our own error, NULL for scripts */
 };
 

@@ -92,15 +92,25 @@ static void print_indented(const char *text, const char *prefix, FILE *out)
 	}
 }
 
+static void print_exit_code(const struct state_failure *f, FILE *out)
+{
+	fprintf(out, "  ended    with exit code %d\n", f->exit_code);
+	if (f->shortage)
+		fprintf(out, "           the kernel killed a process of it, out of memory (%s)\n",
+			f->shortage);
+}
+
 /* How the script ended, when that says it all. */
 static bool print_script_end(const struct state_failure *f, FILE *out)
 {
 	if (f->code == WIRE_SCRIPT_TIMED_OUT)
 		fputs("  ended    it ran into its timeout and was killed\n", out);
+	else if (f->shortage && f->signal)
+		fprintf(out, "  ended    killed by the kernel, out of memory (%s)\n", f->shortage);
 	else if (f->signal)
 		fprintf(out, "  ended    by signal %d (%s)\n", f->signal, strsignal(f->signal));
 	else if (f->exit_code >= 0)
-		fprintf(out, "  ended    with exit code %d\n", f->exit_code);
+		print_exit_code(f, out);
 	else
 		return false;
 	return true;

@@ -58,6 +58,7 @@ static json_t *result_to_json(const struct hook_result *r)
 	json_set_str(obj, "log", r->log_tail);
 	json_set_int(obj, "exit_code", r->exit_code);
 	json_set_int(obj, "signal", r->signal);
+	json_set_str(obj, "out_of_memory", r->shortage);
 	return obj;
 }
 
@@ -104,6 +105,7 @@ static int result_from_json(const json_t *obj, struct hook_result *r)
 	int code = 0;
 	if (take_int(obj, "code", &code) < 0 || take_text(obj, "message", &r->message) < 0 ||
 	    take_text(obj, "log", &r->log_tail) < 0 ||
+	    take_text(obj, "out_of_memory", &r->shortage) < 0 ||
 	    take_int(obj, "exit_code", &r->exit_code) < 0 ||
 	    take_int(obj, "signal", &r->signal) < 0)
 		return -EINVAL;

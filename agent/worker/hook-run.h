@@ -19,7 +19,7 @@ struct hook {
 	uint64_t start_us;
 };
 
-/* Both see the script to its end. They set exit_code, signal, timed_out, out_of_memory and the
+/* Both see the script to its end. They set exit_code, signal, timed_out, shortage and the
  * figures of h->result, and hook.c puts the end into words; or they set a failure themselves when
  * it did not start. Below 0: the runner failed. */
 int hook_exec_run(struct hook *h, struct error *err) MUST_CHECK;

@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SLICE "slipway-hooks.slice"
-
 struct order {
 	sd_bus_message *m;
 	int r; /* the first failure */
@@ -162,7 +160,8 @@ static void add_properties(struct order *o, const struct hook *h, bool shell)
 	add_bool(o, "SendSIGKILL", true);
 	add_time(o, "RuntimeMaxUSec", (uint64_t)request->timeout_s * 1000 * 1000);
 	add_time(o, "TimeoutStopUSec", HOOK_GRACE_US);
-	add_text(o, "Slice", SLICE);
+	auto_free char *slice = unit_slice_name(request->unit);
+	add_text(o, "Slice", slice);
 	add_bool(o, "AddRef", true);
 	/* at shutdown it ends before the network does */
 	if (o->r >= 0)
@@ -185,6 +184,21 @@ static void add_properties(struct order *o, const struct hook *h, bool shell)
 	add_command(o, h, shell);
 }
 
+/* It goes with its service. */
+static void add_slice(struct order *o, const struct hook_request *request)
+{
+	auto_free char *slice = unit_slice_name(request->unit);
+	auto_free char *description = xasprintf("Slice of %s", request->unit);
+	if (o->r >= 0)
+		o->r = sd_bus_message_open_container(o->m, 'a', "(sa(sv))");
+	if (o->r >= 0)
+		o->r = sd_bus_message_append(o->m, "(sa(sv))", slice, 3, "Description", "s",
+					     description, "StopWhenUnneeded", "b", true,
+					     "MemoryAccounting", "b", true);
+	if (o->r >= 0)
+		o->r = sd_bus_message_close_container(o->m);
+}
+
 int unit_order(sd_bus *bus, const struct hook *h, bool shell, struct error *err)
 {
 	const char *unit = h->request->unit;
@@ -201,8 +215,7 @@ int unit_order(sd_bus *bus, const struct hook *h, bool shell, struct error *err)
 	add_properties(&o, h, shell);
 	if (o.r >= 0)
 		o.r = sd_bus_message_close_container(m);
-	if (o.r >= 0)
-		o.r = sd_bus_message_append(m, "a(sa(sv))", 0);
+	add_slice(&o, h->request);
 	if (o.r >= 0)
 		o.r = sd_bus_call(bus, m, UNIT_CALL_US, &why.e, NULL);
 	return o.r < 0 ? unit_fail(err, o.r, &why, "start", unit) : 0;

@@ -69,7 +69,7 @@ int unit_bus_open(sd_bus **ret, struct error *err)
 	return 0;
 }
 
-static char *unit_path(const char *unit)
+char *unit_path(const char *unit)
 {
 	char *path = NULL;
 	return sd_bus_path_encode(UNITS, unit, &path) < 0 ? NULL : path;
@@ -101,7 +101,7 @@ int unit_take_news(sd_bus *bus)
 /* What the unit is like */
 
 struct facts {
-	char *load, *active, *sub, *result, *cgroup;
+	char *load, *active, *sub, *result;
 	uint64_t activated_us, started_us, ended_us; /* CLOCK_MONOTONIC, 0: not yet */
 	uint64_t cpu_ns, memory_peak;                /* UINT64_MAX: not known */
 	int32_t code, status;                        /* of the main process, as waitid() */
@@ -114,7 +114,6 @@ static void facts_clear(struct facts *f)
 	free(f->active);
 	free(f->sub);
 	free(f->result);
-	free(f->cgroup);
 	*f = (struct facts){0};
 }
 #define auto_facts CLEANUP(facts_clear)
@@ -132,9 +131,10 @@ static int read_facts(sd_bus *bus, const char *path, struct facts *f)
 		const char *interface, *name;
 		char **place;
 	} texts[] = {
-		{UNIT, "LoadState", &f->load},         {UNIT, "ActiveState", &f->active},
-		{UNIT, "SubState", &f->sub},           {SERVICE, "Result", &f->result},
-		{SERVICE, "ControlGroup", &f->cgroup},
+		{UNIT, "LoadState", &f->load},
+		{UNIT, "ActiveState", &f->active},
+		{UNIT, "SubState", &f->sub},
+		{SERVICE, "Result", &f->result},
 	};
 	const struct {
 		const char *interface, *name;
@@ -316,19 +316,6 @@ static bool may_be_exec(const struct facts *f)
 	       (f->activated_us == 0 || f->activated_us >= f->ended_us);
 }
 
-/* A figure in the control group, which is there as long as something runs in it. */
-static int64_t read_cgroup(const struct facts *f, const char *name)
-{
-	if (str_empty(f->cgroup))
-		return -1;
-	auto_free char *path = xasprintf("/sys/fs/cgroup%s/%s", f->cgroup, name);
-	auto_fclose FILE *file = fopen(path, "re");
-	long long value = -1;
-	if (!file || fscanf(file, "%lld", &value) != 1)
-		return -1;
-	return value;
-}
-
 static void take_figures(struct service *s)
 {
 	struct hook_result *result = &s->hook->result;
@@ -337,8 +324,12 @@ static void take_figures(struct service *s)
 		result->wall_s = (double)(f->ended_us - f->started_us) / 1e6;
 	if (f->cpu_ns != UINT64_MAX)
 		result->cpu_s = (double)f->cpu_ns / 1e9;
-	result->memory_peak_bytes = f->memory_peak != UINT64_MAX ? (int64_t)f->memory_peak
-								 : read_cgroup(f, "memory.peak");
+	struct unit_memory memory;
+	unit_memory_read(s->bus, s->hook->request->unit, s->path, &memory);
+	result->shortage = memory.shortage;
+	result->memory_peak_bytes = memory.peak_bytes;
+	if (memory.peak_bytes < 0 && f->memory_peak <= INT64_MAX)
+		result->memory_peak_bytes = (int64_t)f->memory_peak;
 	auto_free pid_t *pids = NULL;
 	size_t n = unit_processes(s->bus, s->hook->request->unit, &pids);
 	result->left_running = hook_process_names(pids, n);
@@ -371,7 +362,6 @@ static int describe_end(struct service *s, struct error *err)
 	result->exit_code = f->code == CLD_EXITED ? f->status : -1;
 	result->signal = f->code == CLD_EXITED ? 0 : f->status;
 	result->timed_out = str_eq(f->result, "timeout") && f->ended_us - f->started_us >= limit_us;
-	result->out_of_memory = str_eq(f->result, "oom-kill");
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #define UNIT SYSTEMD ".Unit"
 #define SERVICE SYSTEMD ".Service"
 
+#define UNIT_SLICE_PREFIX "slipway-hooks-"
 #define UNIT_DESCRIPTION "Slipway hook of group " /* "GROUP: EVENT of DEPLOYMENT (SCRIPT)" */
 #define UNIT_CALL_US ((uint64_t)60 * 1000 * 1000)
 
@@ -48,6 +49,19 @@ int unit_bus_open(sd_bus **ret, struct error *err) MUST_CHECK;
 int unit_watch(sd_bus *bus, const char *path, bool *news) MUST_CHECK;
 /* Take in what has come, also while something was asked. Below 0: the connection is gone. */
 int unit_take_news(sd_bus *bus) MUST_CHECK;
+
+/* Its object on the bus; NULL: it cannot be a unit's name. Caller frees. */
+char *unit_path(const char *unit);
+/* The slice around the service of one script, see hook-unit-memory.c. Caller frees. */
+char *unit_slice_name(const char *unit);
+
+struct unit_memory {
+	int64_t peak_bytes; /* -1: not known */
+	char *shortage;     /* the kernel killed something of it: whose memory ran out, for people;
+			       NULL: it did not. The caller frees it */
+};
+/* What the kernel counts; path: the unit's object. As long as PID 1 knows the unit. */
+void unit_memory_read(sd_bus *bus, const char *unit, const char *path, struct unit_memory *ret);
 
 /* The processes in a unit. Returns how many; 0 also when it is gone. Caller frees *ret. */
 size_t unit_processes(sd_bus *bus, const char *unit, pid_t **ret);

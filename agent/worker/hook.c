@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,6 +41,7 @@ void hook_result_clear(struct hook_result *r)
 	free(r->message);
 	free(r->log_tail);
 	free(r->left_running);
+	free(r->shortage);
 	*r = (struct hook_result){0};
 }
 
@@ -253,13 +255,21 @@ static void describe_end(struct hook *h)
 	if (result->timed_out)
 		hook_fail(h, WIRE_SCRIPT_TIMED_OUT, "failed to complete in %lld seconds",
 			  (long long)h->request->timeout_s);
-	else if (result->out_of_memory)
-		hook_fail(h, WIRE_SCRIPT_FAILED, "failed: it was killed because memory ran out");
+	else if (result->shortage && result->signal == SIGKILL)
+		hook_fail(h, WIRE_SCRIPT_FAILED, "failed: killed by the kernel, out of memory (%s)",
+			  result->shortage);
 	else if (result->signal)
 		hook_fail(h, WIRE_SCRIPT_FAILED, "failed with signal %d (%s)", result->signal,
 			  strsignal(result->signal));
 	else if (result->exit_code != 0)
-		hook_fail(h, WIRE_SCRIPT_FAILED, "failed with exit code %d", result->exit_code);
+		hook_fail(h, WIRE_SCRIPT_FAILED, "failed with exit code %d%s%s%s",
+			  result->exit_code,
+			  result->shortage ? "; the kernel killed a process of it, out of memory ("
+					   : "",
+			  result->shortage ? result->shortage : "", result->shortage ? ")" : "");
+	else if (result->shortage)
+		log_warning("script '%s': the kernel killed a process of it, out of memory (%s)",
+			    h->request->location_text, result->shortage);
 }
 
 static int run(struct hook *h, struct error *err)

@@ -51,7 +51,8 @@ struct hook_result {
 	int exit_code;  /* -1: it did not run, or a signal ended it */
 	int signal;     /* 0: none */
 	bool timed_out;
-	bool out_of_memory; /* the kernel killed it for want of memory */
+	char *shortage; /* the kernel killed it, or something of it, for want of memory: whose, in
+			   words; NULL: it did not, or this cannot be known */
 	double wall_s, cpu_s;
 	int64_t memory_peak_bytes; /* -1: unknown */
 	char *left_running; /* "nginx (12), nginx (13)": what it started and still runs; NULL:

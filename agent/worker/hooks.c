@@ -189,6 +189,7 @@ static struct state_failure *describe_failure(const char *event, const struct sp
 	f->log = xstrdup_null(result->log_tail);
 	f->exit_code = result->signal ? -1 : result->exit_code;
 	f->signal = result->signal;
+	f->shortage = xstrdup_null(result->shortage);
 	return f;
 }
 

@@ -28,7 +28,7 @@ server=$(in_host web1 cat /run/app.pid)
 started_s=$SECONDS
 unit=$(in_host web1 sed 's|.*/||' "/proc/$server/cgroup" | tail -n 1)
 ok "the application lives in its script's own service" grep -qE '^slipway-hook-d-[A-Z0-9]{9}-ApplicationStart-[0-9]+\.service$' <<<"$unit"
-is "which is in its slice" slipway-hooks.slice "$(in_host web1 systemctl show -P Slice "$unit")"
+ok "which is in its slice" eval 'in_host web1 systemctl show -P ControlGroup "$unit" | grep -q "^/slipway.slice/slipway-hooks.slice/"'
 in_host web1 slipway status >"$T/status"
 says "slipway status shows it" app "$T/status"
 

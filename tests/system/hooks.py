@@ -147,7 +147,9 @@ holds("may open /dev/stdout again, has no descriptor too many, and leads its ses
 ignored = int(next(line for line in lines if line.startswith("SigIgn:")).split()[1], 16)
 # 32 and 33 are the C library's own: nobody can reset them, they come from whatever started the host
 equal("ignores no signal", 0, ignored & ~(3 << 31), lines)
-holds("is in the slice of hooks", "/slipway-hooks.slice/slipway-hook-" + run.result["deployment"], "\n".join(lines))
+holds("is in the slice of hooks, in one of its own", "/slipway-hooks.slice/slipway-hooks-%s:AfterInstall:1.slice/slipway-hook-%s-"
+      % (run.result["deployment"].replace("-", ":"), run.result["deployment"]), "\n".join(lines))
+equal("which goes with it", "", systemctl("list-units", "--all", "--plain", "--no-legend", "slipway-hooks-*.slice"))
 equal("nothing in it is expanded", b"$HOME %h\n", output(h, run, "stderr"))
 
 h = host()

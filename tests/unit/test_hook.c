@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/worker/hook-process.h"
+#include "agent/worker/hook-unit.h"
 #include "agent/worker/hook.h"
 #include "common/alloc.h"
 #include "common/clock.h"
@@ -528,6 +529,17 @@ static void an_id_that_does_not_fit_a_unit_is_told_apart_by_its_hash(void **stat
 	assert_true(hook_unit_is_of(name, longest));
 }
 
+static void a_script_has_a_slice_of_its_own(void **state)
+{
+	auto_free char *a = hook_unit_name("d-A", "AfterInstall", 7);
+	auto_free char *slice = unit_slice_name(a);
+	assert_string_equal(slice, "slipway-hooks-d:A:AfterInstall:7.slice");
+	/* each '-' in a slice's name is a level */
+	auto_free char *b = hook_unit_name("d-A_B", "E", 1), *c = hook_unit_name("d_A-B", "E", 1);
+	auto_free char *slice_b = unit_slice_name(b), *slice_c = unit_slice_name(c);
+	assert_string_not_equal(slice_b, slice_c);
+}
+
 static void a_leftover_whose_leader_has_ended_is_killed_too(void **state)
 {
 	auto_hook_result struct hook_result result = {0};
@@ -580,6 +592,7 @@ int main(void)
 		TEST(a_leftover_is_killed_only_if_it_is_the_one),
 		TEST(a_unit_is_named_by_deployment_event_and_number),
 		TEST(an_id_that_does_not_fit_a_unit_is_told_apart_by_its_hash),
+		TEST(a_script_has_a_slice_of_its_own),
 		TEST(a_leftover_whose_leader_has_ended_is_killed_too),
 		TEST(an_unknown_account_is_named),
 		TEST(a_script_runs_as_its_account),

@@ -38,6 +38,7 @@ static void fill(struct state_deployment *d)
 	state_step_start(d, "AfterInstall");
 	d->failure = xcalloc(1, sizeof(*d->failure));
 	*d->failure = (struct state_failure){
+		.shortage = xstrdup("its limit is 64 MiB"),
 		.event = xstrdup("AfterInstall"),
 		.code = WIRE_SCRIPT_FAILED,
 		.script_name = xstrdup("s.sh"),
@@ -70,6 +71,7 @@ static void everything_survives_the_disk(void **state)
 	assert_string_equal(text_before, text_after);
 	const struct state_deployment *d = again->open;
 	assert_int_equal(d->failure->exit_code, 3);
+	assert_string_equal(d->failure->shortage, "its limit is 64 MiB");
 	assert_int_equal(d->failure->code, WIRE_SCRIPT_FAILED);
 	assert_int_equal(d->unprepared_code, ERR_INPUT);
 	assert_string_equal(d->left[0], "/srv/app/cache");
