@@ -13,7 +13,7 @@ for package in "${all[@]}"; do cp "$(deb "$package")" "$T/debs/$package.deb"; do
 for package in "${all[@]}"; do mv "$T/newer/${package}"_* "$T/newer/$package.deb"; done
 
 h() { in_host h "$@"; }
-apt() { h env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends "$@"; }
+apt() { h env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@"; }
 property() { h systemctl show -P "$2" "$1"; }
 daemon_pid() { property slipwayd.service MainPID; }
 app_pid() { h cat /run/app.pid; }
@@ -62,7 +62,10 @@ id=$(create "$T/r2")
 ok "a command comes in the middle of the upgrade: its script runs" within 30 held h
 worker=$(h systemctl list-units --no-legend --plain 'slipway-worker@*' | awk '{ print $1; exit }')
 worker_pid=$(property "$worker" MainPID)
-ok "the upgrade ends" h dpkg --configure -a
+exits 1 "the newer agent.yml has other defaults: dpkg asks what is to become of the edited one" h dpkg --configure -a
+says "and says so" "Configuration file '/etc/slipway/agent.yml'"
+is "while there is no answer the old daemon goes on" "$daemon" "$(daemon_pid)"
+ok "the upgrade ends, with the edited one kept" h dpkg --configure -a --force-confold
 ok "there is another daemon now" [ "$(daemon_pid)" != "$daemon" ]
 is "the worker is the one that was" "$worker_pid" "$(property "$worker" MainPID)"
 ok "the script was not stopped" held h
@@ -72,11 +75,15 @@ release h
 ok "the deployment succeeds" within 30 deployment_is "$id" Succeeded
 is "what it deployed is served" 2 "$(served h)"
 is "with the configuration as it was edited" "max_revisions: 7" "$(h grep '^[a-z]' /etc/slipway/agent.yml)"
+is "by nobody but the operator" "root:slipway 640" "$(owner /etc/slipway/agent.yml)"
+is "the newer one lies beside it" "# as of 9.9-1" "$(h tail -n 1 /etc/slipway/agent.yml.dpkg-dist)"
 
 server=$(app_pid)
 ok "upgrades need no deployment" h dpkg -i /var/tmp/newer/slipway.deb /var/tmp/newer/slipway-agent.deb /var/tmp/newer/slipway-controld.deb
 is "an upgrade stops no application" "$server" "$(app_pid)"
 is "it is served" 2 "$(served h)"
+is "configuration that nobody edited is the newer one" "# as of 9.9-1" "$(h tail -n 1 /etc/slipway/control.yml)"
+is "and still not for everybody" "root:slipway-control 640" "$(owner /etc/slipway/control.yml)"
 
 # --- the previous release ----------------------------------------------------------------------------------------------------
 
@@ -84,6 +91,7 @@ ok "the previous release takes over" apt install --allow-downgrades /var/tmp/deb
 is "an application does not notice" "$server" "$(app_pid)"
 exits 0 "it knows what was deployed" h slipway status
 says "by its deployment" "$id" "$T/out"
+is "with the same configuration" "max_revisions: 7" "$(h grep '^[a-z]' /etc/slipway/agent.yml)"
 ready_to_hold h
 
 # --- remove, in the middle of a deployment ----------------------------------------------------------------------------------
