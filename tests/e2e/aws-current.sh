@@ -54,4 +54,5 @@ ends_well
 passes() { SLIPWAY_AWS_VENV=$venv bash "$top_srcdir/tests/e2e/$1" >"$T/sub" 2>&1 || { grep -v '^ok' "$T/sub"; return 1; }; }
 ok "the management API by the current boto3" passes api-boto.sh
 ok "S3 by the current boto3" passes s3-boto.sh
+ok "docs/endpoint.md, as written" passes docs-endpoint.sh
 done_testing
