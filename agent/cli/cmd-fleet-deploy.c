@@ -194,10 +194,11 @@ static void print_view(const struct fleet_view *view)
 	const json_t *host;
 	json_array_foreach (view->hosts, i, host) {
 		const json_t *event = fleet_host_event(host);
-		table_add(&table, (const char *const[]){fleet_text(host, "targetId"),
-							fleet_text(host, "status"),
+		const char *status = fleet_text(host, "status"),
+			   *part = fleet_text(event, "status");
+		table_add(&table, (const char *const[]){fleet_text(host, "targetId"), status,
 							fleet_text(event, "lifecycleEventName"),
-							fleet_text(event, "status")});
+							str_eq(status, part) ? "" : part});
 	}
 	if (table.rows > 1)
 		table_print(&table, stdout);

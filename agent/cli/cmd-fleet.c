@@ -85,8 +85,8 @@ static void print_hosts(const json_t *hosts)
 	if (table.rows > 1)
 		table_print(&table, stdout);
 	else
-		puts("No host has joined yet: 'slipway-controld token create', then on the host "
-		     "'slipway enroll'.");
+		puts("No host has joined yet: 'slipway-controld token create' prints the 'slipway "
+		     "enroll' for one.");
 }
 
 /* {"hosts": [...]}: the one member of the object is the list. */
@@ -139,7 +139,10 @@ static int run_app_create(struct cli *cli, const struct cli_args *args)
 	json_t *input = json_object();
 	json_set_str(input, "applicationName", app);
 	json_set_str(input, "computePlatform", "Server");
-	auto_free char *done = xasprintf("Application '%s' is there.", app);
+	auto_free char *done =
+		xasprintf("Application '%s' is made. Say next which hosts get it:\n"
+			  "  slipway fleet group create --app %s --group GROUP --tag KEY=VALUE",
+			  app, app);
 	return do_one(cli, args, "CreateApplication", input, done);
 }
 
@@ -219,7 +222,7 @@ static int run_group_create(struct cli *cli, const struct cli_args *args)
 	json_set_str(input, "deploymentConfigName", config);
 	json_set_str(input, "serviceRoleArn", SERVICE_ROLE);
 	json_object_set_new(input, "onPremisesInstanceTagFilters", tag_filters(args));
-	auto_free char *done = xasprintf("Group '%s' of '%s' is there.", group, app);
+	auto_free char *done = xasprintf("Group '%s' of '%s' is made.", group, app);
 	return do_one(cli, args, "CreateDeploymentGroup", input, done);
 }
 
@@ -332,7 +335,7 @@ static const struct cli_option group_create_options[] = {
 const struct cli_command cmd_fleet_hosts = {
 	.name = "fleet hosts",
 	.operands = "",
-	.summary = "the hosts that have joined, with their tags",
+	.summary = "the hosts that have joined, whether they are there",
 	.example = "slipway fleet hosts",
 	.options = only_credentials,
 	.page = "slipway-fleet",

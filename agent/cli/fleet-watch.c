@@ -147,7 +147,8 @@ static void draw_table(struct watch *watch, const struct fleet_view *view)
 	if (!memory)
 		return;
 	fprintf(memory, "%s %s, %s\n", watch->id, fleet_text(view->info, "status"), counts);
-	table_print(&table, memory);
+	if (table.rows > 1)
+		table_print(&table, memory);
 	if (hidden > 0)
 		fprintf(memory, "and %zu more\n", hidden);
 	fclose(memory);

@@ -36,13 +36,17 @@ void table_print(const struct table *table, FILE *out)
 		if (width > widths[i % table->columns])
 			widths[i % table->columns] = width;
 	}
-	for (size_t i = 0; i < table->rows * table->columns; i++) {
-		unsigned column = i % table->columns;
-		const char *text = table->cells[i];
-		if (column == table->columns - 1)
-			fprintf(out, "%s\n", text);
-		else
-			fprintf(out, "%s%*s", text, (int)(widths[column] - width_of(text)) + 2, "");
+	for (size_t row = 0; row < table->rows; row++) {
+		char *const *cells = table->cells + row * table->columns;
+		size_t gap = 0; /* not printed before it is needed: no line ends in blanks */
+		for (unsigned i = 0; i < table->columns; i++) {
+			if (*cells[i]) {
+				fprintf(out, "%*s%s", (int)gap, "", cells[i]);
+				gap = 0;
+			}
+			gap += widths[i] + 2 - width_of(cells[i]);
+		}
+		fputc('\n', out);
 	}
 }
 
