@@ -33,9 +33,9 @@ static int list_host(const struct store_host *host, void *arg)
 		json_array_append_new(list, host_to_json(host, registered, state));
 		return 0;
 	}
-	printf("%-32s  %-12s  %s ", host->name, state, registered);
+	printf("%-32s  %-12s  %s", host->name, state, registered);
 	for (size_t i = 0; i < host->tag_count; i++)
-		printf(" %s=%s", host->tags[i].key, host->tags[i].value);
+		printf("%s%s=%s", i ? " " : "  ", host->tags[i].key, host->tags[i].value);
 	putchar('\n');
 	return 0;
 }
@@ -43,6 +43,8 @@ static int list_host(const struct store_host *host, void *arg)
 int cmd_host_list(struct control *control, const struct cmd_args *args, struct error *err)
 {
 	auto_json json_t *list = args->json ? json_array() : NULL;
+	if (!list)
+		printf("%-32s  %-12s  %-20s  TAGS\n", "HOST", "STATE", "ENROLLED");
 	int r = store_host_each(control->store, STORE_HOSTS_ALL, "", 0, list_host, list, err);
 	if (r >= 0 && list) {
 		auto_free char *text = json_text(list);

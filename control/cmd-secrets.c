@@ -111,16 +111,20 @@ static int list_token(const struct store_token *token, void *arg)
 		json_array_append_new(list, one);
 		return 0;
 	}
-	printf("%.*s  %s  %4jd left  %s%s%s\n", CMD_TOKEN_ID_LEN, token->sha256,
+	printf("%.*s  %s  %9jd  %-*s%s%s\n", CMD_TOKEN_ID_LEN, token->sha256,
 	       token->expires_s <= clock_wall_s() ? "expired             " : expires,
-	       (intmax_t)token->uses_left, token->name_glob[0] ? token->name_glob : "any name",
-	       token->tags ? "  " : "", token->tags ? token->tags : "");
+	       (intmax_t)token->uses_left, token->tags ? 16 : 0,
+	       token->name_glob[0] ? token->name_glob : "(any)", token->tags ? "  " : "",
+	       token->tags ? token->tags : "");
 	return 0;
 }
 
 int cmd_token_list(struct control *control, const struct cmd_args *args, struct error *err)
 {
 	auto_json json_t *list = args->json ? json_array() : NULL;
+	if (!list)
+		printf("%-*s  %-20s  USES LEFT  %-16s  TAGS\n", CMD_TOKEN_ID_LEN, "TOKEN ID",
+		       "EXPIRES", "FOR HOSTS NAMED");
 	int r = store_token_each(control->store, list_token, list, err);
 	if (r >= 0 && list)
 		print_json(list);
@@ -211,6 +215,8 @@ static int list_key(const struct store_key *key, void *arg)
 int cmd_key_list(struct control *control, const struct cmd_args *args, struct error *err)
 {
 	auto_json json_t *list = args->json ? json_array() : NULL;
+	if (!list)
+		printf("%-*s  %-20s  NAME\n", 20, "ACCESS KEY ID", "CREATED");
 	int r = store_key_each(control->store, list_key, list, err);
 	if (r >= 0 && list)
 		print_json(list);

@@ -38,11 +38,12 @@ struct control {
 };
 #define CONTROL_INIT ((struct control){.dirfd = -1})
 
-/* Open what every command needs: directory, store, CA; makes what is missing, with the first admin
- * access key in DIR/admin-credentials.json. Overwrites nothing. Root becomes the directory's owner.
- * control->settings was loaded; region and account are those of the store once it has some, and
- * others are refused (ERR_INPUT: they are in every ARN). names: further ones of the server,
- * remembered (NULL-terminated); NULL: the certificates of server and signer are not needed. */
+/* Open what every command needs: directory, store, CA. With names it makes what is missing, with
+ * the first admin access key in DIR/admin-credentials.json; without, ERR_INPUT when there is none.
+ * Overwrites nothing. Root becomes the directory's owner. control->settings was loaded; region and
+ * account are those of the store once it has some, and others are refused (ERR_INPUT: they are in
+ * every ARN). names: further ones of the server, remembered (NULL-terminated); NULL: the
+ * certificates of server and signer are not needed. */
 int control_open(struct control *control, const char *dir, const char *const names[],
 		 struct error *err) MUST_CHECK;
 void control_close(struct control *control);

@@ -208,10 +208,22 @@ static int open_parts(struct control *control, const char *const names[], struct
 	return r < 0 ? r : store_commit(control->store, err);
 }
 
+/* A token of an endpoint that a slip of the fingers made would be of no use to anybody. */
+static int need_endpoint(const char *dir, struct error *err)
+{
+	auto_free char *store = xasprintf("%s/control.db", dir);
+	if (access(store, F_OK) == 0 || errno != ENOENT)
+		return 0;
+	return error_set(err, ERR_INPUT,
+			 "there is no endpoint in '%s': 'slipway-controld init' makes one", dir);
+}
+
 int control_open(struct control *control, const char *dir, const char *const names[],
 		 struct error *err)
 {
-	int r = open_directory(control, dir, err);
+	int r = names ? 0 : need_endpoint(dir, err);
+	if (r >= 0)
+		r = open_directory(control, dir, err);
 	if (r < 0)
 		return r;
 	auto_close int lock = fs_lock(control->dirfd, "setup.lock", SETUP_WAIT_MS, err);

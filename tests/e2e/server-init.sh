@@ -46,6 +46,9 @@ exits 2 "an address that is none" controld serve --listen nowhere
 exits 2 "a number that is none" controld "token create" --uses many
 exits 2 "a tag that is none" controld "token create" --tag nonsense
 exits 2 "a key that is not there" controld "key delete" NONE
+exits 2 "a token of an endpoint that is not there" "$CONTROLD" token create --dir "$T/nowhere"
+says "which says how to make one" "slipway-controld init"
+ok "and makes none" test ! -e "$T/nowhere"
 exits 2 "a host that is not there" controld "host revoke" nobody
 printf 'lease: 30s\npol: 60s\n' >"$T/control.yml"
 exits 2 "a misspelt key in control.yml" controld serve --config "$T/control.yml"
