@@ -225,7 +225,8 @@ static void on_ack_status(struct command *command, enum wire_status status)
 	struct error err = {0};
 	switch (status) {
 	case WIRE_SUCCEEDED:
-		drop(command, "the endpoint has its success already");
+		drop(command, command->noop ? "it has nothing to run"
+					    : "the endpoint has its success already");
 		return;
 	case WIRE_FAILED:
 		/* 7.3 of the protocol: there was nothing to run, so nothing failed. */

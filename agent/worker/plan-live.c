@@ -364,8 +364,8 @@ static int overlaps(struct plan_build *b, const struct target *t, struct error *
 	if (group == 0)
 		return 0;
 	problems_add(b->problems, PROBLEM_ERROR, path,
-		     "it belongs to the deployment group '%s'; remove it from one of the two, or "
-		     "let this group adopt it",
+		     "it belongs to the deployment group '%s': deploy to that one, or take it "
+		     "out of one of the two revisions",
 		     b->groups[group - 1]);
 	return PLAN_SKIP;
 }

@@ -139,6 +139,15 @@ static void say_result(struct run *run, json_t *result, int exit_code, const str
 	caller_say(&run->caller, result);
 }
 
+/* A mistake in the settings is told to the caller, too: it would take us for killed. */
+static int get_ready(struct run *run, struct error *err)
+{
+	int r = settings_load(&run->settings, &run->paths, err);
+	if (r >= 0 && run->settings.verbose)
+		log_set_level(LOG_DEBUG);
+	return r < 0 ? r : open_directories(run, err);
+}
+
 static int listen_and_run(struct run *run, struct error *err)
 {
 	auto_json json_t *message = NULL;
@@ -149,8 +158,8 @@ static int listen_and_run(struct run *run, struct error *err)
 	struct error why = {0};
 	json_t *result = caller_event("result");
 	int exit_code;
-	if (open_directories(run, &why) < 0)
-		exit_code = 1;
+	if (get_ready(run, &why) < 0)
+		exit_code = why.code == ERR_INPUT || why.code == ERR_FORMAT ? 2 : 1;
 	else
 		exit_code = carry_out(run, message, fd, result, &why);
 	say_result(run, result, exit_code, &why);
@@ -170,10 +179,6 @@ static int start(struct run *run, const char *root, struct error *err)
 	int r = caller_init(&run->caller, CALLER_FD, err);
 	if (r >= 0)
 		r = paths_init(&run->paths, root, err);
-	if (r >= 0)
-		r = settings_load(&run->settings, &run->paths, err);
-	if (r >= 0 && run->settings.verbose)
-		log_set_level(LOG_DEBUG);
 	return r;
 }
 

@@ -58,7 +58,7 @@ exits 2 "so is one that is no YAML" slip deploy "$T/bad"
 says "with its place" "appspec.yml:4:1"
 rm "$T/bad/appspec.yml"
 exits 2 "so is a directory without one" slip deploy "$T/bad"
-says "which names what was looked for" "appspec.yml"
+says "which names what was looked for" "there is no 'appspec.yml' in it"
 
 # --- how it is called -------------------------------------------------------------------------------------------------------
 exits 2 "an unknown option is exit 2" slip deploy "$T/r1" --gruop x
@@ -96,6 +96,14 @@ cp "$SLIPWAY" "$T/slipway"
 exits 1 "deploying without the agent" env -u SLIPWAY_WORKER "$T/slipway" --root "$T/host" deploy "$T/r1"
 says "names the package that is missing" "install the package slipway-agent"
 exits 0 "checking a bundle needs no agent" env -u SLIPWAY_WORKER "$T/slipway" lint "$T/r1"
+cp "$T/host/etc/slipway/agent.yml" "$T/agent.yml"
+echo 'hook_enviroment:' >>"$T/host/etc/slipway/agent.yml"
+exits 2 "settings with a mistake" slip deploy "$T/r1"
+says "are named with file and line" "agent.yml:$(wc -l <"$T/host/etc/slipway/agent.yml"): 'hook_enviroment'"
+is "and nobody speaks of a killed worker" "" "$(grep killed "$T/err")"
+cp "$T/agent.yml" "$T/host/etc/slipway/agent.yml"
+exits 2 "no command at all" slip
+says "shows them all" "put a revision in place"
 exits 2 "an unknown command" slip depoly
 says "is named" "'depoly'"
 exits 1 "output that cannot be written is an error" bash -c '"$1" version >/dev/full' - "$SLIPWAY"
