@@ -111,6 +111,8 @@ const struct cli_command *cli_find(int argc, const char *const *argv, int *ret_w
  * one command. */
 void cli_list(FILE *out);
 void cli_help_group(const char *group, FILE *out);
+/* All of them, as 'slipway help' prints it. */
+void cli_help_all(FILE *out);
 void cli_help(const struct cli_command *command, FILE *out);
 /* The longest group that argv begins with ("fleet app"), NULL: none. Caller frees. */
 char *cli_find_group(int argc, const char *const *argv);

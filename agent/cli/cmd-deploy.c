@@ -74,8 +74,8 @@ static int refuse_remote(const char *name, struct error *err)
 	for (size_t i = 0; i < ARRAY_LEN(remote); i++)
 		if (str_starts(name, remote[i]))
 			return error_set(err, ERR_INPUT,
-					 "this version fetches %s... only for deployments of an "
-					 "endpoint: download it, then give the file",
+					 "%s... is fetched only for deployments of an endpoint: "
+					 "download it, then give the file",
 					 remote[i]);
 	return 0;
 }
@@ -106,7 +106,19 @@ static char *absolute(const char *name)
 	return path ? path : xstrdup(name);
 }
 
-static int source_open(const char *name, struct source *ret, struct error *err)
+/* Told before a whole directory is copied in vain: it is easily the wrong one. */
+static int need_appspec(int dir_fd, const char *name, const char *wanted, struct error *err)
+{
+	const char *const names[] = {wanted ? wanted : "appspec.yml", "appspec.yaml",
+				     "appspec.yml"};
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (faccessat(dir_fd, names[i], F_OK, 0) == 0 || errno == EACCES)
+			return 0;
+	return error_set(err, ERR_INPUT, "'%s' is no revision: there is no '%s' in it", name,
+			 names[0]);
+}
+
+static int source_open(const char *name, const char *appspec, struct source *ret, struct error *err)
 {
 	int r = refuse_remote(name, err);
 	if (r < 0)
@@ -120,6 +132,8 @@ static int source_open(const char *name, struct source *ret, struct error *err)
 	if (fstat(fd, &st) < 0)
 		return error_errno(err, "look at '%s'", name);
 	r = find_type(name, st.st_mode, &ret->type, err);
+	if (r >= 0 && S_ISDIR(st.st_mode))
+		r = need_appspec(fd, name, appspec, err);
 	if (r < 0)
 		return r;
 	ret->path = absolute(name);
@@ -206,7 +220,7 @@ static int run_as(struct cli *cli, const struct cli_args *args, const char *verb
 {
 	struct error err = {0};
 	CLEANUP(source_clear) struct source source = {.fd = -1};
-	int r = source_open(args->operands[0], &source, &err);
+	int r = source_open(args->operands[0], cli_value(args, "appspec"), &source, &err);
 	if (r < 0)
 		return cli_usage(cli, "%s", err.text);
 	auto_json json_t *request = json_object();

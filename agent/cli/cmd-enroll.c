@@ -172,6 +172,9 @@ static int run_unenroll(struct cli *cli, const struct cli_args *args)
 {
 	struct error err = {0};
 	bool running = false;
+	auto_identity struct identity *id = NULL;
+	auto_free char *name =
+		xstrdup(identity_load(&cli->paths, &id, NULL) == 0 ? id->name : "NAME");
 	int r = identity_remove(&cli->paths, &err);
 	if (r == -ENOENT)
 		return is_not_enrolled(cli, &err);
@@ -189,7 +192,8 @@ static int run_unenroll(struct cli *cli, const struct cli_args *args)
 		return cli_json(obj, CLI_DONE);
 	}
 	puts("This host belongs to no endpoint any more; what was deployed stays as it is.");
-	puts("The endpoint still lists it until 'slipway-controld host revoke NAME'.");
+	printf("The endpoint still lists it until 'slipway-controld host revoke %s' there.\n",
+	       name);
 	return CLI_DONE;
 }
 

@@ -35,6 +35,13 @@ static int list_json(void)
 	return cli_json(json_pack("{s:o}", "commands", list), CLI_DONE);
 }
 
+void cli_help_all(FILE *out)
+{
+	usage_text(out, 0, intro);
+	cli_list(out);
+	usage_text(out, 0, outro);
+}
+
 static int help_options(void)
 {
 	size_t count;
@@ -49,9 +56,7 @@ static int run(struct cli *cli, const struct cli_args *args)
 	if (cli->json)
 		return list_json();
 	if (args->n_operands == 0) {
-		usage_text(stdout, 0, intro);
-		cli_list(stdout);
-		usage_text(stdout, 0, outro);
+		cli_help_all(stdout);
 		return CLI_DONE;
 	}
 	if (strcmp(args->operands[0], "agent.yml") == 0)

@@ -87,13 +87,14 @@ static void print_line(const json_t *line)
 	auto_free char *event = cli_clean(member(line, "failed_event"));
 	auto_free char *group = cli_clean(member(line, "group"));
 	auto_free char *revision = cli_clean(member(line, "revision"));
-	printf("%s  %-17s %-9s %-15s %11s  %s\n", clock_format_local((int64_t)ended, when),
+	printf("%s  %-17s %-8s %-14s %11s\n", clock_format_local((int64_t)ended, when),
 	       member(line, "deployment_id"), member(line, "verb"), member(line, "outcome"),
-	       view_duration(ended - started, duration), group);
-	if (*event)
-		printf("%21sfailed at %s\n", "", event);
+	       view_duration(ended - started, duration));
+	printf("%21sgroup %s\n", "", group);
 	if (*revision)
 		printf("%21s%s\n", "", revision);
+	if (*event)
+		printf("%21sfailed at %s\n", "", event);
 }
 
 static int read_count(const struct cli_args *args, size_t *ret, struct error *err)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define DAEMON_TIMEOUT_MS 3000
+#define KEPT_PER_LINE 3 /* in 80 columns */
 
 /* The installed deployment's own record, as far as it is kept. */
 static const struct wire_spec *installed_spec(const struct state *state)
@@ -36,7 +37,7 @@ static void print_installed(const struct state *state)
 		printf("  since    %s\n", clock_format_local((int64_t)revision->installed, when));
 	if (!str_eq(state->installed, state->last_successful))
 		printf("  caution  this deployment did not succeed%s%s\n",
-		       state->last_successful ? "; the last that did is " : "",
+		       state->last_successful ? "; the last that did:\n           " : "",
 		       state->last_successful ? state->last_successful : "");
 }
 
@@ -47,7 +48,8 @@ static void print_kept(const struct state *state)
 		return;
 	fputs("  kept    ", stdout);
 	for (size_t i = 0; i < state->n_revisions; i++)
-		printf(" %s", state->revisions[i].deployment_id);
+		printf("%s %s", i && i % KEPT_PER_LINE == 0 ? "\n          " : "",
+		       state->revisions[i].deployment_id);
 	fputc('\n', stdout);
 }
 
@@ -69,10 +71,10 @@ static void print_last(const struct state_deployment *d)
 {
 	char when[CLOCK_ISO_LEN];
 	auto_free char *event = cli_clean(d->failure && d->failure->event ? d->failure->event : "");
-	printf("  last     %s %s", state_deployment_id(d), report_outcome(d));
+	printf("  last     %s %s%s, %s\n", state_deployment_id(d), report_verb(d),
+	       report_outcome(d), clock_format_local((int64_t)d->ended, when));
 	if (*event && d->n_steps)
-		printf(" (failed at %s)", event);
-	printf(", %s\n", clock_format_local((int64_t)d->ended, when));
+		printf("           failed at %s\n", event);
 	if (!d->succeeded)
 		printf("           'slipway explain %s' says why\n", state_deployment_id(d));
 }
@@ -101,7 +103,8 @@ static const char *member(const json_t *obj, const char *name)
 static void print_daemon(const json_t *daemon)
 {
 	if (!daemon) {
-		puts("agent      slipwayd does not run: deployments of an endpoint do not arrive");
+		puts("agent      slipwayd does not run, so deployments of an endpoint do not "
+		     "arrive;\n           'systemctl status slipwayd' says why");
 		return;
 	}
 	if (!json_is_true(json_object_get(daemon, "enrolled"))) {
@@ -111,12 +114,17 @@ static void print_daemon(const json_t *daemon)
 	char when[CLOCK_ISO_LEN];
 	auto_free char *endpoint = cli_clean(member(daemon, "endpoint"));
 	double polled = json_number_value(json_object_get(daemon, "last_poll"));
-	printf("endpoint   %s as '%s': %s%s%s\n", endpoint, member(daemon, "name"),
-	       member(daemon, "state"), polled > 0 ? ", last heard " : "",
-	       polled > 0 ? clock_format_local((int64_t)polled, when) : "");
+	const char *state = member(daemon, "state");
+	printf("endpoint   %s as '%s'\n           %s", endpoint, member(daemon, "name"), state);
+	if (polled > 0)
+		printf(", last heard %s\n", clock_format_local((int64_t)polled, when));
+	else /* a poll that finds nothing is answered after a minute */
+		puts(strcmp(state, "connecting") == 0
+			     ? ": an endpoint with nothing to do answers after a minute"
+			     : "");
 	const json_t *error = json_object_get(daemon, "last_error");
 	auto_free char *text = cli_clean(member(error, "text"));
-	if (*text && strcmp(member(daemon, "state"), "reachable") != 0)
+	if (*text && strcmp(state, "reachable") != 0)
 		printf("           %s\n", text);
 	json_int_t waiting = json_integer_value(json_object_get(daemon, "results_waiting"));
 	if (waiting > 0)

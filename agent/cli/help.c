@@ -151,8 +151,12 @@ char *cli_find_group(int argc, const char *const *argv)
 
 int cli_no_command(const struct cli *cli, int argc, const char *const *argv)
 {
-	if (argc == 0)
+	if (argc == 0 && cli->json)
 		return cli_usage(cli, "no command was given");
+	if (argc == 0) {
+		cli_help_all(stderr);
+		return CLI_USAGE;
+	}
 	auto_buf struct buf typed = BUF_INIT(NAME_MAX_BYTES);
 	auto_free char *group = cli_find_group(argc, argv);
 	typed_words(group ? argc : 1, argv, &typed);

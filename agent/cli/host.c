@@ -30,7 +30,8 @@ void host_clear(struct host *host)
 static bool has_names(const struct wire_spec *spec, const char *group_id)
 {
 	return !str_empty(spec->group_name) && !str_empty(spec->application) &&
-	       !str_eq(spec->group_name, group_id) && !str_eq(spec->group_name, JOB_LOCAL_GROUP_NAME);
+	       !str_eq(spec->group_name, group_id) &&
+	       !str_eq(spec->group_name, JOB_LOCAL_GROUP_NAME);
 }
 
 char *host_group_label(const struct state_deployment *d, const char *group_id)
@@ -288,8 +289,7 @@ const char *host_hint(int code)
 	case ERR_BUSY:
 		return "wait until it has ended ('slipway status' shows it), then try again";
 	case ERR_NOT_FOUND:
-		return "'slipway history' lists what this host remembers, 'slipway status' what it "
-		       "runs";
+		return "'slipway status' and 'slipway history' show what this host has";
 	case ERR_INPUT:
 		return "'slipway status' shows the groups of this host";
 	case -ENOSPC:

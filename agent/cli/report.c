@@ -82,6 +82,20 @@ const char *report_outcome(const struct state_deployment *d)
 	return state_step_succeeded(d, "Install") ? "left in place" : "failed";
 }
 
+const char *report_verb(const struct state_deployment *d)
+{
+	switch (d->job->verb) {
+	case JOB_REDEPLOY:
+		return "redeploy ";
+	case JOB_ROLLBACK:
+		return "rollback ";
+	case JOB_REMOVE:
+		return "remove ";
+	default:
+		return "";
+	}
+}
+
 static void print_indented(const char *text, const char *prefix, FILE *out)
 {
 	auto_free char *clean = cli_clean_lines(text);
@@ -94,7 +108,7 @@ static void print_indented(const char *text, const char *prefix, FILE *out)
 
 static void print_exit_code(const struct state_failure *f, FILE *out)
 {
-	fprintf(out, "  ended    with exit code %d\n", f->exit_code);
+	fprintf(out, "  reason   it ended with exit code %d\n", f->exit_code);
 	if (f->shortage)
 		fprintf(out, "           the kernel killed a process of it, out of memory (%s)\n",
 			f->shortage);
@@ -104,11 +118,12 @@ static void print_exit_code(const struct state_failure *f, FILE *out)
 static bool print_script_end(const struct state_failure *f, FILE *out)
 {
 	if (f->code == WIRE_SCRIPT_TIMED_OUT)
-		fputs("  ended    it ran into its timeout and was killed\n", out);
+		fputs("  reason   it ran into its timeout and was killed\n", out);
 	else if (f->shortage && f->signal)
-		fprintf(out, "  ended    killed by the kernel, out of memory (%s)\n", f->shortage);
+		fprintf(out, "  reason   killed by the kernel, out of memory (%s)\n", f->shortage);
 	else if (f->signal)
-		fprintf(out, "  ended    by signal %d (%s)\n", f->signal, strsignal(f->signal));
+		fprintf(out, "  reason   it ended by signal %d (%s)\n", f->signal,
+			strsignal(f->signal));
 	else if (f->exit_code >= 0)
 		print_exit_code(f, out);
 	else
@@ -233,7 +248,8 @@ void report_explain(const struct state_deployment *d, const char *group, FILE *o
 	if (f && d->n_steps)
 		fprintf(out, "%s failed at %s\n", state_deployment_id(d), event);
 	else
-		fprintf(out, "%s %s\n", state_deployment_id(d), report_outcome(d));
+		fprintf(out, "%s %s%s\n", state_deployment_id(d), report_verb(d),
+			report_outcome(d));
 	fprintf(out, "  group    %s\n", label);
 	if (*revision)
 		fprintf(out, "  revision %s\n", revision);
@@ -312,17 +328,17 @@ static void say_ending(const struct cli *cli, const json_t *result, int exit_cod
 	bool is_source = cli->command == &cmd_deploy || cli->command == &cmd_plan;
 	switch (exit_code) {
 	case CLI_USAGE:
-		fputs(is_source ? "nothing was touched: correct it, then try again ('slipway lint' "
-				  "checks without deploying)\n"
+		fputs(is_source ? "nothing was touched: correct it, then try again\n"
+				  "  'slipway lint SOURCE' checks a revision without deploying\n"
 				: "nothing was touched\n",
 		      stderr);
 		break;
 	case CLI_REFUSED:
 		fputs("refused: nothing was touched\n", stderr);
 		if (cli->command == &cmd_deploy)
-			fputs("  'slipway plan' shows what would happen; --file-exists-behavior "
-			      "OVERWRITE\n  replaces files that are in the way, RETAIN keeps "
-			      "them\n",
+			fputs("  'slipway plan' shows what would happen; of the files in the way "
+			      "that belong to\n  no group, --file-exists-behavior OVERWRITE "
+			      "replaces them, RETAIN keeps them\n",
 			      stderr);
 		break;
 	case CLI_UNDO:

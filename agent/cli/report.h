@@ -12,9 +12,11 @@ char *report_revision(const struct wire_spec *spec);
  * Caller frees; "no file is concerned" when all counts are 0. */
 char *report_summary(const json_t *summary, bool as_plan);
 
-/* A word or two: "succeeded", "failed", "refused", "rolled back", "left in place", "needs a person",
- * "going back", "running". */
+/* A word or two: "succeeded", "failed", "refused", "rolled back", "left in place", "needs a
+ * person", "going back", "running". */
 const char *report_outcome(const struct state_deployment *d);
+/* "rollback ", to stand before the outcome of what was no plain deployment; else "". */
+const char *report_verb(const struct state_deployment *d);
 
 /* What happened to this deployment, in lines; for a failed one event, script, exit, the end of its
  * output, what was put back and what was left. */

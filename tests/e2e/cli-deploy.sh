@@ -44,7 +44,8 @@ third=$(newest deployment_id)
 
 slip status >"$T/status"
 says "status shows what runs" "$second" "$T/status"
-says "and the failure" "rolled back (failed at ValidateService)" "$T/status"
+says "and the failure" "$third rolled back, " "$T/status"
+says "and where" "failed at ValidateService" "$T/status"
 slip explain >"$T/explain"
 says "explain tells it again" "the database is not reachable" "$T/explain"
 slip explain "$third" >"$T/explain3"
@@ -57,6 +58,7 @@ says "and shows the same" "the database is not reachable" "$T/out"
 slip history >"$T/history"
 is "history has three deployments" 3 "$(grep -c ' deploy ' "$T/history")"
 says "with the failed event" "failed at ValidateService" "$T/history"
+is "what people read fits 80 columns, but for paths" "" "$(cat "$T/status" "$T/history" "$T/explain" | grep -vF "$T" | grep -E '.{81}')"
 
 # --- left in place, as asked ------------------------------------------------------------------------------------------
 exits 5 "--no-rollback leaves it in place with exit 5" slip deploy "$T/r3" --no-rollback
@@ -86,6 +88,8 @@ exits 0 "remove takes the files of one group away" slip remove --group other
 ok "all of them" test ! -e "$T/host/tree/srv/other/revision"
 is "the other group keeps its own" 1 "$(installed host)"
 exits 0 "and then of the other" slip remove --group default-local-deployment-group
+slip status >"$T/status"
+says "status tells it from a deployment" "-local remove succeeded, " "$T/status"
 ok "no file is left" no_tree
 ok "and no stage" no_stage
 # --- packed by slipway itself -----------------------------------------------------------------------------------------

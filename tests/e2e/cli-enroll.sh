@@ -86,6 +86,7 @@ ok "and knows who it is" within 20 grep -q "this host is 'web3' at" "$T/daemon.e
 
 # Leaving
 exits 0 "a host leaves" "$SLIPWAY" --root "$T/web3" unenroll
+says "and is told what remains" "slipway-controld host revoke web3" "$T/out"
 ok "its key is gone" test ! -e "$T/web3/var/lib/slipway/agent/keys"
 ok "its trust is gone" test ! -e "$T/web3/var/lib/slipway/host/trust"
 ok "the daemon lives on" kill -0 "${started[daemon]}"

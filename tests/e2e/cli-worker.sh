@@ -6,7 +6,7 @@
 . "$top_srcdir/tests/e2e/cli-lib.sh"
 
 local_host host
-mkdir "$T/r" "$T/hold"
+mkdir "$T/r" "$T/hold" && touch "$T/r/appspec.yml"
 export SLIPWAY_WORKER=$top_srcdir/tests/e2e/cli-worker.py REQUESTS=$T/requests HOLD=$T/hold PLAY
 
 PLAY=die

@@ -54,7 +54,7 @@ last, log = deploy(HOG % 400)
 why = "killed by the kernel, out of memory (its limit is 64 MiB)"
 equal("a script that meets its own limit", PLACE + "failed: " + why, last["failure"]["message"].split(";")[0])
 equal("as facts", [9, "its limit is 64 MiB"], [last["failure"].get("signal"), last["failure"].get("out_of_memory")])
-holds("'slipway explain' says so", "  ended    " + why, explain())
+holds("'slipway explain' says so", "  reason   " + why, explain())
 last, log = deploy(CHILD)
 why = "exit code 137; the kernel killed a process of it, out of memory (its limit is 64 MiB)"
 equal("a script whose child does", PLACE + "failed with " + why, last["failure"]["message"][:len(PLACE + "failed with " + why)])
