@@ -4,6 +4,7 @@
 
 #include "common/alloc.h"
 #include "common/clock.h"
+#include "common/digest.h"
 #include "common/pki-error.h"
 #include "common/str.h"
 
@@ -300,6 +301,17 @@ int pki_cert_fingerprint(X509 *cert, char out[65], struct error *err)
 	if (!X509_digest(cert, EVP_sha256(), md, &len) || len != 32)
 		return pki_error(err, "fingerprint of a certificate");
 	str_hex(md, len, out);
+	return 0;
+}
+
+int pki_key_fingerprint(EVP_PKEY *key, char out[65], struct error *err)
+{
+	unsigned char *der = NULL;
+	int len = i2d_PUBKEY(key, &der);
+	if (len <= 0)
+		return pki_error(err, "fingerprint of a key");
+	digest_sha256_hex(der, (size_t)len, out);
+	OPENSSL_free(der);
 	return 0;
 }
 

@@ -49,6 +49,9 @@ struct pki_issue {
 /* Serial: 16 random bytes, positive. */
 int pki_issue(const struct pki_issue *issue, X509 **ret, struct error *err) MUST_CHECK;
 
+/* SHA-256 of its public part (the DER of a SubjectPublicKeyInfo), lower-case hex. */
+int pki_key_fingerprint(EVP_PKEY *key, char out[65], struct error *err) MUST_CHECK;
+
 /* Certificate signing request of a host. Caller frees. */
 int pki_csr_new(EVP_PKEY *key, const char *cn, char **ret_pem, struct error *err) MUST_CHECK;
 /* Check a CSR's own signature and take its key; at most 16 KiB; only EC P-256/P-384 and RSA >=

@@ -8,6 +8,7 @@
 #include "common/digest.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "common/pki.h"
 #include "common/str.h"
 #include "common/wire.h"
 #include "control/ca.h"
@@ -100,11 +101,25 @@ static int check_token(struct store *store, const struct wire_enroll *enroll, in
 	if (token->expires_s && token->expires_s <= now_s)
 		return error_set(err, ERR_DENIED, "the token expired at %s",
 				 clock_format_iso(token->expires_s, expired));
-	if (token->uses_left == 0)
-		return error_set(err, ERR_DENIED, "the token has been used already");
 	if (token->name_glob[0] && fnmatch(token->name_glob, enroll->name, 0) != 0)
 		return error_set(err, ERR_DENIED, "the token is for hosts named '%s', not '%s'",
 				 token->name_glob, enroll->name);
+	return 0;
+}
+
+/* What a host shows to be the same that asked before: the token, and that it has the key. */
+static int identify(const struct wire_enroll *enroll, const struct store_token *token,
+		    char by[DIGEST_SHA256_HEX], struct error *err)
+{
+	auto_pkey EVP_PKEY *key = NULL;
+	char fingerprint[65];
+	int r = pki_csr_key(enroll->csr, &key, err);
+	if (r >= 0)
+		r = pki_key_fingerprint(key, fingerprint, err);
+	if (r < 0)
+		return r;
+	auto_free char *both = xasprintf("%s %s", token->sha256, fingerprint);
+	digest_sha256_hex(both, strlen(both), by);
 	return 0;
 }
 
@@ -135,6 +150,29 @@ static void reply_error(struct request *request, const struct error *err)
 	request_reply_fault(request, 500, "InternalFailure", "%s", err->text);
 }
 
+struct issued {
+	char *certificate, *serial, *arn;
+	int64_t not_after_s;
+};
+
+static void issued_clear(struct issued *issued)
+{
+	free(issued->certificate);
+	free(issued->serial);
+	free(issued->arn);
+}
+#define auto_issued CLEANUP(issued_clear)
+
+static int issue(struct control *control, const struct wire_enroll *enroll, const char *name,
+		 struct issued *ret, struct error *err)
+{
+	ret->arn = xasprintf("arn:aws:codedeploy:%s:%s:instance/%s", control->settings.region,
+			     control->settings.account, name);
+	return ca_issue_host(control->ca, enroll->csr, name, clock_wall_s(),
+			     (int64_t)(control->settings.host_life_ms / 1000), &ret->certificate,
+			     &ret->serial, &ret->not_after_s, err);
+}
+
 static void reply_enrolled(struct request *request, const char *name, const char *arn,
 			   const char *certificate)
 {
@@ -150,27 +188,25 @@ static void reply_enrolled(struct request *request, const char *name, const char
 
 /* A certificate, then the host, then one use of the token: the transaction of this turn. */
 static int enroll_host(struct request *request, const struct wire_enroll *enroll,
-		       const struct store_token *token, const json_t *token_tags, struct error *err)
+		       const struct store_token *token, const json_t *token_tags, const char *by,
+		       struct error *err)
 {
 	struct control *control = request->control;
-	auto_free char *certificate = NULL, *serial = NULL;
-	int64_t now = clock_wall_s(), not_after;
+	auto_issued struct issued issued = {0};
 	CLEANUP(tag_list_clear) struct tag_list tags = {0};
+	if (token->uses_left == 0)
+		return error_set(err, ERR_DENIED, "the token has been used already");
 	int r = collect_tags(control->store, token, token_tags, enroll, &tags, err);
 	if (r >= 0)
-		r = ca_issue_host(control->ca, enroll->csr, enroll->name, now,
-				  (int64_t)(control->settings.host_life_ms / 1000), &certificate,
-				  &serial, &not_after, err);
+		r = issue(control, enroll, enroll->name, &issued, err);
 	if (r < 0)
 		return r;
-	auto_free char *arn =
-		xasprintf("arn:aws:codedeploy:%s:%s:instance/%s", control->settings.region,
-			  control->settings.account, enroll->name);
 	struct store_enroll host = {.name = enroll->name,
-				    .arn = arn,
-				    .serial = serial,
-				    .not_after_s = not_after,
-				    .now_s = now,
+				    .arn = issued.arn,
+				    .serial = issued.serial,
+				    .not_after_s = issued.not_after_s,
+				    .now_s = clock_wall_s(),
+				    .by = by,
 				    .tag_count = tags.count,
 				    .tags = tags.tags};
 	r = store_host_enroll(control->store, &host, err);
@@ -184,8 +220,50 @@ static int enroll_host(struct request *request, const struct wire_enroll *enroll
 	if (r < 0)
 		return r;
 	log_notice("host '%s' enrolled from %s", enroll->name, request->caller.peer);
-	reply_enrolled(request, enroll->name, arn, certificate);
+	reply_enrolled(request, enroll->name, issued.arn, issued.certificate);
 	return 0;
+}
+
+/* It is enrolled, and the answer never reached it: another certificate for the same key. */
+static int answer_again(struct request *request, const struct wire_enroll *enroll,
+			struct error *err)
+{
+	struct control *control = request->control;
+	auto_issued struct issued issued = {0};
+	int r = issue(control, enroll, enroll->name, &issued, err);
+	if (r >= 0)
+		r = store_cert_add(control->store, enroll->name, issued.serial, issued.not_after_s,
+				   err);
+	if (r < 0)
+		return r;
+	log_notice("host '%s' asked again from %s for the answer to its enrolment", enroll->name,
+		   request->caller.peer);
+	reply_enrolled(request, enroll->name, issued.arn, issued.certificate);
+	return 0;
+}
+
+static int take_in(struct request *request, const struct wire_enroll *enroll,
+		   const struct store_token *token, struct error *err)
+{
+	char by[DIGEST_SHA256_HEX];
+	auto_json json_t *tags = NULL;
+	int r = identify(enroll, token, by, err);
+	if (r >= 0)
+		r = store_host_enrolled_by(request->control->store, enroll->name, by, err);
+	if (r > 0)
+		return answer_again(request, enroll, err);
+	if (r >= 0 && token->tags)
+		r = json_parse(token->tags, strlen(token->tags), ROUTE_JSON_MAX, &tags, err);
+	return r < 0 ? r : enroll_host(request, enroll, token, tags, by, err);
+}
+
+static void note_refusal(struct request *request, const char *name, int64_t now,
+			 const struct error *err)
+{
+	guard_failed(request->control->guard, request->caller.peer, now);
+	log_event(LOG_WARNING, MESSAGE_ENROLMENT_REFUSED,
+		  (const char *const[]){"HOST_ID", name, NULL}, "refused to enrol '%s' from %s: %s",
+		  name, request->caller.peer, err->text);
 }
 
 void api_enroll(struct request *request, const json_t *input)
@@ -194,7 +272,6 @@ void api_enroll(struct request *request, const json_t *input)
 	struct error err = {0};
 	auto_wire_enroll struct wire_enroll enroll = {0};
 	auto_store_token struct store_token token = {0};
-	auto_json json_t *tags = NULL;
 	int64_t now = clock_wall_s();
 
 	if (guard_blocks(control->guard, request->caller.peer, now)) {
@@ -208,17 +285,11 @@ void api_enroll(struct request *request, const json_t *input)
 		r = error_set(&err, ERR_FORMAT, "'Token' is missing");
 	if (r >= 0)
 		r = check_token(control->store, &enroll, now, &token, &err);
-	if (r == ERR_DENIED) {
-		guard_failed(control->guard, request->caller.peer, now);
-		log_event(LOG_WARNING, MESSAGE_ENROLMENT_REFUSED,
-			  (const char *const[]){"HOST_ID", enroll.name, NULL},
-			  "refused to enrol '%s' from %s: %s", enroll.name, request->caller.peer,
-			  err.text);
-	}
-	if (r >= 0 && token.tags)
-		r = json_parse(token.tags, strlen(token.tags), ROUTE_JSON_MAX, &tags, &err);
+	bool known = r >= 0;
 	if (r >= 0)
-		r = enroll_host(request, &enroll, &token, tags, &err);
+		r = take_in(request, &enroll, &token, &err);
+	if (r == ERR_DENIED && (!known || token.uses_left == 0))
+		note_refusal(request, enroll.name, now, &err);
 	if (r < 0)
 		reply_error(request, &err);
 }
@@ -228,21 +299,20 @@ void api_renew(struct request *request, const json_t *input)
 	struct control *control = request->control;
 	struct error err = {0};
 	auto_wire_enroll struct wire_enroll enroll = {0};
-	auto_free char *certificate = NULL, *serial = NULL;
+	auto_issued struct issued issued = {0};
 	auto_store_host struct store_host host = {0};
 	const char *name = request->caller.name;
-	int64_t not_after;
 
 	int r = wire_enroll_from_json(input, &enroll, &err);
 	if (r >= 0 && strcmp(enroll.name, name) != 0)
 		r = error_set(&err, ERR_DENIED, "the certificate is that of '%s', not of '%s'",
 			      name, enroll.name);
 	if (r >= 0)
-		r = ca_issue_host(control->ca, enroll.csr, name, clock_wall_s(),
-				  (int64_t)(control->settings.host_life_ms / 1000), &certificate,
-				  &serial, &not_after, &err);
+		r = issue(control, &enroll, name, &issued, &err);
 	if (r >= 0)
-		r = store_cert_add(control->store, name, serial, not_after, &err);
+		r = store_cert_add(control->store, name, issued.serial, issued.not_after_s, &err);
+	if (r >= 0)
+		r = store_host_settle(control->store, name, &err);
 	if (r >= 0)
 		r = store_host_get(control->store, name, &host, &err);
 	if (r < 0) {
@@ -250,5 +320,5 @@ void api_renew(struct request *request, const json_t *input)
 		return;
 	}
 	log_info("host '%s' renewed its certificate", name);
-	reply_enrolled(request, name, host.arn, certificate);
+	reply_enrolled(request, name, host.arn, issued.certificate);
 }

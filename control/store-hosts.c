@@ -156,11 +156,14 @@ int store_host_tag_remove(struct store *store, const char *name, const char *key
 static int write_host(struct store *store, const struct store_enroll *enroll, struct error *err)
 {
 	int r = store_write(store, err,
-			    "INSERT INTO hosts (name, arn, registered_s) VALUES ($1, $2, $3) "
+			    "INSERT INTO hosts (name, arn, registered_s, enrolled_by) "
+			    "VALUES ($1, $2, $3, $4) "
 			    "ON CONFLICT (name) DO UPDATE SET arn = excluded.arn, "
 			    "registered_s = excluded.registered_s, deregistered_s = 0, "
-			    "revoked_s = 0, last_poll_s = 0 WHERE hosts.deregistered_s <> 0",
-			    "ssi", enroll->name, enroll->arn, enroll->now_s);
+			    "revoked_s = 0, last_poll_s = 0, enrolled_by = excluded.enrolled_by "
+			    "WHERE hosts.deregistered_s <> 0",
+			    "ssis", enroll->name, enroll->arn, enroll->now_s,
+			    enroll->by ? enroll->by : "");
 	if (r == 0)
 		return error_set(err, ERR_EXISTS, "a host '%s' is registered already",
 				 enroll->name);
@@ -181,6 +184,25 @@ int store_host_enroll(struct store *store, const struct store_enroll *enroll, st
 	if (r >= 0)
 		r = store_cert_add(store, enroll->name, enroll->serial, enroll->not_after_s, err);
 	return r;
+}
+
+int store_host_enrolled_by(struct store *store, const char *name, const char *by, struct error *err)
+{
+	auto_query struct query q = {0};
+	int r = query_start(&q, store, err,
+			    "SELECT 1 FROM hosts WHERE name = $1 AND enrolled_by = $2 "
+			    "AND enrolled_by <> '' AND deregistered_s = 0",
+			    "ss", name, by);
+	return r < 0 ? r : query_next(&q, err);
+}
+
+int store_host_settle(struct store *store, const char *name, struct error *err)
+{
+	int r = store_write(
+		store, err,
+		"UPDATE hosts SET enrolled_by = '' WHERE name = $1 AND enrolled_by <> ''", "s",
+		name);
+	return r < 0 ? r : 0;
 }
 
 static int end_host(struct store *store, const char *name, int64_t now_s, int64_t revoked_s,

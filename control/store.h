@@ -122,6 +122,7 @@ struct store_enroll {
 	const char *serial; /* of its first certificate, lower-case hex */
 	int64_t not_after_s;
 	int64_t now_s;
+	const char *by; /* SHA-256, hex, of its token and key; NULL: it cannot ask again */
 	size_t tag_count;
 	const struct store_tag *tags;
 };
@@ -130,6 +131,11 @@ struct store_enroll {
  * STORE_HOST_TAGS_MAX tags. */
 int store_host_enroll(struct store *store, const struct store_enroll *enroll,
 		      struct error *err) MUST_CHECK;
+/* 1 when this registered host was enrolled by that and has not been settled since, else 0. */
+int store_host_enrolled_by(struct store *store, const char *name, const char *by,
+			   struct error *err) MUST_CHECK;
+/* It has its certificate for sure: nothing enrols it again. */
+int store_host_settle(struct store *store, const char *name, struct error *err) MUST_CHECK;
 /* ERR_NOT_FOUND. Also finds deregistered ones. */
 int store_host_get(struct store *store, const char *name, struct store_host *ret,
 		   struct error *err) MUST_CHECK;

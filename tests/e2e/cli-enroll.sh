@@ -77,6 +77,24 @@ else
 	skip "root enrols for the daemon" "needs root"
 fi
 
+# The answer is lost on its way, after the endpoint has registered the host and spent the token
+start network python3 "$top_srcdir/tests/e2e/lose-answer.py" "${url##*:}"
+behind=https://localhost:$(line_of network '/^[0-9]/p')
+token=$(new_token)
+again() { "$SLIPWAY" --root "$T/web5" enroll "$behind" --token "$token" --ca-fingerprint "$fingerprint" --name "${1-web5}"; }
+exits 6 "an answer that is lost" again
+ok "has been on its way" has_line network /lost/p
+hosts >"$T/hosts"
+says "the endpoint has the host" web5 "$T/hosts"
+exits 1 "another host does not get in with the token" join web6 --token "$token"
+says "which is spent" "the token has been used already"
+exits 1 "nor another key for the same name" "$SLIPWAY" --root "$T/web6" enroll "$url" --token "$token" --ca-fingerprint "$fingerprint" \
+	--name web5
+exits 1 "nor the same host under another name" again web7
+exits 0 "the host asks again, with the same command, and has joined" again
+exits 0 "and has the fleet's trust" "$SLIPWAY" --root "$T/web5" whoami
+stop network
+
 # A daemon that runs already is told
 start daemon "$SLIPWAYD" --root "$T/web3"
 ok "a daemon without an endpoint answers" within 10 sh -c "'$SLIPWAY' --root '$T/web3' status"

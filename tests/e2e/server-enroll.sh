@@ -45,6 +45,22 @@ is "and is refused then" 403 "$(enroll web2 "$gone" | head -n 1)"
 is "no token is stored as it is" "" "$(grep -a -l "$once" -r "$T/control")"
 is "no token is logged" "" "$(grep -F "$once" "$T/endpoint.err")"
 
+# The same host asks again: its answer was lost
+lost=$(token)
+is "a host that joined" 200 "$(enroll lost1 "$lost" | head -n 1)"
+cp "$T/lost1.pem" "$T/lost1-first.pem"
+is "may ask again with the same token and key" 200 "$(enroll lost1 "$lost" | head -n 1)"
+is "for another certificate, which is good" "200 1" "$(renewal lost1) $(cmp -s "$T/lost1.pem" "$T/lost1-first.pem"; echo $?)"
+is "not once it has shown that it has one" 403 "$(enroll lost1 "$lost" | head -n 1)"
+lost=$(token)
+enroll lost2 "$lost" >/dev/null
+mv "$T/lost2.key" "$T/lost2-first.key"
+is "not with another key" 403 "$(enroll lost2 "$lost" | head -n 1)"
+mv "$T/lost2-first.key" "$T/lost2.key"
+is "not with another token" 400 "$(enroll lost2 "$(token)" | head -n 1)"
+ok "a host that is revoked" "$CONTROLD" host revoke lost2 --dir "$T/control"
+is "does not get in that way" 403 "$(enroll lost2 "$lost" | head -n 1)"
+
 # Tags
 is "a host carries the tags of its token and its own" 200 \
 	"$(enroll tag1 "$(token --tag role=web)" '{"Tags": [{"Key": "zone", "Value": "a"}]}' | head -n 1)"
