@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KEEP_S (30 * 24 * 3600) /* far longer than an endpoint waits for a result */
+#define KEEP_S (30 * 24 * 3600) /* far longer than an endpoint hands out a command again */
 #define HALF_WRITTEN_S 3600
 
 /* The struct borrows: nothing of it may be freed by result_free(). */
@@ -107,6 +107,18 @@ bool report_exists(struct run *run, const char *command_id, enum wire_status *re
 	return true;
 }
 
+/* The daemon's marks. A daemon that lies about them harms only what it would have to send. */
+static int open_marks(const struct run *run)
+{
+	auto_free char *path = xasprintf("%s/reported", run->paths.agent);
+	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static bool is_reported(int marks_fd, const char *name)
+{
+	return marks_fd >= 0 && faccessat(marks_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 void report_expire(struct run *run)
 {
 	auto_close int fd = openat(run->results_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -114,6 +126,7 @@ void report_expire(struct run *run)
 	if (!dir)
 		return;
 	TAKE_FD(fd);
+	auto_close int marks_fd = open_marks(run);
 	int64_t now_s = clock_wall_s();
 	struct dirent *entry;
 	while ((entry = readdir(dir))) {
@@ -121,8 +134,9 @@ void report_expire(struct run *run)
 		if (fstatat(run->results_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    !S_ISREG(st.st_mode))
 			continue;
-		int64_t keep_s = result_is_name(entry->d_name) ? KEEP_S : HALF_WRITTEN_S;
-		if (now_s - st.st_mtime > keep_s)
+		bool result = result_is_name(entry->d_name);
+		if (now_s - st.st_mtime > (result ? KEEP_S : HALF_WRITTEN_S) &&
+		    (!result || is_reported(marks_fd, entry->d_name)))
 			fs_unlink_quiet(run->results_fd, entry->d_name);
 	}
 }

@@ -31,5 +31,6 @@ void report_timer_stop(struct report_timer *timer);
 /* Is there a result of this command? *ret_status (may be NULL). */
 bool report_exists(struct run *run, const char *command_id, enum wire_status *ret_status);
 
-/* Remove results that are older than a week, and files that a killed worker left half written. */
+/* Remove results that are older than 30 days and were reported, and files that a killed worker left
+ * half written. */
 void report_expire(struct run *run);

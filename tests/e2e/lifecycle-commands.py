@@ -79,7 +79,11 @@ name = hashlib.sha256(one.command_id("ApplicationStop").encode()).hexdigest()[:3
 month_ago = time.time() - 31 * 86400
 os.utime(host.path("var/lib/slipway/host/results/" + name), (month_ago, month_ago))
 three.all(SEVEN[1:])
-equal("a deployment makes room: results of long ago go", None, host.stored(one.command_id("ApplicationStop")))
+ok("a deployment makes room, but a result of long ago that was not reported stays", host.stored(one.command_id("ApplicationStop")))
+os.makedirs(host.path("var/lib/slipway/agent/reported"))
+open(host.path("var/lib/slipway/agent/reported/" + name), "w").close()
+host.recover()
+equal("one that was reported goes", None, host.stored(one.command_id("ApplicationStop")))
 host.ran()
 
 # A caller that goes away after "go" and the bundle loses nothing.

@@ -102,24 +102,50 @@ static void set_age(const struct tempdir *dir, const char *name, time_t age_s)
 	assert_int_equal(utimensat(dir->fd, name, times, 0), 0);
 }
 
-static void old_results_and_torn_ones_go(void **state)
+static void write_result(struct run *run, const struct tempdir *dir, const char *command, int days)
+{
+	struct report report = sample;
+	report.command_id = command;
+	char name[40];
+	result_name(command, name);
+	assert_int_equal(report_write(run, &report, NULL), 0);
+	set_age(dir, name, days * 24 * 3600);
+}
+
+static void mark_reported(const struct tempdir *dir, const char *command)
+{
+	char name[40];
+	result_name(command, name);
+	auto_free char *mark = xasprintf("reported/%s", name);
+	tempdir_write(dir, mark, "");
+}
+
+static void old_results_go_when_they_were_reported(void **state)
 {
 	const struct tempdir *dir = *state;
-	struct run run = {.results_fd = dir->fd};
-	struct error err = {0};
-	struct report old = sample;
-	old.command_id = "old";
-	char name[40];
-	result_name("old", name);
-	assert_int_equal(report_write(&run, &sample, &err), 0);
-	assert_int_equal(report_write(&run, &old, &err), 0);
-	set_age(dir, name, 31 * 24 * 3600);
+	struct run run = {.results_fd = dir->fd, .paths.agent = dir->path};
+	write_result(&run, dir, "old", 31);
+	write_result(&run, dir, "waits", 400);
+	write_result(&run, dir, "young", 29);
+	report_expire(&run);
+	assert_true(report_exists(&run, "old", NULL));
+	assert_int_equal(mkdirat(dir->fd, "reported", 0700), 0);
+	mark_reported(dir, "old");
+	mark_reported(dir, "young");
+	report_expire(&run);
+	assert_false(report_exists(&run, "old", NULL));
+	assert_true(report_exists(&run, "waits", NULL));
+	assert_true(report_exists(&run, "young", NULL));
+}
+
+static void torn_results_go(void **state)
+{
+	const struct tempdir *dir = *state;
+	struct run run = {.results_fd = dir->fd, .paths.agent = dir->path};
 	tempdir_write(dir, ".torn", "x");
 	tempdir_write(dir, ".young", "x");
 	set_age(dir, ".torn", 2 * 3600);
 	report_expire(&run);
-	assert_true(report_exists(&run, "command", NULL));
-	assert_false(report_exists(&run, "old", NULL));
 	assert_int_not_equal(faccessat(dir->fd, ".torn", F_OK, 0), 0);
 	assert_int_equal(faccessat(dir->fd, ".young", F_OK, 0), 0);
 }
@@ -132,7 +158,8 @@ int main(void)
 		tempdir_test(a_timer_reports_when_its_time_has_come),
 		tempdir_test(a_stopped_timer_reports_nothing),
 		tempdir_test(a_timer_holds_no_descriptor_of_its_parent),
-		tempdir_test(old_results_and_torn_ones_go),
+		tempdir_test(old_results_go_when_they_were_reported),
+		tempdir_test(torn_results_go),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
