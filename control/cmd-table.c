@@ -41,7 +41,7 @@ const struct cmd cmd_commands[] = {
 	 .certificates = true,
 	 .summary = "make CA, certificates, database, first admin key",
 	 .help = "What is there already is never overwritten: called again, it adds a --name to "
-		 "the server's certificate, and says where everything is.",
+		 "the server's certificate, for the next start, and says where everything is.",
 	 .example = "slipway-controld init --name deploy.example.com"},
 	{.name = "serve",
 	 .fn = cmd_serve,

@@ -237,8 +237,9 @@ int cmd_init(struct control *control, const struct cmd_args *args, struct error 
 	       "Only root and the service read that file. A key for somebody else, in a file of "
 	       "the same kind:\n"
 	       "  slipway-controld key create%s --name WHO --json >FILE\n",
-	       usual ? "systemctl enable --now slipway-controld" : "slipway-controld serve", dir,
-	       dir, control->dir, CONTROL_CREDENTIALS, dir);
+	       usual ? "systemctl enable slipway-controld && systemctl restart slipway-controld"
+		     : "slipway-controld serve",
+	       dir, dir, control->dir, CONTROL_CREDENTIALS, dir);
 	return control_commit(control, err);
 }
 

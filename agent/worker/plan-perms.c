@@ -11,9 +11,21 @@
 #include <pwd.h>
 #include <string.h>
 
-static void unknown(struct plan_build *b, const struct spec_permission *s, const char *what,
+/* Several permissions have the same owner or group, as a rule. */
+static bool named_before(const struct plan_build *b, const struct plan_perm *p, const char *name)
+{
+	for (const struct plan_perm *q = b->perms; q < p; q++)
+		if (str_eq(q->spec->owner, name) || str_eq(q->spec->group, name))
+			return true;
+	return false;
+}
+
+static void unknown(struct plan_build *b, const struct plan_perm *p, const char *what,
 		    const char *name)
 {
+	const struct spec_permission *s = p->spec;
+	if (named_before(b, p, name))
+		return;
 	if (b->request->users_later)
 		problems_add(
 			b->problems, PROBLEM_WARNING, s->object,
@@ -31,7 +43,7 @@ static void resolve_names(struct plan_build *b, struct plan_perm *p)
 	if (s->owner) {
 		const struct passwd *pw = getpwnam(s->owner);
 		if (!pw)
-			unknown(b, s, "user", s->owner);
+			unknown(b, p, "user", s->owner);
 		else if (!b->root && pw->pw_uid != geteuid())
 			problems_add(b->problems, PROBLEM_ERROR, s->object,
 				     "line %u: only root can give files to user '%s'", s->line,
@@ -42,7 +54,7 @@ static void resolve_names(struct plan_build *b, struct plan_perm *p)
 	if (s->group) {
 		const struct group *gr = getgrnam(s->group);
 		if (!gr)
-			unknown(b, s, "group", s->group);
+			unknown(b, p, "group", s->group);
 		else
 			p->gid = gr->gr_gid;
 	}

@@ -70,7 +70,7 @@ exits 0 "the key opens the fleet" "$HOST" exec ctl --env=SLIPWAY_CREDENTIALS=/ro
 in_host ctl systemctl stop slipway-controld
 in_host ctl sh -c 'mv /var/lib/slipway-control /var/lib/kept && chmod 755 /var/lib'
 exits 0 "root makes an endpoint where there is not even a directory" in_host ctl slipway-controld init --name ctl
-says "and is told how it is started" "systemctl enable --now slipway-controld" "$T/out"
+says "and is told how it is started" "systemctl restart slipway-controld" "$T/out"
 is "that is the service's as well" "slipway-control:slipway-control 700 " "$(attributes /var/lib/slipway-control) $(roots)"
 ok "the service takes it up" in_host ctl systemctl start slipway-controld
 in_host ctl systemctl stop slipway-controld

@@ -359,8 +359,12 @@ static void users_that_before_install_may_make_are_a_warning_at_first(void **sta
 	txn_file(t, "f", "dest");
 	txn_permission(t, "dest/f")->owner = (char *)"nobody-has-this-name";
 	t->permissions[0].group = (char *)"nor-this";
+	txn_write(t, "archive/g", "1");
+	txn_file(t, "g", "dest");
+	txn_permission(t, "dest/g")->owner = (char *)"nobody-has-this-name";
 	t->request.users_later = true;
 	assert_int_equal(txn_plan(t), 0);
+	assert_int_equal(t->problems.count, 2); /* each name once */
 	assert_true(txn_has_problem(t, PROBLEM_WARNING, "no user 'nobody-has-this-name'"));
 	assert_true(txn_has_problem(t, PROBLEM_WARNING, "no group 'nor-this'"));
 	t->request.users_later = false;
