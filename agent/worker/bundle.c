@@ -125,6 +125,21 @@ static int own_root(int parent_fd, const char *root, struct error *err)
 	return 0;
 }
 
+static char *tmp_name(const char *name)
+{
+	return xasprintf(".%s.new", name);
+}
+
+int bundle_discard(int parent_fd, const char *name, struct error *err)
+{
+	auto_free char *tmp = tmp_name(name);
+	struct stat st;
+	if (fstatat(parent_fd, tmp, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	int r = fs_remove_tree(parent_fd, tmp, err);
+	return r < 0 ? r : 1;
+}
+
 /* In one step where the kernel can, also when name is taken: then root holds the old one. */
 static int give_name(int parent_fd, const char *root, const char *name, struct error *err)
 {
@@ -178,7 +193,7 @@ int bundle_unpack(const struct bundle_source *source, int parent_fd, const char 
 	assert(str_is_filename(name));
 	struct error why = {0};
 	struct bundle_stats stats = {0};
-	auto_free char *tmp = xasprintf(".%s.new", name);
+	auto_free char *tmp = tmp_name(name);
 	auto_close int dir_fd = open_tmp(parent_fd, tmp, &why);
 	struct bundle_job job = {.source = source,
 				 .limits = limits,

@@ -57,6 +57,9 @@ typedef void bundle_progress_fn(uint64_t done, uint64_t total, void *arg);
 int bundle_unpack(const struct bundle_source *source, int parent_fd, const char *name,
 		  const struct bundle_limits *limits, bundle_progress_fn *progress, void *arg,
 		  struct bundle_stats *ret, struct error *err) MUST_CHECK;
+/* Remove what an unpacking that was killed has left in this place. Returns 1 when there was
+ * something, else 0. */
+int bundle_discard(int parent_fd, const char *name, struct error *err) MUST_CHECK;
 
 /* Pack a directory that has an AppSpec into out_fd as tgz or zip: reproducible (sorted, owner 0,
  * times of the files kept). */

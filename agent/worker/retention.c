@@ -2,6 +2,7 @@
 /* What goes is renamed first: a half deleted revision must never look like one that is kept. */
 #include "agent/worker/retention.h"
 
+#include "agent/worker/bundle.h"
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/log.h"
@@ -71,6 +72,29 @@ static DIR *open_list(int dirfd)
 	return dir;
 }
 
+/* Half a bundle, of a worker that was killed: nobody unpacks now, we have the group's lock. With it
+ * goes its directory, unless there is more in it. */
+static void discard_half(struct group *g, const char *name)
+{
+	struct error err = {0};
+	auto_close int fd =
+		openat(g->dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int r = fd < 0 ? 0 : bundle_discard(fd, GROUP_ARCHIVE, &err);
+	if (r < 0)
+		log_warning("what was unpacked of '%s' stays: %s", name, err.text);
+	if (r > 0 && unlinkat(g->dir_fd, name, AT_REMOVEDIR) == 0)
+		log_info("what was unpacked of '%s' by a worker that was killed is removed", name);
+}
+
+static void discard_halves(struct group *g)
+{
+	auto_closedir DIR *dir = open_list(g->dir_fd);
+	struct dirent *entry;
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			discard_half(g, entry->d_name);
+}
+
 static struct retention_entry *list_deployments(struct group *g, size_t *ret_n)
 {
 	struct retention_entry *entries = NULL;
@@ -136,6 +160,7 @@ static size_t forget_doomed(struct state *state, const struct retention_entry *e
 
 int retention_run(struct group *g, struct error *err)
 {
+	discard_halves(g);
 	size_t n;
 	struct retention_entry *entries = list_deployments(g, &n);
 	int64_t max = g->run->settings.max_revisions;
@@ -153,6 +178,7 @@ int retention_run(struct group *g, struct error *err)
 
 void retention_finish(struct group *g)
 {
+	discard_halves(g);
 	auto_closedir DIR *dir = open_list(g->dir_fd);
 	struct dirent *entry;
 	while (dir && (entry = readdir(dir))) {

@@ -18,10 +18,12 @@ struct retention_entry {
 /* Mark what goes: the oldest entries that need not stay, until at most max are left. Pure. */
 void retention_choose(struct retention_entry *entries, size_t n, size_t max);
 
-/* After a bundle is on the host: delete what is too many. Stays: the open deployment, what is
- * installed, the last successful one, and every archive that one of these uses. The state knows it,
- * durably, before anything goes; that is the only error, deleting is best effort. */
+/* After a bundle is on the host: delete what is too many, and what was never unpacked to its end.
+ * Stays: the open deployment, what is installed, the last successful one, and every archive that
+ * one of these uses. The state knows it, durably, before anything goes; that is the only error,
+ * deleting is best effort. */
 int retention_run(struct group *g, struct error *err) MUST_CHECK;
 
-/* Delete what an interrupted retention had begun to delete. Best effort. */
+/* Delete what an interrupted retention had begun to delete, and what a worker that was killed had
+ * begun to unpack. Best effort. */
 void retention_finish(struct group *g);

@@ -143,6 +143,31 @@ def commands(event, fails=None):
     return set(seen)
 
 
+# While it unpacks: nothing was begun, and half a bundle must not stay, nor count as a revision that is kept.
+def kill_in_unpacking(host, number):
+    with tempfile.TemporaryFile() as f:
+        f.write(bundle(revision("half%d" % number, files={"f%d" % i: "x" for i in range(5000)})))
+        f.flush()
+        run = host.start({"verb": "deploy", "group": "group-1", "source": {"type": "tgz", "name": "half.tgz"}}, f.fileno())
+        while True:
+            event = run.next()
+            if event["event"] == "progress" and event["what"] == "unpack":
+                return run.kill()
+
+
+host = Host("max_revisions: 3\n")
+root = host.path("var/lib/slipway/deployment-root/group-1")
+kept = [Deployment(host, "d-" + name, bundle(revision(name))).all().result["deployment"] for name in ("one", "two")]
+for after in ("recovery", "the next deployment"):
+    for number in range(3):
+        kill_in_unpacking(host, number)
+    equal("killed while it unpacks: half a bundle stays", 5, len(os.listdir(root)), os.listdir(root))
+    if after == "recovery":
+        host.recover()
+    else:
+        kept.append(Deployment(host, "d-three", bundle(revision("three"))).all().result["deployment"])
+    equal("until " + after, sorted(kept), sorted(os.listdir(root)))
+
 local("a local deployment", None, True)
 local("a local deployment that fails", "ValidateService", False)
 both = commands("DownloadBundle") | commands("Install") | commands("ValidateService")
