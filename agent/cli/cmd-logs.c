@@ -126,8 +126,20 @@ static int as_json(const struct follower *f, const char *id, const char *group)
 	return cli_json(obj, CLI_DONE);
 }
 
+/* Who may see the deployment may not see what its scripts print, which can be anything. */
+static int check_readable(const struct follower *f, struct error *err)
+{
+	auto_free char *path = xasprintf("%s/scripts.log", f->dir);
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 || errno == ENOENT ? 0 : error_errno(err, "open '%s'", path);
+}
+
 static int show(struct follower *f, const char *id, const char *group)
 {
+	struct error err = {0};
+	int r = check_readable(f, &err);
+	if (r < 0)
+		return cli_fail(f->cli, cli_exit_of(r), &err, "%s", host_hint(r));
 	if (f->cli->json)
 		return as_json(f, id, group);
 	print_new(f);
@@ -150,7 +162,7 @@ static int run(struct cli *cli, const struct cli_args *args)
 	auto_free char *dir = host_deployment_dir(cli, group, id);
 	CLEANUP(follower_clear) struct follower f = {.cli = cli, .notify = -1};
 	f.dir = xasprintf("%s/logs", dir);
-	if (cli_has(args, "follow")) {
+	if (cli_has(args, "follow") && check_readable(&f, NULL) >= 0) {
 		f.notify = inotify_init1(IN_CLOEXEC);
 		follow(&f, id);
 	}
