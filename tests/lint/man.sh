@@ -104,6 +104,14 @@ for page in "${mdoc[@]}"; do
 	is "${page##*/}: options of the synopsis are explained" "$(cat "$T/named")" "$(cat "$T/explained")"
 done
 
+# --- who points at pages ---
+pointed=$(grep -ohE 'man:[a-z.-]+\([0-9]\)' -r "$top_srcdir/systemd" | sort -u)
+ok "units and catalogues point at pages" [ "$(wc -l <<<"$pointed")" -ge 4 ]
+is "all of which exist" "" "$(while IFS='():' read -r _ page section; do
+	test -e "$man/$page.$section" || echo "$page($section)"
+done <<<"$pointed")"
+is "every unit names one" "" "$(grep -L '^Documentation=man:' "$top_srcdir"/systemd/*.{service.in,socket,slice})"
+
 # --- programs without commands ------------------------------------------------------------------------------------------------
 for program in slipwayd slipway-worker; do
 	is "$program: help and page agree" "$("$top_builddir/$program" --help | sed -n 's/^  \(--[a-z-]*\).*/\1/p' | sort)" \
