@@ -47,7 +47,7 @@ static bool find_object(struct request *request, const struct s3_path *path, con
 	return r >= 0;
 }
 
-static bool tag_matches(const char *header, const char *etag)
+bool s3_tag_matches(const char *header, const char *etag)
 {
 	if (strcmp(header, "*") == 0)
 		return true;
@@ -63,12 +63,12 @@ static bool conditions_hold(struct request *request, const struct store_object *
 {
 	const char *match = request_header(request, "If-Match");
 	const char *none = request_header(request, "If-None-Match");
-	if (match && !tag_matches(match, object->etag)) {
+	if (match && !s3_tag_matches(match, object->etag)) {
 		s3_refuse(request, 412, "PreconditionFailed", "the object's ETag is \"%s\"",
 			  object->etag);
 		return false;
 	}
-	if (none && tag_matches(none, object->etag)) {
+	if (none && s3_tag_matches(none, object->etag)) {
 		request_reply_headers(request, 304, 0, headers);
 		return false;
 	}
@@ -82,7 +82,7 @@ static int take_range(struct request *request, const struct store_object *object
 	const char *if_range = request_header(request, "If-Range");
 	*offset = 0;
 	*len = object->size;
-	if (if_range && !tag_matches(if_range, object->etag))
+	if (if_range && !s3_tag_matches(if_range, object->etag))
 		return 200;
 	int r = s3_range_parse(request_header(request, "Range"), object->size, offset, len);
 	if (r == ERR_INPUT) {
@@ -145,6 +145,20 @@ void s3_get_object(struct request *request, const struct s3_path *path)
 		send_object(request, &object);
 }
 
+/* There are none; a client that copies an object wants to hear that. */
+void s3_get_tagging(struct request *request, const struct s3_path *path)
+{
+	auto_store_object struct store_object object = {0};
+	if (!find_object(request, path, request_query(request, "versionId"), &object))
+		return;
+	auto_buf struct buf body = BUF_INIT(4096);
+	s3_xml_begin(&body, "Tagging");
+	s3_xml_open(&body, "TagSet");
+	s3_xml_close(&body, "TagSet");
+	s3_xml_close(&body, "Tagging");
+	s3_reply_xml(request, &body);
+}
+
 /* ---- writing, on a condition ---- */
 
 bool s3_may_write(struct request *request, const struct s3_path *path)
@@ -163,8 +177,8 @@ bool s3_may_write(struct request *request, const struct s3_path *path)
 	}
 	if (match && r < 0)
 		s3_refuse(request, 404, "NoSuchKey", "%s", err.text);
-	else if ((match && !tag_matches(match, object.etag)) ||
-		 (none && r == 0 && tag_matches(none, object.etag)))
+	else if ((match && !s3_tag_matches(match, object.etag)) ||
+		 (none && r == 0 && s3_tag_matches(none, object.etag)))
 		s3_refuse(request, 412, "PreconditionFailed",
 			  "At least one of the pre-conditions you specified did not hold");
 	else

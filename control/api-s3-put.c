@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* PutObject and UploadPart. The headers are checked and the signature admitted (it covers the hash
- * that the client claims) -> pieces are hashed and written -> at the end everything that was
- * claimed is held against them -> the helper thread syncs -> the row is written -> the answer
- * leaves after its commit. */
+/* PutObject, UploadPart and UploadPartCopy. The headers are checked and the signature admitted (it
+ * covers the hash that the client claims) -> pieces are hashed and written -> at the end everything
+ * that was claimed is held against them -> the helper thread syncs -> the row is written -> the
+ * answer leaves after its commit. */
 #include "control/api-s3.h"
 
 #include "common/alloc.h"
 #include "common/clock.h"
+#include "common/fs.h"
 #include "common/log.h"
 #include "common/str.h"
 #include "control/control.h"
@@ -25,8 +26,19 @@ struct put {
 	/* of a part */
 	char upload[33];
 	int64_t number; /* 0: an object */
+	bool copied;
 	char file[BUNDLE_NAME_LEN + 1];
 };
+
+static struct put *put_new(struct request *request, const struct s3_path *path)
+{
+	struct put *put = xcalloc(1, sizeof(*put));
+	put->control = request->control;
+	put->request = request;
+	put->path = *path;
+	str_random(put->version, S3_VERSION_LEN);
+	return put;
+}
 
 static void put_free(struct put *put)
 {
@@ -77,6 +89,12 @@ static int record_part(struct put *put, struct error *err)
 static void reply(struct put *put, struct request *request)
 {
 	char etag[48];
+	static const char *const xml[] = {"Content-Type", "application/xml", NULL};
+	if (put->copied) {
+		s3_reply_copied(request, "CopyPartResult", put->body.digest.md5, clock_wall_s(),
+				xml);
+		return;
+	}
 	snprintf(etag, sizeof(etag), "\"%s\"", put->body.digest.md5);
 	const char *headers[] = {"ETag", etag, NULL, NULL, NULL, NULL, NULL};
 	size_t n = 2;
@@ -205,18 +223,47 @@ static bool take_part(struct put *put, struct request *request)
 	return true;
 }
 
+/* Its bytes are in the bundle store already: a thread copies them. */
+static void start_copy(struct put *put, const struct store_object *source,
+		       struct bundle_range *from)
+{
+	struct request *request = put->request;
+	struct bundles *bundles = put->control->bundles;
+	struct error err = {0};
+	from->fd = bundles_fd(bundles, source->sha256, &err);
+	if (from->fd < 0 || bundle_upload_new(bundles, put->control->settings.bundle_max_bytes,
+					      &put->body.upload, &err) < 0) {
+		fs_close_quiet(from->fd);
+		put_free(put);
+		s3_fail(request, &err);
+		return;
+	}
+	put->copied = true;
+	request_park(request, on_closed_late, put);
+	bundle_upload_copy(put->body.upload, from, &put->body.digest, put->file, on_stored, put);
+}
+
+static void copy_part(struct request *request, const struct s3_path *path)
+{
+	auto_store_object struct store_object source = {0};
+	struct bundle_range from;
+	struct put *put = put_new(request, path);
+	if (take_part(put, request) && s3_copy_source(request, &source) &&
+	    s3_copy_range(request, source.size, &from.offset, &from.len))
+		start_copy(put, &source, &from);
+	else
+		put_free(put);
+}
+
 void s3_put_object(struct request *request, const struct s3_path *path)
 {
 	struct s3_fault fault;
 	if (request_header(request, "x-amz-copy-source")) {
-		s3_without_body(request, path, s3_copy_object);
+		bool part = request_query(request, "uploadId");
+		s3_without_body(request, path, part ? copy_part : s3_copy_object);
 		return;
 	}
-	struct put *put = xcalloc(1, sizeof(*put));
-	put->control = request->control;
-	put->request = request;
-	put->path = *path;
-	str_random(put->version, S3_VERSION_LEN);
+	struct put *put = put_new(request, path);
 	if (!take_part(put, request)) {
 		put_free(put);
 		return;

@@ -46,9 +46,10 @@ static const struct operation {
 	{ "DELETE", BUCKET, NULL, " ", s3_delete_bucket, false, false },
 	{ "POST", BUCKET, "delete", " ", s3_delete_objects, false, false },
 	{ "GET", OBJECT, "uploadId", " max-parts part-number-marker ", s3_list_parts, false, false },
+	{ "GET", OBJECT, "tagging", " versionId ", s3_get_tagging, false, false },
 	{ "GET", OBJECT, NULL, " versionId ", s3_get_object, true, false },
 	{ "HEAD", OBJECT, NULL, " versionId ", s3_get_object, true, false },
-	{ "PUT", OBJECT, "uploadId", " partNumber ", s3_put_object, false, false },
+	{ "PUT", OBJECT, "uploadId", " partNumber ", s3_put_object, false, true },
 	{ "PUT", OBJECT, NULL, " ", s3_put_object, false, true },
 	{ "POST", OBJECT, "uploads", " ", s3_create_upload, false, false },
 	{ "POST", OBJECT, "uploadId", " ", s3_complete_upload, false, false },
@@ -64,8 +65,6 @@ static const char *const unknown_headers[] = {
 	"x-amz-object-lock-legal-hold",
 	"x-amz-object-lock-retain-until-date",
 	"x-amz-copy-source-server-side-encryption-customer-algorithm",
-	"x-amz-copy-source-if-match",
-	"x-amz-copy-source-if-none-match",
 	"x-amz-copy-source-if-modified-since",
 	"x-amz-copy-source-if-unmodified-since"};
 
@@ -225,8 +224,7 @@ static bool check_request(struct request *request, const struct operation *op)
 			return false;
 		}
 	if (request_header(request, "x-amz-copy-source") && !op->copies) {
-		s3_refuse(request, 501, "NotImplemented",
-			  "a part cannot be copied: copy the object in one piece, or upload it");
+		s3_refuse(request, 501, "NotImplemented", "this request copies nothing");
 		return false;
 	}
 	if (request->caller.kind == CALLER_HOST && !op->hosts) {

@@ -16,7 +16,7 @@
 typedef void s3_fn(struct request *request, const struct s3_path *path);
 
 /* api-s3-object.c */
-s3_fn s3_get_object, s3_delete_object, s3_delete_objects;
+s3_fn s3_get_object, s3_get_tagging, s3_delete_object, s3_delete_objects;
 /* api-s3-put.c: streamed */
 s3_fn s3_put_object;
 /* api-s3-copy.c */
@@ -52,6 +52,18 @@ void s3_xml_key(struct buf *out, const char *name, const char *key, bool url);
 /* api-s3-object.c: may the object be written as the request's If-Match and If-None-Match say?
  * Otherwise it is answered. */
 bool s3_may_write(struct request *request, const struct s3_path *path) MUST_CHECK;
+
+/* Is it this ETag? Quotes and "*" as in If-Match. */
+bool s3_tag_matches(const char *header, const char *etag);
+
+/* api-s3-copy.c: the object that x-amz-copy-source names, when its conditions hold; and which of
+ * its bytes x-amz-copy-source-range wants. Otherwise it is answered. */
+bool s3_copy_source(struct request *request, struct store_object *ret) MUST_CHECK;
+bool s3_copy_range(struct request *request, uint64_t size, uint64_t *ret_offset,
+		   uint64_t *ret_len) MUST_CHECK;
+/* <CopyObjectResult>, <CopyPartResult> */
+void s3_reply_copied(struct request *request, const char *element, const char *etag,
+		     int64_t created_s, const char *const headers[]);
 
 /* api-s3-put.c: a streamed route that wants no body (PUT of a bucket, of a copy): call fn at its
  * end. */

@@ -31,6 +31,8 @@ struct bundle_upload {
 	uint64_t offset, max_bytes;
 	struct digest *sha256, *md5; /* md5: NULL while parts are joined */
 	struct bundle_digest digest;
+	struct bundle_range from; /* of a copy; fd -1 otherwise */
+	struct bundle_digest *ret_digest;
 	bundle_done_fn *done;
 	void *arg;
 };
@@ -49,6 +51,7 @@ static void upload_free(struct bundle_upload *upload)
 	if (upload->name[0])
 		fs_unlink_quiet(upload->bundles->tmp_fd, upload->name);
 	fs_close_quiet(upload->fd);
+	fs_close_quiet(upload->from.fd);
 	digest_free(upload->sha256);
 	digest_free(upload->md5);
 	free(upload);
@@ -61,6 +64,7 @@ static int upload_new(struct bundles *bundles, uint64_t max_bytes, struct bundle
 	CLEANUP(upload_free_at)
 	struct bundle_upload *upload = xcalloc(1, sizeof(*upload));
 	upload->bundles = bundles;
+	upload->from.fd = -1;
 	upload->max_bytes = max_bytes;
 	str_random(upload->name, BUNDLE_NAME_LEN);
 	upload->fd =
@@ -233,22 +237,24 @@ struct joiner {
 };
 
 /* Works between whole blocks of a file system that can share them. */
-static bool share_blocks(struct bundle_upload *out, int fd, uint64_t size)
+static bool share_blocks(struct bundle_upload *out, const struct bundle_range *from)
 {
-	struct file_clone_range range = {
-		.src_fd = fd, .src_length = size, .dest_offset = out->offset};
-	return size > 0 && ioctl(out->fd, FICLONERANGE, &range) == 0;
+	struct file_clone_range range = {.src_fd = from->fd,
+					 .src_offset = from->offset,
+					 .src_length = from->len,
+					 .dest_offset = out->offset};
+	return from->len > 0 && ioctl(out->fd, FICLONERANGE, &range) == 0;
 }
 
-static int append_part(struct joiner *joiner, struct bundle_upload *out, int fd, char *step,
-		       struct error *err)
+/* watch: sees the bytes, or NULL. */
+static int append_range(struct bundle_upload *out, const struct bundle_range *from,
+			const struct bundle_join *watch, struct error *err)
 {
-	struct stat st;
-	if (fstat(fd, &st) < 0)
-		return error_errno(err, "look at a part");
-	bool shared = share_blocks(out, fd, (uint64_t)st.st_size);
-	for (uint64_t at = 0; at < (uint64_t)st.st_size;) {
-		ssize_t n = pread(fd, step, READ_STEP, (off_t)at);
+	auto_free char *step = xcalloc(1, READ_STEP);
+	bool shared = share_blocks(out, from);
+	for (uint64_t at = 0; at < from->len;) {
+		size_t want = from->len - at < READ_STEP ? from->len - at : READ_STEP;
+		ssize_t n = pread(from->fd, step, want, (off_t)(from->offset + at));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -256,30 +262,38 @@ static int append_part(struct joiner *joiner, struct bundle_upload *out, int fd,
 		if (n == 0)
 			return error_set(err, ERR_FORMAT, "a part's file was cut");
 		hash(out, step, (size_t)n);
-		if (joiner->join.piece)
-			joiner->join.piece(joiner->join.arg, step, (size_t)n);
+		if (watch && watch->piece)
+			watch->piece(watch->arg, step, (size_t)n);
 		int r = shared ? 0 : put_bytes(out, step, (size_t)n, out->offset + at, err);
 		if (r < 0)
 			return r;
 		at += (uint64_t)n;
 	}
-	out->offset += (uint64_t)st.st_size;
+	out->offset += from->len;
 	return 0;
+}
+
+static int append_part(struct joiner *joiner, struct bundle_upload *out, const char *file,
+		       struct error *err)
+{
+	struct stat st;
+	auto_close int fd =
+		openat(joiner->bundles->parts_fd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return error_errno(err, "open part file '%s'", file);
+	if (fstat(fd, &st) < 0)
+		return error_errno(err, "look at a part");
+	struct bundle_range whole = {.fd = fd, .len = (uint64_t)st.st_size};
+	return append_range(out, &whole, &joiner->join, err);
 }
 
 static int run_join(struct job *job, struct error *err)
 {
 	struct joiner *joiner = (struct joiner *)job;
 	CLEANUP(upload_free_at) struct bundle_upload *out = NULL;
-	auto_free char *step = xcalloc(1, READ_STEP);
 	int r = upload_new(joiner->bundles, UINT64_MAX, &out, err);
-	for (size_t i = 0; r >= 0 && i < joiner->join.count; i++) {
-		auto_close int fd = openat(joiner->bundles->parts_fd, joiner->join.files[i],
-					   O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		if (fd < 0)
-			return error_errno(err, "open part file '%s'", joiner->join.files[i]);
-		r = append_part(joiner, out, fd, step, err);
-	}
+	for (size_t i = 0; r >= 0 && i < joiner->join.count; i++)
+		r = append_part(joiner, out, joiner->join.files[i], err);
 	if (r >= 0)
 		r = bundle_upload_end(out, &joiner->digest, err);
 	return r < 0 ? r : store_content(out, err);
@@ -301,6 +315,30 @@ void bundles_join(struct bundles *bundles, const struct bundle_join *join)
 	joiner->join = *join;
 	bundles->joining++;
 	jobs_add(bundles->joins, &joiner->job);
+}
+
+/* ---- copying ---- */
+
+static int run_copy(struct job *job, struct error *err)
+{
+	struct bundle_upload *upload = (struct bundle_upload *)job;
+	int r = append_range(upload, &upload->from, NULL, err);
+	if (r >= 0)
+		r = bundle_upload_end(upload, upload->ret_digest, err);
+	return r < 0 ? r : run_keep(job, err);
+}
+
+void bundle_upload_copy(struct bundle_upload *upload, const struct bundle_range *from,
+			struct bundle_digest *ret_digest, char ret_file[BUNDLE_NAME_LEN + 1],
+			bundle_done_fn *done, void *arg)
+{
+	memcpy(ret_file, upload->name, sizeof(upload->name));
+	upload->from = *from;
+	upload->ret_digest = ret_digest;
+	upload->done = done;
+	upload->arg = arg;
+	upload->job = (struct job){.run = run_copy, .done = on_kept};
+	jobs_add(upload->bundles->joins, &upload->job);
 }
 
 /* ---- the store ---- */

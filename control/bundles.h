@@ -55,6 +55,14 @@ void bundle_upload_store(struct bundle_upload *upload, bundle_done_fn *done, voi
 /* Same, as a part: in a file of its own. */
 void bundle_upload_keep(struct bundle_upload *upload, char ret_file[BUNDLE_NAME_LEN + 1],
 			bundle_done_fn *done, void *arg);
+/* Same, filled with bytes of a file, which is taken over; ret_digest is there when result is 0. */
+struct bundle_range {
+	int fd;
+	uint64_t offset, len;
+};
+void bundle_upload_copy(struct bundle_upload *upload, const struct bundle_range *from,
+			struct bundle_digest *ret_digest, char ret_file[BUNDLE_NAME_LEN + 1],
+			bundle_done_fn *done, void *arg);
 /* Drop it. Not once it is being stored or kept. Accepts NULL. */
 void bundle_upload_cancel(struct bundle_upload *upload);
 

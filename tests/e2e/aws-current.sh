@@ -39,6 +39,9 @@ says "and the file" "appspec.yml" "$T/out"
 exits 0 "s3 mv" aws s3 mv s3://tree/app/appspec.yml s3://tree/moved.yml
 exits 0 "s3 sync down" aws s3 sync s3://tree "$T/down"
 ok "brings the same" cmp "$T/app/files/large" "$T/down/app/files/large"
+exits 0 "s3 mv of what is copied in parts" aws s3 mv s3://tree/app/files/large s3://elsewhere/large
+ok "loses nothing" cmp "$T/app/files/large" <(aws s3 cp s3://elsewhere/large -)
+exits 0 "s3 sync between buckets" aws s3 sync s3://elsewhere s3://tree
 exits 0 "s3 rm" aws s3 rm --recursive s3://tree
 exits 1 "then ls finds nothing" aws s3 ls s3://tree/app/
 

@@ -2,6 +2,7 @@
 """S3 by boto3. s3-boto.py URL CA CREDENTIALS STEP [FILE]: prints one TAP-like line per check ("ok NAME" / "not ok NAME"), for s3-boto.sh.
 
 all: everything that one process can see; begin: an upload with two parts, its id into FILE; complete: that upload, twice."""
+import hashlib
 import io
 import json
 import random
@@ -130,6 +131,34 @@ def parts(s3):
           s3.get_object(Bucket="parts", Key="replaced", Range="bytes=-3")["Body"].read())
 
 
+def copies(s3):
+    whole = content(16 * MIB, 5)
+    etag = s3.put_object(Bucket="copies", Key="from", Body=whole)["ETag"]
+    upload = begin_upload(s3, "of parts")
+    source = {"CopySource": {"Bucket": "copies", "Key": "from"}, **upload}
+    ranges = ["bytes=0-6291455", "bytes=6291456-11534335", "bytes=11534336-16777215"]
+    done = [{"PartNumber": n, "ETag": s3.upload_part_copy(**source, PartNumber=n, CopySourceRange=r, CopySourceIfMatch=etag)
+             ["CopyPartResult"]["ETag"]} for n, r in enumerate(ranges, 1)]
+    check("a part's ETag is its MD5", '"' + hashlib.md5(whole[6291456:11534336]).hexdigest() + '"', done[1]["ETag"])
+    done.append({"PartNumber": 4, "ETag": s3.upload_part_copy(**source, PartNumber=4)["CopyPartResult"]["ETag"]})
+    check("a part that is a whole object has its ETag", etag, done[3]["ETag"])
+    for name, wanted, more in (("a range beyond the end", "InvalidArgument", {"CopySourceRange": "bytes=0-16777216"}),
+                               ("a range without end", "InvalidArgument", {"CopySourceRange": "bytes=5-"}),
+                               ("another ETag", "PreconditionFailed", {"CopySourceIfMatch": '"x"'}),
+                               ("the same ETag", "PreconditionFailed", {"CopySourceIfNoneMatch": etag}),
+                               ("no such source", "NoSuchKey", {"CopySource": {"Bucket": "copies", "Key": "none"}}),
+                               ("no such upload", "NoSuchUpload", {"UploadId": "none"}),
+                               ("part 0", "InvalidArgument", {"PartNumber": 0})):
+        check(f"a part copied from or to {name}", wanted, code_of(s3.upload_part_copy, **{**source, "PartNumber": 5, **more}))
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": done})
+    check("the copies are joined", True, s3.get_object(Bucket="parts", Key="of parts")["Body"].read() == whole + whole)
+    s3.copy({"Bucket": "copies", "Key": "from"}, "copies", "managed")
+    check("a copy in parts by itself", (True, '-2"'), (s3.get_object(Bucket="copies", Key="managed")["Body"].read() == whole,
+                                                      s3.head_object(Bucket="copies", Key="managed")["ETag"][-3:]))
+    check("an object has no tags", [], s3.get_object_tagging(Bucket="copies", Key="from")["TagSet"])
+    check("nor has one that is not there", "NoSuchKey", code_of(s3.get_object_tagging, Bucket="copies", Key="none"))
+
+
 def begin(s3, file):
     upload = begin_upload(s3, "killed")
     done = [part(s3, upload, n, content(20 * MIB, n)) for n in (1, 2)]
@@ -151,7 +180,7 @@ def main():
     s3 = client("s3", *sys.argv[1:4])
     step = sys.argv[4]
     if step == "all":
-        for each in (lists, deletes, bodies, parts):
+        for each in (lists, deletes, bodies, parts, copies):
             each(s3)
     else:
         {"begin": begin, "complete": complete}[step](s3, sys.argv[5])

@@ -106,6 +106,11 @@ if [ -x /usr/bin/aws ]; then
 	ok "aws s3 cp down" aws_cli s3 cp s3://bundles/cli.txt "$T/back"
 	ok "what comes back is the same" cmp "$T/hello" "$T/back"
 	ok "aws s3 cp up" aws_cli s3 cp "$T/hello" s3://bundles/up.txt
+	head -c 9000000 /dev/urandom >"$T/large"
+	ok "aws s3 cp in parts" aws_cli s3 cp "$T/large" s3://bundles/large
+	ok "aws s3 mv, which copies in parts" aws_cli s3 mv s3://bundles/large s3://bundles/elsewhere/large
+	ok "and loses nothing" cmp "$T/large" <(aws_cli s3 cp s3://bundles/elsewhere/large -)
+	ok "aws s3 sync between buckets" aws_cli s3 sync s3://bundles/elsewhere s3://bundles/synced
 	exits 254 "head-object of a missing key" aws_cli s3api head-object --bucket bundles --key none
 else
 	skip "the aws CLI" "it is not installed"

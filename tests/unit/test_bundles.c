@@ -250,6 +250,46 @@ static void parts_are_joined_in_their_order(void **state)
 	end(&f);
 }
 
+static void copy(struct fixture *f, struct bundle_range from, struct bundle_digest *digest,
+		 char file[BUNDLE_NAME_LEN + 1])
+{
+	f->done = 0;
+	bundle_upload_copy(begin(f, 1 << 24), &from, digest, file, on_done, f);
+	wait_for(f, 1);
+}
+
+static void bytes_of_a_content_become_a_part(void **state)
+{
+	struct fixture f;
+	start(&f, *state);
+	char file[BUNDLE_NAME_LEN + 1], text[8] = "";
+	struct bundle_digest digest;
+	struct bundle_upload *upload = begin(&f, 1 << 24);
+	OK(bundle_upload_write(upload, "0123456789", 10, &f.err));
+	OK(bundle_upload_end(upload, &digest, &f.err));
+	store(&f, upload);
+
+	char sha256[DIGEST_SHA256_HEX];
+	memcpy(sha256, digest.sha256, sizeof(sha256));
+	struct bundle_range from = {bundles_fd(f.bundles, sha256, &f.err), 3, 4};
+	copy(&f, from, &digest, file);
+	OK(f.result);
+	assert_int_equal(digest.size, 4);
+	assert_string_equal(digest.md5, "def7924e3199be5e18060bb3e1d547a7");
+	auto_close int parts = openat(((struct tempdir *)*state)->fd, "bundles/parts", O_RDONLY);
+	auto_close int fd = openat(parts, file, O_RDONLY);
+	assert_int_equal(pread(fd, text, sizeof(text), 0), 4);
+	assert_string_equal(text, "3456");
+
+	/* the file is shorter than it was said to be: nothing stays */
+	from = (struct bundle_range){bundles_fd(f.bundles, sha256, &f.err), 8, 4};
+	copy(&f, from, &digest, file);
+	assert_int_equal(f.result, ERR_FORMAT);
+	assert_int_equal(count_files(*state, "bundles/parts"), 1);
+	assert_int_equal(count_files(*state, "bundles/tmp"), 0);
+	end(&f);
+}
+
 static void a_part_that_is_missing_ends_the_join(void **state)
 {
 	struct fixture f;
@@ -353,6 +393,7 @@ int main(void)
 		tempdir_test(what_was_cancelled_leaves_nothing),
 		tempdir_test(a_removed_content_is_gone_but_not_while_it_is_stored),
 		tempdir_test(parts_are_joined_in_their_order),
+		tempdir_test(bytes_of_a_content_become_a_part),
 		tempdir_test(a_part_that_is_missing_ends_the_join),
 		tempdir_test(parts_outlive_a_restart_and_can_be_removed),
 		tempdir_test(many_are_stored_at_once),
