@@ -130,6 +130,16 @@ static char *quote_dollars(const char *text)
 	return quoted;
 }
 
+/* systemd reads a unit again at each reload, whoever asks for it, and one with any of these in the
+ * path of its program it does not understand: such a path is an argument of the shell's. */
+static bool is_plain(const char *path)
+{
+	for (; *path; path++)
+		if ((unsigned char)*path < ' ' || strchr("\"'\\$;\x7f", *path))
+			return false;
+	return true;
+}
+
 /* Not ExecStartEx, which could say "no-env-expand": systemd 252 cannot read again what it writes
  * down for it, and a script that says 'systemctl daemon-reload' would break its own unit. */
 static void add_command(struct order *o, const struct hook *h, bool shell)
@@ -139,19 +149,31 @@ static void add_command(struct order *o, const struct hook *h, bool shell)
 	if (o->r >= 0 && shell)
 		o->r = sd_bus_message_append(o->m, "a(sasb)", 1, "/bin/sh", 2, "/bin/sh", argument,
 					     false);
-	else if (o->r >= 0)
+	else if (o->r >= 0 && is_plain(h->path))
 		o->r = sd_bus_message_append(o->m, "a(sasb)", 1, h->path, 1, argument, false);
+	else if (o->r >= 0)
+		o->r = sd_bus_message_append(o->m, "a(sasb)", 1, "/bin/sh", 4, "/bin/sh", "-c",
+					     "exec \"$$0\"", argument, false);
 	close_property(o);
+}
+
+/* In one line: what follows another would be read as settings of the unit. */
+static void add_description(struct order *o, const struct hook_request *request)
+{
+	auto_free char *about =
+		xasprintf(UNIT_DESCRIPTION "%s: %s of %s (%s)", request->group_id, request->event,
+			  request->deployment_id, request->location_text);
+	auto_free char *text = str_to_utf8(about, strlen(about));
+	for (char *c = text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = ' ';
+	add_text(o, "Description", text);
 }
 
 static void add_properties(struct order *o, const struct hook *h, bool shell)
 {
 	const struct hook_request *request = h->request;
-	auto_free char *about =
-		xasprintf(UNIT_DESCRIPTION "%s: %s of %s (%s)", request->group_id, request->event,
-			  request->deployment_id, request->location_text);
-	auto_free char *description = str_to_utf8(about, strlen(about));
-	add_text(o, "Description", description);
+	add_description(o, request);
 	add_text(o, "Type", "exec");
 	add_bool(o, "RemainAfterExit", true);
 	accept_every_end(o);

@@ -19,10 +19,15 @@ void hook_unit_collect(const char *unit)
 	struct error err = {0};
 	auto_bus sd_bus *bus = NULL;
 	auto_free pid_t *pids = NULL;
-	if (unit_bus_open(&bus, &err) < 0)
+	if (unit_bus_open(&bus, &err) < 0) {
 		log_warning("'%s' stays: %s", unit, err.text);
-	else if (unit_processes(bus, unit, &pids) == 0)
+		return;
+	}
+	int n = unit_processes(bus, unit, &pids);
+	if (n == 0)
 		unit_remove(bus, unit);
+	else if (n < 0)
+		log_warning("'%s' stays, what runs in it is not known: %s", unit, strerror(-n));
 }
 
 struct sweep {
@@ -46,10 +51,10 @@ static void sweep_clear(struct sweep *s)
 static void sweep_one(struct sweep *s, const char *unit)
 {
 	auto_free pid_t *pids = NULL;
-	size_t n = unit_processes(s->bus, unit, &pids);
-	if (n > 0 && !s->stop)
+	int n = unit_processes(s->bus, unit, &pids);
+	if (n != 0 && !s->stop)
 		return;
-	auto_free char *names = hook_process_names(pids, n);
+	auto_free char *names = hook_process_names(pids, n > 0 ? (size_t)n : 0);
 	unit_remove(s->bus, unit);
 	if (n == 0)
 		return;

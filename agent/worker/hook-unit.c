@@ -166,9 +166,10 @@ static int read_facts(sd_bus *bus, const char *path, struct facts *f)
 	return r < 0 ? r : 0;
 }
 
+/* One that runs, and that PID 1 could not read again at a reload, is there all the same. */
 static bool is_missing(const struct facts *f)
 {
-	return !str_eq(f->load, "loaded");
+	return !str_eq(f->load, "loaded") && str_eq(f->active, "inactive");
 }
 
 static bool has_ended(const struct facts *f)
@@ -180,21 +181,28 @@ static bool has_ended(const struct facts *f)
 	return str_eq(f->active, "failed");
 }
 
-size_t unit_processes(sd_bus *bus, const char *unit, pid_t **ret)
+/* Returns how many were read, all of the answer, or below 0. */
+static int read_processes(sd_bus_message *m, pid_t **ret)
 {
-	auto_message sd_bus_message *m = NULL;
-	size_t n = 0;
+	int n = 0, r = sd_bus_message_enter_container(m, 'a', "(sus)");
 	uint32_t pid;
-	*ret = NULL;
-	if (sd_bus_call_method(bus, SYSTEMD, MANAGER_PATH, MANAGER, "GetUnitProcesses", NULL, &m,
-			       "s", unit) < 0 ||
-	    sd_bus_message_enter_container(m, 'a', "(sus)") < 0)
-		return 0;
-	while (sd_bus_message_read(m, "(sus)", NULL, &pid, NULL) > 0) {
-		*ret = xrealloc_array(*ret, n + 1, sizeof(**ret));
+	while (r >= 0 && (r = sd_bus_message_read(m, "(sus)", NULL, &pid, NULL)) > 0) {
+		*ret = xrealloc_array(*ret, (size_t)n + 1, sizeof(**ret));
 		(*ret)[n++] = (pid_t)pid;
 	}
-	return n;
+	return r < 0 ? r : n;
+}
+
+int unit_processes(sd_bus *bus, const char *unit, pid_t **ret)
+{
+	auto_bus_error struct bus_error why = {0};
+	auto_message sd_bus_message *m = NULL;
+	*ret = NULL;
+	int r = sd_bus_call_method(bus, SYSTEMD, MANAGER_PATH, MANAGER, "GetUnitProcesses", &why.e,
+				   &m, "s", unit);
+	if (r >= 0)
+		return read_processes(m, ret);
+	return sd_bus_error_has_name(&why.e, SYSTEMD ".NoSuchUnit") ? 0 : r;
 }
 
 /* Following it */
@@ -331,8 +339,8 @@ static void take_figures(struct service *s)
 	if (memory.peak_bytes < 0 && f->memory_peak <= INT64_MAX)
 		result->memory_peak_bytes = (int64_t)f->memory_peak;
 	auto_free pid_t *pids = NULL;
-	size_t n = unit_processes(s->bus, s->hook->request->unit, &pids);
-	result->left_running = hook_process_names(pids, n);
+	int n = unit_processes(s->bus, s->hook->request->unit, &pids);
+	result->left_running = hook_process_names(pids, n > 0 ? (size_t)n : 0);
 }
 
 /* Returns true, with the failure set, when it was exec that failed. */

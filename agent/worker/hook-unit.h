@@ -63,8 +63,9 @@ struct unit_memory {
 /* What the kernel counts; path: the unit's object. As long as PID 1 knows the unit. */
 void unit_memory_read(sd_bus *bus, const char *unit, const char *path, struct unit_memory *ret);
 
-/* The processes in a unit. Returns how many; 0 also when it is gone. Caller frees *ret. */
-size_t unit_processes(sd_bus *bus, const char *unit, pid_t **ret);
+/* The processes in a unit. Returns how many; 0 also when it is gone; below 0 when PID 1 does not
+ * tell, and then anything may run in it. Caller frees *ret. */
+int unit_processes(sd_bus *bus, const char *unit, pid_t **ret);
 /* Stop it and have PID 1 forget it. Does not wait. */
 void unit_remove(sd_bus *bus, const char *unit);
 

@@ -152,6 +152,29 @@ holds("is in the slice of hooks, in one of its own", "/slipway-hooks.slice/slipw
 equal("which goes with it", "", systemctl("list-units", "--all", "--plain", "--no-legend", "slipway-hooks-*.slice"))
 equal("nothing in it is expanded", b"$HOME %h\n", output(h, run, "stderr"))
 
+# Whatever a script is called, its unit is read again whole.
+for name in ("a b%h.sh", "$HOME.sh", "q\"'.sh", "back\\slash.sh", "semi;colon.sh", "two\nlines.sh"):
+    h = host()
+    tree = one("#!/bin/sh\nsystemctl daemon-reload\nprintf '%s' \"$0\"\nexit 7\n")
+    tree[name] = tree.pop("s.sh")
+    tree["appspec.yml"] = (tree["appspec.yml"][0].replace("s.sh", json.dumps(name)), 0o644)
+    run = h.deploy(tree)
+    holds("script %r survives a reload" % name, " failed with exit code 7", failure(h).get("message"))
+    ok("and knows its name", output(h, run).decode().endswith("/" + name), output(h, run))
+    equal("nothing of it stays", {}, units())
+
+# When PID 1 does not say what runs in a unit, nothing of it is stopped.
+POLICY = "/etc/dbus-1/system.d/deaf.conf"
+h = host()
+with open(POLICY, "w") as f:
+    f.write('<busconfig><policy context="mandatory"><deny send_member="GetUnitProcesses"/></policy></busconfig>\n')
+systemctl("reload", "dbus")
+run = h.deploy(one("#!/bin/sh\nsleep 1000 &\necho $! >%s/kept\n" % T))
+os.unlink(POLICY)
+systemctl("reload", "dbus")
+equal("a deployment whose processes are not told", 0, run.result["exit"], run.result)
+ok("what it left running lives", is_alive(number_in(T + "/kept")))
+
 h = host()
 run = h.deploy(one("#!/bin/sh\nhead -c 10485760 /dev/urandom | tee %s/sent\n" % T))
 equal("10 MB of any bytes", 0, run.result["exit"])
