@@ -34,6 +34,7 @@ void talk_clear(struct talk *talk)
 	json_decref(talk->steps);
 	json_decref(talk->operations);
 	json_decref(talk->recovered);
+	free(talk->deployment);
 	*talk = (struct talk){0};
 }
 
@@ -84,6 +85,14 @@ static void await(const struct launch *worker, int signals, struct view *view)
 	}
 }
 
+static void note_deployment(struct talk *talk, const json_t *event)
+{
+	const char *id = json_string_value(json_object_get(event, "deployment"));
+	if (!id || talk->deployment)
+		return;
+	talk->deployment = xstrdup(id);
+}
+
 /* Take the members that callers of --json want from an event. */
 static void keep(struct talk *talk, const json_t *event, const char *name)
 {
@@ -125,6 +134,8 @@ static int follow(struct talk *talk, const struct launch *worker, int signals, s
 			return 1;
 		}
 		view_event(view, event);
+		if (str_eq(name, "step"))
+			note_deployment(talk, event);
 		if (name)
 			keep(talk, event, name);
 	}
@@ -148,7 +159,30 @@ static int converse(struct talk *talk, const json_t *request, int fd, struct err
 	return r;
 }
 
-/* What recovery did, as the exit code of the command whose worker was killed. */
+/* The host's own record knows better than what was heard: a worker that is not listened to for long
+ * enough goes on without us. Returns false when it knows of no end. */
+static bool read_record(const struct talk *talk, int *ret_exit)
+{
+	auto_state_deployment struct state_deployment *d = NULL;
+	auto_free char *group = NULL;
+	if (!talk->deployment ||
+	    host_deployment(talk->cli, talk->deployment, NULL, &d, &group, NULL) < 0 ||
+	    d->phase != STATE_CLOSED)
+		return false;
+	json_set_str(talk->result, "deployment", talk->deployment);
+	json_set_str(talk->result, "group_id", group);
+	json_set_str(talk->result, "rolled_back", d->rolled_back);
+	if (d->succeeded)
+		*ret_exit = CLI_DONE;
+	else if (d->undo_failed)
+		*ret_exit = CLI_UNDO;
+	else
+		*ret_exit = !d->rolled_back && state_step_succeeded(d, "Install") ? CLI_LEFT
+										  : CLI_FAILED;
+	return true;
+}
+
+/* What recovery did, as the exit code of the command whose worker ended without a result. */
 static int exit_after_recovery(const struct talk *talk)
 {
 	static const struct {
@@ -169,19 +203,27 @@ static int exit_after_recovery(const struct talk *talk)
 	return CLI_BUSY; /* it had begun nothing */
 }
 
-/* The worker was killed. What it had begun is finished or undone by the next one, which is started
- * at once: nobody should have to know that. */
+/* What it had begun, if it was killed, is finished or undone by the next one, which is started at
+ * once: nobody should have to know that. */
 static int recover(struct talk *talk, struct error *err)
 {
-	fputs("slipway: the worker was killed; finishing or undoing what it had begun\n", stderr);
+	fputs("slipway: the worker is gone without a result; finishing or undoing what it may have "
+	      "left\n",
+	      stderr);
 	auto_json json_t *request = json_pack("{s:s}", "verb", "recover");
+	bool known = talk->deployment; /* from here on they are other groups' as well */
 	int r = converse(talk, request, -1, err);
 	if (r < 0)
 		return r;
 	if (r == 0)
 		return error_set(err, ERR_BUSY, "the worker was killed again while it recovered");
-	int code = exit_after_recovery(talk);
+	int code;
+	if (!known || !read_record(talk, &code))
+		code = exit_after_recovery(talk);
 	json_object_set_new(talk->result, "exit", json_integer(code));
+	json_object_del(talk->result, "code");
+	if (code == CLI_DONE)
+		return 0;
 	json_set_str(talk->result, "code", "interrupted");
 	json_set_str(talk->result, "text", "the worker was killed");
 	return 0;

@@ -9,6 +9,7 @@
 struct talk {
 	struct cli *cli;
 	json_t *result;   /* the worker's last word */
+	char *deployment; /* that its events were about; NULL: none yet */
 	json_t *problems; /* arrays of what came before it */
 	json_t *steps;
 	json_t *operations;
@@ -20,8 +21,8 @@ void talk_clear(struct talk *talk);
 #define auto_talk CLEANUP(talk_clear)
 
 /* Send the request (reference is taken over), with fd beside it when fd >= 0, and follow the worker
- * to its end. What it says is shown, or collected for --json. A worker that dies on the way is
- * followed by one that recovers. Interrupting ends this program, not the worker. */
+ * to its end. What it says is shown, or collected for --json. A worker that ends without a
+ * result is followed by one that recovers. Interrupting ends this program, not the worker. */
 int talk_run(struct talk *talk, json_t *request, int fd, struct error *err) MUST_CHECK;
 
 /* Say how it ended and what runs now. what: "deploy", "remove", ... Returns the exit code. */

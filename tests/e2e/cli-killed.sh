@@ -23,7 +23,7 @@ ok "the worker is killed; the command ends by itself" within 40 gone "${started[
 wait "${started[killed]}"
 is "as failed, with the host as before" 1 $?
 unset "started[killed]"
-says "it told what happened" "the worker was killed" "$T/killed.err"
+says "it told what happened" "the worker ended while ApplicationStart was running" "$T/killed.err"
 same_tree "the old tree is back, byte for byte" "$before"
 slip explain >"$T/explain"
 says "explain knows" "ApplicationStart" "$T/explain"

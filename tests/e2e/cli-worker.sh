@@ -11,7 +11,7 @@ export SLIPWAY_WORKER=$top_srcdir/tests/e2e/cli-worker.py REQUESTS=$T/requests H
 
 PLAY=die
 exits 1 "a worker that dies is followed by one that recovers" slip deploy "$T/r"
-says "the person is told" "the worker was killed"
+says "the person is told" "the worker is gone without a result"
 says "and what was done about it" "rolled back" "$T/out"
 is "it was asked to" '{"verb": "recover"}' "$(tail -n 1 "$REQUESTS")"
 exits 1 "for programs, too" slip deploy "$T/r" --json
@@ -37,6 +37,19 @@ is "without a terminal nothing is drawn twice" 0 "$(grep -c $'\r' "$T/out")"
 python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' "$SLIPWAY" --root "$T/host" deploy "$T/r" >"$T/screen" </dev/null
 ok "on a terminal a bar shows how far it is" grep -q 'unpack \[##########' "$T/screen"
 ok "and the running script's last line, made harmless" grep -q 'warming ?\[2J up' "$T/screen"
+
+# --- not heard to the end -----------------------------------------------------------------------------------------------
+PLAY=mute
+make_revision "$T/r1" 1
+exits 0 "a deployment whose result was not heard has succeeded all the same" slip deploy "$T/r1"
+says "what runs is told" "runs now in group" "$T/out"
+is "it is there" 1 "$(installed host)"
+make_revision "$T/r2" 2
+echo 'exit 3' >>"$T/r2/scripts/start.sh"
+exits 1 "one that has failed has failed" slip deploy "$T/r2"
+says "for the reason that the host has recorded" "with exit code 3"
+is "the host is as before" 1 "$(installed host)"
+exits 5 "one that was left has been left" slip deploy --no-rollback "$T/r2"
 
 # --- interrupted --------------------------------------------------------------------------------------------------------
 PLAY=hold
