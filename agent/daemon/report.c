@@ -4,6 +4,7 @@
 #include "agent/daemon/commands.h"
 #include "agent/daemon/names.h"
 #include "agent/daemon/orphans.h"
+#include "agent/daemon/poll.h"
 #include "agent/daemon/queue.h"
 #include "agent/messages.h"
 #include "common/alloc.h"
@@ -266,6 +267,15 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 	return 0;
 }
 
+/* "Denied" is about us when polls are denied as well; else about this result: one for a command
+ * that the endpoint never gave, of a time when somebody else was in the daemon's place. */
+static bool is_about_one(const struct report *report, enum outcome outcome)
+{
+	return outcome == OUTCOME_BROKEN ||
+	       (outcome == OUTCOME_DENIED &&
+		poll_health(report->daemon->poll)->state != HEALTH_REFUSED);
+}
+
 /* What failed for this result alone holds up its deployment; what failed for the endpoint as a
  * whole holds up everything. */
 static void put_off(struct report *report, struct queue_item *item, const struct answer *answer)
@@ -277,7 +287,7 @@ static void put_off(struct report *report, struct queue_item *item, const struct
 			    item->deployment, answer->error.text);
 	item->due_us =
 		now_us + 1000 * backoff_next_ms(&item->backoff, answer->outcome, backoff_random());
-	if (answer->outcome != OUTCOME_BROKEN)
+	if (!is_about_one(report, answer->outcome))
 		report->hold_us = now_us + 1000 * backoff_next_ms(&report->backoff, answer->outcome,
 								  backoff_random());
 }

@@ -117,4 +117,12 @@ done
 polls=$(requests PollHostCommand)
 start_daemon
 ok "it starts with damaged state files" within 10 at_least $((polls + 1)) PollHostCommand
+
+# One that is not ours to report, as it is after somebody else was in the daemon's place, stops no other.
+order PutHostCommandComplete 'json 400 {"__type":"AccessDeniedException","message":"not given out by this endpoint"}'
+order PollHostCommand "command c-21 a/b/c/d-21 Install"
+ok "one result is denied" within 10 completed c-21
+order PollHostCommand "command c-22 a/b/c/d-22 Install"
+ok "that of another deployment is sent" within 10 completed c-22
+is "the denied one waits" "1 1" "$(completions c-21) $(ask status results_waiting)"
 done_testing
