@@ -53,6 +53,14 @@ else
 	kilobytes=$(dpkg-deb -f "$agent" Installed-Size)
 	ok "the agent takes at most 1 MB ($kilobytes kB)" [ "$kilobytes" -le 1024 ]
 	is "its configuration is kept over upgrades" /etc/slipway/agent.yml "$(dpkg-deb -I "$agent" conffiles)"
+	# needs PACKAGE: what it depends on beside libraries.
+	needs() {
+		dpkg-deb -f "$(grep "/$1_" <<<"$debs")" Depends | sed 's/, */\n/g' | grep -vE '^(lib|zlib1g)[^ ]*( |$)' | paste -sd,
+	}
+	version=$(dpkg-deb -f "$agent" Version)
+	is "it needs the bus that starts scripts, systemd, and the command line of its version" \
+		"default-dbus-system-bus | dbus-system-bus,slipway (= $version),systemd (>= 249)" "$(needs slipway-agent)"
+	is "the command line needs libraries only" "" "$(needs slipway)"
 	dpkg-deb -x "$agent" "$T/x"
 	for program in usr/sbin/slipwayd usr/libexec/slipway/slipway-worker; do
 		readelf -hldW "$T/x/$program" >"$T/elf"
