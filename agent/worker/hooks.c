@@ -193,6 +193,26 @@ static struct state_failure *describe_failure(const char *event, const struct sp
 	return f;
 }
 
+/* In a rollback the application comes first, as above. */
+static int save_step(struct walk *w, struct error *err)
+{
+	int r = group_save(w->g, err);
+	if (r >= 0 || !w->request->rollback)
+		return r;
+	log_warning("'%s' could not be recorded: after a crash it runs again: %s",
+		    last_step(w->g)->event, err->text);
+	return 0;
+}
+
+/* Below 0, in a rollback: its output is lost, but not the script. */
+static int open_logs(struct walk *w, struct error *err)
+{
+	int fd = group_logs_dir(w->g, state_deployment_id(w->g->state->open), err);
+	if (fd < 0 && w->request->rollback)
+		log_warning("no directory for output: %s", err->text);
+	return fd;
+}
+
 /* A new note, and for the first script of the event the state, which has the step. */
 static int begin_script(struct walk *w, unsigned index, struct error *err)
 {
@@ -210,7 +230,7 @@ static int begin_script(struct walk *w, unsigned index, struct error *err)
 		w->note.unit = hook_unit_name(id, w->request->event, w->note.number);
 		save_note(w);
 	}
-	return index == 0 ? group_save(g, err) : 0;
+	return index == 0 ? save_step(w, err) : 0;
 }
 
 /* Returns with the result in the note. */
@@ -225,8 +245,8 @@ static int run_script(struct walk *w, const struct spec_hook *hook, struct error
 		.event = request->event,
 		.rollback = request->rollback,
 	};
-	auto_close int logs_fd = group_logs_dir(g, id, err);
-	if (logs_fd < 0)
+	auto_close int logs_fd = open_logs(w, err);
+	if (logs_fd < 0 && !request->rollback)
 		return logs_fd;
 	auto_close int marks_fd = w->note.unit ? hook_note_open_marks(g->fd, w->resumed) : -1;
 	auto_free char *path = group_archive_path(g, request->hooks->revision.archive);

@@ -68,6 +68,20 @@ run = Deployment(host, "d-NEW", bundle(revision("new", fails="ValidateService", 
 equal("a long list of what is left: the result comes", 1, run.result and run.result["exit"])
 equal("a long list of what is left: some of it is named", True, 10 < len((run.result or {}).get("left", [])) < 1100)
 
+# Where nothing can be recorded any more (a full disk), the application is started again all the same.
+host = Host()
+Deployment(host, "d-OLD", bundle(revision("old"))).all()
+host.ran()
+block = "mkdir %s\n" % host.path("var/lib/slipway/host/groups/group-1/.state.json.new")
+block += "rm -r %s; : >%s\n" % ((host.path("var/lib/slipway/deployment-root/group-1/d-NEW/logs"),) * 2)
+run = Deployment(host, "d-NEW", bundle(revision("new", fails="AfterInstall", extra={"AfterInstall": block}))).all()
+equal("no record: what runs", AFTER + RESTART, host.ran()[-3:])
+equal("no record: the old tree is back", "old", host.files()["srv/app/index.html"])
+os.rmdir(host.path("var/lib/slipway/host/groups/group-1/.state.json.new"))
+host.recover()
+equal("no record: recovery repeats the way back", RESTART, host.ran()[-2:])
+equal("no record: and ends it", ["d-OLD", None], [host.state()["installed"], host.state().get("open")])
+
 # A rollback whose own scripts fail needs a person.
 host = Host()
 Deployment(host, "d-OLD", bundle(revision("old", extra={"ApplicationStart": '[ -z "$SLIPWAY_ROLLBACK" ] || exit 7\n'}))).all()
