@@ -415,6 +415,137 @@ int sigv4_parse(const char *authorization, struct sigv4_auth *ret, struct error 
 	return 0;
 }
 
+/* ---- presigned URLs: the same, in the query ---- */
+
+static char *decoded(const char *s, size_t len)
+{
+	auto_buf struct buf out = BUF_INIT(CANONICAL_MAX);
+	buf_adds(&out, "");
+	for (size_t i = 0; i < len; i++) {
+		unsigned char byte;
+		char hex[3] = {0};
+		if (s[i] == '%' && i + 2 < len)
+			memcpy(hex, s + i + 1, 2);
+		bool escaped = hex[0] && str_unhex(hex, &byte, 1) == 1 && byte;
+		buf_addc(&out, escaped ? (char)byte : s[i]);
+		i += escaped ? 2 : 0;
+	}
+	return out.failed ? NULL : buf_take(&out);
+}
+
+static int parse_url_date(const char *value, struct sigv4_auth *auth, struct error *err)
+{
+	int64_t when;
+	if (strlen(value) != SIGV4_DATE_LEN - 1 || clock_parse_amz(value, &when) < 0)
+		return error_set(err, ERR_FORMAT, "X-Amz-Date is not of the form 20260102T030405Z");
+	memcpy(auth->url_date, value, SIGV4_DATE_LEN);
+	return 0;
+}
+
+static int parse_expires(const char *value, struct sigv4_auth *auth, struct error *err)
+{
+	if (str_to_i64(value, &auth->expires_s) < 0 || auth->expires_s < 1 ||
+	    auth->expires_s > SIGV4_EXPIRES_MAX_S)
+		return error_set(err, ERR_FORMAT, "X-Amz-Expires must be between 1 and %d seconds",
+				 SIGV4_EXPIRES_MAX_S);
+	return 0;
+}
+
+static int parse_algorithm(const char *value, struct sigv4_auth *auth, struct error *err)
+{
+	return str_eq(value, ALGORITHM)
+		       ? 0
+		       : error_set(err, ERR_FORMAT, "X-Amz-Algorithm is not " ALGORITHM);
+}
+
+static int refuse_token(const char *value, struct sigv4_auth *auth, struct error *err)
+{
+	return error_set(err, ERR_FORMAT, "session tokens are not offered");
+}
+
+/* text: "Name=value" after "X-Amz-". What is not about the signature is not looked at. */
+static int parse_url_part(const char *text, struct sigv4_auth *auth, struct error *err)
+{
+	static const struct {
+		const char *name;
+		int (*parse)(const char *value, struct sigv4_auth *auth, struct error *err);
+	} parts[] = {{"Algorithm=", parse_algorithm},
+		     {"Date=", parse_url_date},
+		     {"Expires=", parse_expires},
+		     {"Security-Token=", refuse_token},
+		     {"Credential=", NULL},
+		     {"SignedHeaders=", NULL},
+		     {"Signature=", NULL}};
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		if (!str_starts(text, parts[i].name))
+			continue;
+		if (!parts[i].parse)
+			return parse_part(text, strlen(text), auth, err);
+		return parts[i].parse(text + strlen(parts[i].name), auth, err);
+	}
+	return 0;
+}
+
+int sigv4_parse_query(const char *query, struct sigv4_auth *ret, struct error *err)
+{
+	struct sigv4_auth auth = {0};
+	for (const char *p = query; *p; p += *p == '&') {
+		size_t len = strcspn(p, "&");
+		auto_free char *text = decoded(p, len);
+		int r = text ? 0 : error_set(err, -EFBIG, "its query is too large");
+		if (r == 0 && str_starts(text, "X-Amz-"))
+			r = parse_url_part(text + strlen("X-Amz-"), &auth, err);
+		if (r < 0)
+			return error_prefix(err, r, "presigned URL");
+		p += len;
+	}
+	if (!auth.access_key_id[0] || !auth.signed_headers[0] || !auth.signature[0] ||
+	    !auth.url_date[0] || !auth.expires_s)
+		return error_set(err, ERR_FORMAT,
+				 "a presigned URL must have X-Amz-Algorithm, X-Amz-Credential, "
+				 "X-Amz-Date, X-Amz-Expires, X-Amz-SignedHeaders and "
+				 "X-Amz-Signature");
+	*ret = auth;
+	return 0;
+}
+
+/* What a presigned URL's signature covers. */
+static char *without_signature(const char *query)
+{
+	auto_buf struct buf out = BUF_INIT(CANONICAL_MAX);
+	buf_adds(&out, "");
+	for (const char *p = query; *p; p += *p == '&') {
+		size_t len = strcspn(p, "&");
+		if (!str_starts(p, "X-Amz-Signature=")) {
+			buf_adds(&out, out.len ? "&" : "");
+			buf_add(&out, p, len);
+		}
+		p += len;
+	}
+	return out.failed ? NULL : buf_take(&out);
+}
+
+int sigv4_check_expiry(const struct sigv4_auth *auth, int64_t now_s, int64_t skew_s,
+		       struct error *err)
+{
+	int64_t when;
+	char now[CLOCK_ISO_LEN], end[CLOCK_ISO_LEN];
+	if (clock_parse_amz(auth->url_date, &when) < 0 ||
+	    strncmp(auth->url_date, auth->date, 8) != 0)
+		return error_set(err, ERR_FORMAT,
+				 "X-Amz-Date and the date of X-Amz-Credential are two days");
+	clock_format_amz(now_s, now);
+	if (when > now_s + skew_s)
+		return error_set(err, ERR_EXPIRED, "Request is not valid yet: from %s, it is %s",
+				 auth->url_date, now);
+	if (now_s > when + auth->expires_s)
+		return error_set(err, ERR_EXPIRED, "Request has expired: at %s, it is %s",
+				 clock_format_amz(when + auth->expires_s, end), now);
+	return 0;
+}
+
+/* ---- verifying ---- */
+
 static bool is_signed(const char *signed_headers, const char *name)
 {
 	size_t want = strlen(name);
@@ -427,14 +558,16 @@ static bool is_signed(const char *signed_headers, const char *name)
 	return false;
 }
 
-static int check_signed_headers(const struct sigv4_request *request, const char *signed_headers,
+static int check_signed_headers(const struct sigv4_request *request, const struct sigv4_auth *auth,
 				struct error *err)
 {
+	const char *signed_headers = auth->signed_headers;
 	if (request->n_headers > SIGV4_HEADERS_MAX)
 		return error_set(err, ERR_LIMIT, "more than %d headers", SIGV4_HEADERS_MAX);
 	if (!is_signed(signed_headers, "host"))
 		return error_set(err, ERR_SIGNATURE, "header 'host' must be signed");
-	if (!is_signed(signed_headers, "x-amz-date") && !is_signed(signed_headers, "date"))
+	if (!auth->url_date[0] && !is_signed(signed_headers, "x-amz-date") &&
+	    !is_signed(signed_headers, "date"))
 		return error_set(err, ERR_SIGNATURE, "header 'x-amz-date' must be signed");
 	for (size_t i = 0; i < request->n_headers; i++) {
 		const char *name = request->headers[i].name;
@@ -473,17 +606,29 @@ int sigv4_date(const struct sigv4_request *request, char out[SIGV4_DATE_LEN], st
 	return 0;
 }
 
+static int expected_signature(const struct sigv4_request *request, const struct sigv4_auth *auth,
+			      const char *secret, char out[65], struct error *err)
+{
+	char amz_date[SIGV4_DATE_LEN];
+	if (auth->url_date[0]) {
+		struct sigv4_request bare = *request;
+		auto_free char *query = without_signature(request->query);
+		if (!query)
+			return error_set(err, -EFBIG, "request is too large to be signed");
+		bare.query = query;
+		return make_signature(&bare, auth, secret, auth->url_date, out, err);
+	}
+	int r = sigv4_date(request, amz_date, err);
+	return r < 0 ? r : make_signature(request, auth, secret, amz_date, out, err);
+}
+
 int sigv4_verify(const struct sigv4_request *request, const struct sigv4_auth *auth,
 		 const char *secret, struct error *err)
 {
-	char amz_date[SIGV4_DATE_LEN], expected[65];
-	int r = check_signed_headers(request, auth->signed_headers, err);
-	if (r < 0)
-		return r;
-	r = sigv4_date(request, amz_date, err);
-	if (r < 0)
-		return r;
-	r = make_signature(request, auth, secret, amz_date, expected, err);
+	char expected[65];
+	int r = check_signed_headers(request, auth, err);
+	if (r == 0)
+		r = expected_signature(request, auth, secret, expected, err);
 	if (r < 0)
 		return r;
 	if (strlen(auth->signature) != 64 || !digest_equal(auth->signature, expected, 64))

@@ -12,6 +12,8 @@
 
 #define SIGV4_UNSIGNED_PAYLOAD "UNSIGNED-PAYLOAD"
 #define SIGV4_HEADERS_MAX 64
+#define SIGV4_DATE_LEN 17
+#define SIGV4_EXPIRES_MAX_S (7 * 86400) /* of a presigned URL */
 
 struct sigv4_header {
 	const char *name, *value; /* any case; raw value */
@@ -35,13 +37,17 @@ struct sigv4_key {
 	const char *region, *service;
 };
 
-/* Everything that stands in an Authorization header; strings are copies inside the struct. */
+/* Everything that stands in an Authorization header, or in the query of a presigned URL; strings
+ * are copies inside the struct. */
 struct sigv4_auth {
 	char access_key_id[129];
 	char date[9]; /* YYYYMMDD */
 	char region[65], service[65];
 	char signed_headers[1024]; /* "content-type;host;x-amz-date" */
 	char signature[65];
+	/* of a presigned URL */
+	char url_date[SIGV4_DATE_LEN]; /* "20260102T030405Z"; "": it is a header */
+	int64_t expires_s;
 };
 
 /* The Authorization header's value for request, signing every header given (but authorization,
@@ -54,9 +60,14 @@ int sigv4_sign(const struct sigv4_request *request, const struct sigv4_key *key,
  * malformed. */
 int sigv4_parse(const char *authorization, struct sigv4_auth *ret, struct error *err) MUST_CHECK;
 
+/* The same of a presigned URL's query, as on the wire: X-Amz-Algorithm, -Credential, -Date,
+ * -Expires, -SignedHeaders, -Signature. */
+int sigv4_parse_query(const char *query, struct sigv4_auth *ret, struct error *err) MUST_CHECK;
+
 /* Is the signature right for this secret? Uses the headers named in auth->signed_headers, which
- * must include host and x-amz-date (or date); a received x-amz-* header that is not signed is
- * refused. Does not look at the time (see sigv4_check_time). ERR_SIGNATURE on mismatch. */
+ * must include host and, but for a presigned URL, x-amz-date (or date); a received x-amz-* header
+ * that is not signed is refused. Does not look at the time (see sigv4_check_time). ERR_SIGNATURE on
+ * mismatch. */
 int sigv4_verify(const struct sigv4_request *request, const struct sigv4_auth *auth,
 		 const char *secret, struct error *err) MUST_CHECK;
 
@@ -65,7 +76,10 @@ int sigv4_verify(const struct sigv4_request *request, const struct sigv4_auth *a
 int sigv4_check_time(const struct sigv4_auth *auth, const char *amz_date, int64_t now_s,
 		     int64_t skew_s, struct error *err) MUST_CHECK;
 
-#define SIGV4_DATE_LEN 17
+/* The same for a presigned URL: ERR_EXPIRED before its time (but for skew_s) and after its end. */
+int sigv4_check_expiry(const struct sigv4_auth *auth, int64_t now_s, int64_t skew_s,
+		       struct error *err) MUST_CHECK;
+
 /* The time that request claims, "20260102T030405Z": x-amz-date, or else date (that form or RFC
  * 1123). ERR_FORMAT when there is none. */
 int sigv4_date(const struct sigv4_request *request, char out[SIGV4_DATE_LEN],

@@ -16,8 +16,10 @@
 enum problem {
 	NO_SIGNATURE,
 	MALFORMED,
+	MALFORMED_URL,
 	WRONG_SCOPE,
 	WRONG_TIME,
+	URL_EXPIRED,
 	UNKNOWN_KEY,
 	WRONG_SIGNATURE,
 	NO_STORE,
@@ -31,8 +33,11 @@ static const struct {
 	[NO_SIGNATURE] = {{400, "MissingAuthenticationTokenException"}, {403, "AccessDenied"}},
 	[MALFORMED] = {{400, "IncompleteSignatureException"},
 		       {400, "AuthorizationHeaderMalformed"}},
+	[MALFORMED_URL] = {{400, "IncompleteSignatureException"},
+			   {400, "AuthorizationQueryParametersError"}},
 	[WRONG_SCOPE] = {{400, "InvalidSignatureException"}, {400, "AuthorizationHeaderMalformed"}},
 	[WRONG_TIME] = {{400, "InvalidSignatureException"}, {403, "RequestTimeTooSkewed"}},
+	[URL_EXPIRED] = {{400, "InvalidSignatureException"}, {403, "AccessDenied"}},
 	[UNKNOWN_KEY] = {{400, "UnrecognizedClientException"}, {403, "InvalidAccessKeyId"}},
 	[WRONG_SIGNATURE] = {{400, "InvalidSignatureException"}, {403, "SignatureDoesNotMatch"}},
 	[NO_STORE] = {{500, "InternalFailure"}, {500, "InternalError"}},
@@ -66,31 +71,66 @@ static const char *find_header(const struct sigv4_request *request, const char *
 	return NULL;
 }
 
+static int refuse_unsigned(const struct sigv4_request *request, struct auth_fault *fault)
+{
+	if (request->s3 && request->query && strstr(request->query, "AWSAccessKeyId="))
+		return refuse(fault, NO_SIGNATURE, true,
+			      "this presigned URL has Signature Version 2: make it with version 4 "
+			      "(s3.signature_version = s3v4)");
+	return refuse(fault, NO_SIGNATURE, request->s3,
+		      "the request is not signed (AWS Signature Version 4 in the "
+		      "Authorization header), and the connection has no host certificate");
+}
+
+static bool is_presigned(const struct sigv4_request *request, const char *authorization)
+{
+	return request->s3 && !authorization && request->query &&
+	       strstr(request->query, "X-Amz-Signature=");
+}
+
+static int check_time(const struct sigv4_request *request, const struct sigv4_auth *auth,
+		      int64_t now_s, struct auth_fault *fault)
+{
+	struct error err = {0};
+	char date[SIGV4_DATE_LEN];
+	bool s3 = request->s3;
+	if (auth->url_date[0]) {
+		int r = sigv4_check_expiry(auth, now_s, AUTH_SKEW_S3_S, &err);
+		if (r < 0)
+			return refuse(fault, r == ERR_EXPIRED ? URL_EXPIRED : MALFORMED_URL, s3,
+				      "%s", err.text);
+		return 0;
+	}
+	if (sigv4_date(request, date, &err) < 0)
+		return refuse(fault, MALFORMED, s3, "%s", err.text);
+	int r = sigv4_check_time(auth, date, now_s, s3 ? AUTH_SKEW_S3_S : AUTH_SKEW_JSON_S, &err);
+	if (r < 0)
+		return refuse(fault, r == ERR_EXPIRED ? WRONG_TIME : MALFORMED, s3, "%s", err.text);
+	return 0;
+}
+
 int auth_sigv4(struct store *store, const struct sigv4_request *request, const char *authorization,
 	       int64_t now_s, char ret_access_key_id[129], struct auth_fault *fault)
 {
 	struct error err = {0};
 	struct sigv4_auth auth;
-	char date[SIGV4_DATE_LEN];
-	bool s3 = request->s3;
+	bool s3 = request->s3, url = is_presigned(request, authorization);
 	*fault = (struct auth_fault){0};
 
-	if (!authorization)
-		return refuse(fault, NO_SIGNATURE, s3,
-			      "the request is not signed (AWS Signature Version 4 in the "
-			      "Authorization header), and the connection has no host certificate");
-	if (sigv4_parse(authorization, &auth, &err) < 0)
+	if (!authorization && !url)
+		return refuse_unsigned(request, fault);
+	if (url && sigv4_parse_query(request->query, &auth, &err) < 0)
+		return refuse(fault, MALFORMED_URL, s3, "%s", err.text);
+	if (!url && sigv4_parse(authorization, &auth, &err) < 0)
 		return refuse(fault, MALFORMED, s3, "%s", err.text);
 	memcpy(fault->access_key_id, auth.access_key_id, sizeof(fault->access_key_id));
 	if (!service_is_right(auth.service, s3))
 		return refuse(fault, WRONG_SCOPE, s3,
 			      "Credential should be scoped to correct service: '%s'.",
 			      s3 ? "s3" : "codedeploy");
-	if (sigv4_date(request, date, &err) < 0)
-		return refuse(fault, MALFORMED, s3, "%s", err.text);
-	int r = sigv4_check_time(&auth, date, now_s, s3 ? AUTH_SKEW_S3_S : AUTH_SKEW_JSON_S, &err);
+	int r = check_time(request, &auth, now_s, fault);
 	if (r < 0)
-		return refuse(fault, r == ERR_EXPIRED ? WRONG_TIME : MALFORMED, s3, "%s", err.text);
+		return r;
 
 	struct store_key key;
 	r = store_key_get(store, auth.access_key_id, &key, &err);
@@ -166,9 +206,11 @@ static bool admit_signature(struct request *request, const struct route *route)
 		return refuse_request(request, route, &fault);
 	}
 	const char *authorization = request_header(request, "Authorization");
-	if (route->s3) {
+	if (route->s3 && !authorization) { /* a presigned URL knows no body */
+		signed_request.payload_hash = SIGV4_UNSIGNED_PAYLOAD;
+	} else if (route->s3) {
 		signed_request.payload_hash = request_header(request, "x-amz-content-sha256");
-		if (authorization && !signed_request.payload_hash) {
+		if (!signed_request.payload_hash) {
 			refuse(&fault, MALFORMED, true,
 			       "Missing required header for this request: x-amz-content-sha256");
 			return refuse_request(request, route, &fault);

@@ -24,9 +24,10 @@ struct auth_fault {
 	char access_key_id[129]; /* "" while unknown */
 };
 
-/* Check the SigV4 signature of a request. authorization: the header, or NULL. request->payload_hash
- * is the SHA-256 of the body; for S3 what x-amz-content-sha256 says (the handler holds the body
- * against it). Returns 0 with the access key's id, or ERR_DENIED with *fault filled. */
+/* Check the SigV4 signature of a request. authorization: the header, or NULL (S3: of a presigned
+ * URL, whose payload_hash is UNSIGNED-PAYLOAD). request->payload_hash is the SHA-256 of the body;
+ * for S3 what x-amz-content-sha256 says (the handler holds the body against it). Returns 0 with the
+ * access key's id, or ERR_DENIED with *fault filled. */
 int auth_sigv4(struct store *store, const struct sigv4_request *request, const char *authorization,
 	       int64_t now_s, char ret_access_key_id[129], struct auth_fault *fault) MUST_CHECK;
 

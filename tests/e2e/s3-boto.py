@@ -6,9 +6,14 @@ import hashlib
 import io
 import json
 import random
+import re
+import ssl
 import sys
+import urllib.error
+import urllib.request
 
 import botocore
+from botocore.config import Config
 
 from boto_lib import check, client, code_of
 
@@ -159,6 +164,32 @@ def copies(s3):
     check("nor has one that is not there", "NoSuchKey", code_of(s3.get_object_tagging, Bucket="copies", Key="none"))
 
 
+def fetch(url, method="GET", data=None):
+    """Status and body, or the fault's code."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data, method=method), timeout=60,
+                                    context=ssl.create_default_context(cafile=sys.argv[2])) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, re.search("<Code>(.*)</Code>", error.read().decode())[1]
+
+
+def presigned(s3):
+    def url(operation, key, **more):
+        return s3.generate_presigned_url(operation, Params={"Bucket": "links", "Key": key}, ExpiresIn=60, **more)
+    check("a presigned PUT", (200, b""), fetch(url("put_object", "a b"), "PUT", b"by a link"))
+    check("a presigned GET", (200, b"by a link"), fetch(url("get_object", "a b")))
+    check("is not for another method", (403, "SignatureDoesNotMatch"), fetch(url("get_object", "a b"), "PUT", b"x"))
+    check("nor for another object", (403, "SignatureDoesNotMatch"), fetch(url("get_object", "a b").replace("a%20b", "other")))
+    check("nor for longer", (403, "SignatureDoesNotMatch"), fetch(url("get_object", "a b").replace("Expires=60", "Expires=61")))
+    check("a link to nothing", (404, "NoSuchKey"), fetch(url("get_object", "none")))
+    check("a life of eight days", (400, "AuthorizationQueryParametersError"),
+          fetch(url("get_object", "a b").replace("Expires=60", "Expires=691200")))
+    old = client("s3", *sys.argv[1:4], config=Config(signature_version="s3"))
+    check("version 2 of the signature", (403, "AccessDenied"),
+          fetch(old.generate_presigned_url("get_object", Params={"Bucket": "links", "Key": "a b"})))
+
+
 def begin(s3, file):
     upload = begin_upload(s3, "killed")
     done = [part(s3, upload, n, content(20 * MIB, n)) for n in (1, 2)]
@@ -177,10 +208,10 @@ def complete(s3, file):
 
 
 def main():
-    s3 = client("s3", *sys.argv[1:4])
+    s3 = client("s3", *sys.argv[1:4], config=Config(signature_version="s3v4"))
     step = sys.argv[4]
     if step == "all":
-        for each in (lists, deletes, bodies, parts, copies):
+        for each in (lists, deletes, bodies, parts, copies, presigned):
             each(s3)
     else:
         {"begin": begin, "complete": complete}[step](s3, sys.argv[5])

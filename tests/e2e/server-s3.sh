@@ -111,6 +111,7 @@ if [ -x /usr/bin/aws ]; then
 	ok "aws s3 mv, which copies in parts" aws_cli s3 mv s3://bundles/large s3://bundles/elsewhere/large
 	ok "and loses nothing" cmp "$T/large" <(aws_cli s3 cp s3://bundles/elsewhere/large -)
 	ok "aws s3 sync between buckets" aws_cli s3 sync s3://bundles/elsewhere s3://bundles/synced
+	ok "a link by aws s3 presign" cmp "$T/hello" <(curl -sS --cacert "$ca" "$(aws_cli s3 presign s3://bundles/cli.txt)")
 	exits 254 "head-object of a missing key" aws_cli s3api head-object --bucket bundles --key none
 else
 	skip "the aws CLI" "it is not installed"

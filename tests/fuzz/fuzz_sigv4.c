@@ -59,6 +59,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (sigv4_parse(lines[0] ? lines[0] : "", &auth, NULL) == 0 &&
 	    sigv4_verify(&request, &auth, "secret", NULL) == 0)
 		abort(); /* nobody guesses a signature */
+	if (request.query && sigv4_parse_query(request.query, &auth, NULL) == 0 &&
+	    (sigv4_verify(&request, &auth, "secret", NULL) == 0 || strlen(auth.url_date) != 16 ||
+	     auth.expires_s < 1 || auth.expires_s > SIGV4_EXPIRES_MAX_S))
+		abort();
 	if (sigv4_date(&request, date, NULL) == 0 && strlen(date) != 16)
 		abort();
 	sign_and_verify(request);

@@ -265,6 +265,78 @@ static void a_malformed_authorization_is_refused(void **state)
 	assert_int_equal(sigv4_parse(long_one, &auth, NULL), ERR_FORMAT);
 }
 
+/* The example of AWS, "Authenticating requests: using query parameters". */
+#define URL_SIGNATURE "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
+#define URL_QUERY                                                                              \
+	"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2F" \
+	"us-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&"       \
+	"X-Amz-SignedHeaders=host&X-Amz-Signature="
+#define URL_SECRET "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+#define URL_WHEN_S 1369353600
+
+static int verify_url(const char *method, const char *query, const char *secret)
+{
+	static const struct sigv4_header host[] = {{"Host", "examplebucket.s3.amazonaws.com"}};
+	struct sigv4_request request = {.method = method,
+					.path = "/test.txt",
+					.query = query,
+					.headers = host,
+					.n_headers = 1,
+					.payload_hash = SIGV4_UNSIGNED_PAYLOAD,
+					.s3 = true};
+	struct sigv4_auth auth;
+	int r = sigv4_parse_query(query, &auth, NULL);
+	return r < 0 ? r : sigv4_verify(&request, &auth, secret, NULL);
+}
+
+static void a_presigned_url_is_good_for_what_was_signed(void **state)
+{
+	static const char good[] = URL_QUERY URL_SIGNATURE;
+	assert_int_equal(verify_url("GET", good, URL_SECRET), 0);
+	assert_int_equal(verify_url("PUT", good, URL_SECRET), ERR_SIGNATURE);
+	assert_int_equal(verify_url("GET", good, "other"), ERR_SIGNATURE);
+	assert_int_equal(verify_url("GET", URL_QUERY URL_SIGNATURE "&versionId=1", URL_SECRET),
+			 ERR_SIGNATURE);
+	auto_free char *longer = xstrdup(good);
+	memcpy(strstr(longer, "=86400"), "=96400", 6);
+	assert_int_equal(verify_url("GET", longer, URL_SECRET), ERR_SIGNATURE);
+}
+
+static void a_malformed_presigned_url_is_refused(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"X-Amz-Signature=0",
+		URL_QUERY,
+		"X-Amz-Date=20130524T000000Z&" URL_QUERY URL_SIGNATURE "&X-Amz-Date=today",
+		URL_QUERY URL_SIGNATURE "&X-Amz-Expires=0",
+		URL_QUERY URL_SIGNATURE "&X-Amz-Expires=604801",
+		URL_QUERY URL_SIGNATURE "&X-Amz-Expires=1%00",
+		URL_QUERY URL_SIGNATURE "&X-Amz-Algorithm=AWS4-ECDSA-P256-SHA256",
+		URL_QUERY URL_SIGNATURE "&X-Amz-Security-Token=t",
+		URL_QUERY URL_SIGNATURE "&X-Amz-Credential=A%2F20130524%2Fr",
+	};
+	struct sigv4_auth auth;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (sigv4_parse_query(bad[i], &auth, NULL) != ERR_FORMAT)
+			fail_msg("accepted: %s", bad[i]);
+}
+
+static void a_presigned_url_has_a_beginning_and_an_end(void **state)
+{
+	struct sigv4_auth auth;
+	struct error err = {0};
+	assert_int_equal(sigv4_parse_query(URL_QUERY URL_SIGNATURE, &auth, &err), 0);
+	assert_int_equal(sigv4_check_expiry(&auth, URL_WHEN_S - 900, 900, &err), 0);
+	assert_int_equal(sigv4_check_expiry(&auth, URL_WHEN_S - 901, 900, &err), ERR_EXPIRED);
+	assert_int_equal(sigv4_check_expiry(&auth, URL_WHEN_S + 86400, 900, &err), 0);
+	assert_int_equal(sigv4_check_expiry(&auth, URL_WHEN_S + 86401, 900, &err), ERR_EXPIRED);
+	assert_string_equal(err.text,
+			    "Request has expired: at 20130525T000000Z, it is 20130525T000001Z");
+	strcpy(auth.date, "20130523");
+	assert_int_equal(sigv4_check_expiry(&auth, URL_WHEN_S, 900, &err), ERR_FORMAT);
+}
+
 static void a_signature_holds_only_around_its_time(void **state)
 {
 	struct sigv4_auth auth = {.date = "20150830"};
@@ -343,6 +415,9 @@ int main(void)
 		cmocka_unit_test(host_and_date_must_be_signed_and_there),
 		cmocka_unit_test(an_authorization_may_lack_blanks_and_come_in_any_order),
 		cmocka_unit_test(a_malformed_authorization_is_refused),
+		cmocka_unit_test(a_presigned_url_is_good_for_what_was_signed),
+		cmocka_unit_test(a_malformed_presigned_url_is_refused),
+		cmocka_unit_test(a_presigned_url_has_a_beginning_and_an_end),
 		cmocka_unit_test(a_signature_holds_only_around_its_time),
 		cmocka_unit_test(a_date_header_stands_in_for_the_amz_date),
 		cmocka_unit_test(a_request_is_signed_only_for_the_time_it_names),
