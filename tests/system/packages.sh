@@ -25,6 +25,12 @@ new_host h || exit 1
 # --- install ----------------------------------------------------------------------------------------------------------------
 
 exits 100 "the agent does not install without the command line" apt install /var/tmp/debs/slipway-agent.deb
+ok "the command line installs alone" apt install /var/tmp/debs/slipway.deb
+make_app "$T/r0" 0
+"$HOST" copy "$T/r0" h:/var/tmp/
+exits 0 "it checks bundles" h slipway lint /var/tmp/r0
+exits 1 "it deploys nothing on its own machine" h slipway deploy /var/tmp/r0
+says "and names what is missing" "install the package slipway-agent"
 ok "apt resolves what the packages need" apt install /var/tmp/debs/slipway.deb /var/tmp/debs/slipway-agent.deb /var/tmp/debs/slipway-controld.deb
 exits 0 "the agent runs" h systemctl status slipwayd
 says "and its status says what it waits for" "not enrolled: run 'slipway enroll'" "$T/out"
@@ -125,6 +131,16 @@ is "the application goes on" "$server" "$(app_pid)"
 is "and is served" 3 "$(served h)"
 is "its files are there" 3 "$(h cat /srv/app/revision)"
 ok "the endpoint still serves" h curl -sSk -o /dev/null https://h:8443/
+
+# --- a configuration that was there first --------------------------------------------------------------------------------------
+
+h sh -c 'echo "max_revisions: 3" >/etc/slipway/agent.yml'
+ok "the agent is installed where somebody has written its configuration" apt install /var/tmp/debs/slipway.deb /var/tmp/debs/slipway-agent.deb
+is "which stays" "max_revisions: 3" "$(h cat /etc/slipway/agent.yml)"
+is "no longer for everybody" "root:slipway 640" "$(owner /etc/slipway/agent.yml)"
+says "nothing of the host before is left: it waits again" "not enrolled" <(h systemctl status slipwayd)
+ok "and is purged" apt purge slipway-agent slipway
+exits 1 "configuration and all" h test -e /etc/slipway/agent.yml
 
 ok "the endpoint is purged" apt purge slipway-controld
 for path in /var/lib/slipway-control /etc/slipway; do
