@@ -38,17 +38,15 @@ is "and no others" "" "$(grep -n 'export CFLAGS="-O2\|install-strip\|[^%]%{' "$T
 
 # --- a system -----------------------------------------------------------------------------------------------------------------
 
-if [ "$(id -u)" != 0 ]; then
-	skip "installing them" "that needs root"
-	done_testing
-fi
-image=$(IFS=, && "$HOST" image --include="${image_packages[*]}" 2>"$T/err") || skip_all "no system to install them in: $(tail -n 1 "$T/err")"
+cannot() { skip "installing them" "$*"; done_testing; }
+[ "$(id -u)" = 0 ] || cannot "that needs root"
+image=$(IFS=, && "$HOST" image --include="${image_packages[*]}" 2>"$T/err") || cannot "no image to install them in: $(tail -n 1 "$T/err")"
 root=$T/root
 mkdir "$T/upper" "$T/work" "$root"
 # shellcheck disable=SC2317
 at_end() { ! mountpoint -q "$root/proc" || umount "$root/proc"; ! mountpoint -q "$root" || umount "$root"; }
 mount -t overlay overlay -o "lowerdir=$image,upperdir=$T/upper,workdir=$T/work" "$root" && mount -t proc proc "$root/proc" ||
-	skip_all "no overlay can be mounted"
+	cannot "no overlay can be mounted"
 in_root() { chroot "$root" "$@"; }
 owner() { in_root stat -c '%U:%G %a' "$1"; }
 last_line() { tail -n 1 "$root$1"; }
