@@ -147,6 +147,14 @@ int live_look(int dirfd, const char *name, struct live_object *ret, struct stat 
 	return errno == ENOENT ? 0 : -errno;
 }
 
+bool live_is_frozen(int dirfd, const char *name)
+{
+	struct statx stx;
+	int flags = AT_SYMLINK_NOFOLLOW | (*name ? 0 : AT_EMPTY_PATH);
+	return statx(dirfd, name, flags, STATX_TYPE, &stx) == 0 &&
+	       stx.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND);
+}
+
 bool live_same(const struct live_object *a, const struct live_object *b)
 {
 	return a->type == b->type && a->ino == b->ino && a->size == b->size &&

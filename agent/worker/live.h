@@ -53,6 +53,8 @@ char live_type(mode_t mode);
 void live_object(const struct stat *st, struct live_object *ret);
 /* What is at name; type 0 when nothing is. Returns 0 or negative errno. */
 int live_look(int dirfd, const char *name, struct live_object *ret, struct stat *ret_st) MUST_CHECK;
+/* Is it guarded against every change, also by root (chattr +i, +a)? "": dirfd itself. */
+bool live_is_frozen(int dirfd, const char *name);
 /* Same type, inode, size and change time. */
 bool live_same(const struct live_object *a, const struct live_object *b);
 void live_object_put(struct record_out *out, const struct live_object *o);

@@ -106,6 +106,7 @@ struct plan_build {
 	uint32_t dir_node;
 	char dir_path[PATH_MAX];
 	struct stat dir_st;
+	bool dir_frozen; /* nobody may change it */
 	struct live_mount dir_mount;
 	struct inherit dir_inherit;
 };

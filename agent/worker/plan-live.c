@@ -29,6 +29,7 @@ static int open_node(struct plan_build *b, uint32_t node, struct error *err)
 	b->dir_node = node;
 	if (fstat(fd, &b->dir_st) < 0)
 		return error_errno(err, "%s", b->dir_path);
+	b->dir_frozen = live_is_frozen(fd, "");
 	r = live_mount(fd, &b->dir_mount, err);
 	return r < 0 ? r : inherit_load(fd, &b->dir_inherit, err);
 }
@@ -110,12 +111,28 @@ static bool may_change(struct plan_build *b, const struct plan_entry *e)
 	return !what;
 }
 
+/* A rename out of the way and into it is what every operation is in the end. */
+static bool is_movable(struct plan_build *b, const struct plan_entry *e)
+{
+	char parent[PATH_MAX];
+	const char *name = live_split(e->path, parent);
+	const char *what = NULL;
+	if (e->old.type && live_is_frozen(b->dir_fd, name))
+		what = e->path;
+	else if (b->dir_frozen)
+		what = b->dir_path;
+	if (what)
+		problems_add(b->problems, PROBLEM_ERROR, e->path,
+			     "'%s' is immutable or append-only; 'chattr -ia' it first", what);
+	return !what;
+}
+
 /* An operation in the open directory. */
 static int emit(struct plan_build *b, struct plan_entry *e, struct error *err)
 {
 	e->dir = PLAN_NONE;
 	if (e->op != PLAN_KEEP && e->op != PLAN_RETAIN) {
-		if (!may_change(b, e))
+		if (!may_change(b, e) || !is_movable(b, e))
 			return 0;
 		int r = dir_record(b, &e->dir, err);
 		if (r < 0)
