@@ -107,10 +107,28 @@ static void what_a_crash_left_half_made_is_made_whole(void **state)
 	the_credentials_open_the_store(state);
 }
 
+static void a_command_makes_no_endpoint(void **state)
+{
+	const struct tempdir *dir = *state;
+	auto_control struct control control;
+	struct error err = {0};
+	struct stat st;
+	assert_true(open_with(&control, dir, NULL, NULL, &err) < 0);
+	assert_non_null(strstr(err.text, "slipway-controld init"));
+	assert_int_equal(fstatat(dir->fd, "a/b/control.db", &st, 0), -1);
+	assert_int_equal(fstatat(dir->fd, "a/b/ca", &st, 0), -1);
+}
+
 static void a_command_makes_no_certificate(void **state)
 {
+	const struct tempdir *dir = *state;
+	{
+		auto_control struct control control;
+		open_ok(&control, dir, no_names, NULL);
+	}
+	fs_unlink_quiet(dir->fd, "a/b/ca/server.pem");
 	auto_control struct control control;
-	open_ok(&control, *state, NULL, NULL);
+	open_ok(&control, dir, NULL, NULL);
 	struct stat st;
 	assert_int_equal(fstatat(control.dirfd, "ca/ca.pem", &st, 0), 0);
 	assert_int_equal(fstatat(control.dirfd, "ca/server.pem", &st, 0), -1);
@@ -142,6 +160,7 @@ int main(void)
 		tempdir_test(another_region_is_refused),
 		tempdir_test(the_credentials_open_the_store),
 		tempdir_test(what_a_crash_left_half_made_is_made_whole),
+		tempdir_test(a_command_makes_no_endpoint),
 		tempdir_test(a_command_makes_no_certificate),
 		cmocka_unit_test(settings_are_checked),
 	};
