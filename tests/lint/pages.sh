@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Every command line of ours that people are shown, in the manual, in help, in the README and the other pages, is one that the
-# programs take: with --help behind it, it is parsed as a whole and nothing is done.
+# What people are shown, in the manual, in help, in the README and the other pages: every command line of ours is one that the
+# programs take (with --help behind it, it is parsed as a whole and nothing is done), every link and file name leads somewhere.
 # shellcheck disable=SC2016 # backquotes are Markdown's
 . "${top_srcdir:?}/tests/e2e/lib.sh"
 [ -x "$CONTROLD" ] || skip_all "this build has no slipway-controld"
@@ -55,4 +55,20 @@ while IFS=$'\t' read -ra words; do
 	[ "${command[0]}" != slipway-controld ] || command[0]=$CONTROLD
 	exits 0 "$page: ${words[*]:1}" "${command[@]}" --help </dev/null
 done <"$T/commands"
+
+is "links and files that pages name exist" "" "$(cd "$top_srcdir" && python3 - <<'P'
+import glob, os, re
+pages = ["README.md", "HACKING.md", "packaging/README.md", "examples/README.md"] + glob.glob("docs/**/*.md", recursive=True)
+folders = "agent|build-aux|common|completions|control|docs|examples|man|packaging|systemd|tests"
+for page in pages:
+    text = open(page, encoding="utf-8").read()
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        if not os.path.exists(os.path.join(os.path.dirname(page), link)):
+            print(page, link)
+    for name in re.findall(r"[` ]((?:%s)/[\w./*@-]*\w)" % folders, text):
+        # X, NAME and ... stand for any; programs are made
+        if not re.search(r"[A-Z]{4}|\bX\b|-X|NNN|\.\.\.", name) and not glob.glob(name + "*"):
+            print(page, name)
+P
+)"
 done_testing
