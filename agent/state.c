@@ -30,6 +30,26 @@ static void revision_clear(struct state_revision *r)
 	wire_spec_free(r->spec);
 }
 
+bool state_has_names(const struct wire_spec *spec, const char *group_id)
+{
+	return !str_empty(spec->group_name) && !str_empty(spec->application) &&
+	       !str_eq(spec->group_name, group_id) &&
+	       !str_eq(spec->group_name, JOB_LOCAL_GROUP_NAME);
+}
+
+char *state_group_label(const struct state_deployment *d, const char *group_id)
+{
+	const struct wire_spec *spec = d ? d->job->spec : NULL;
+	return spec && state_has_names(spec, group_id)
+		       ? xasprintf("%s/%s", spec->application, spec->group_name)
+		       : xstrdup(group_id);
+}
+
+char *state_label(const struct state *state)
+{
+	return state_group_label(state->open ? state->open : state->last, state->group_id);
+}
+
 void state_free(struct state *state)
 {
 	if (!state)

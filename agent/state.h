@@ -148,6 +148,14 @@ bool state_step_succeeded(const struct state_deployment *d, const char *event);
 
 void state_failure_free(struct state_failure *f);
 
+/* What people call a group: "APPLICATION/GROUP" of an endpoint's, whose id nobody can remember,
+ * else the id. d: a deployment of it, may be NULL. Caller frees. */
+char *state_group_label(const struct state_deployment *d, const char *group_id);
+/* The same, of the group whose state that is. */
+char *state_label(const struct state *state);
+/* Do the two names in this specification say more than the id? */
+bool state_has_names(const struct wire_spec *spec, const char *group_id);
+
 /* NULL when it is not kept (any more). */
 struct state_revision *state_revision_find(const struct state *state, const char *deployment_id);
 /* What a rollback goes back to: the newest successful one that is not installed. NULL: none. */

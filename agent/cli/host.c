@@ -26,20 +26,9 @@ void host_clear(struct host *host)
 	*host = (struct host){0};
 }
 
-/* An endpoint's groups have an id that nobody can remember, and two names. */
-static bool has_names(const struct wire_spec *spec, const char *group_id)
-{
-	return !str_empty(spec->group_name) && !str_empty(spec->application) &&
-	       !str_eq(spec->group_name, group_id) &&
-	       !str_eq(spec->group_name, JOB_LOCAL_GROUP_NAME);
-}
-
 char *host_group_label(const struct state_deployment *d, const char *group_id)
 {
-	const struct wire_spec *spec = d ? d->job->spec : NULL;
-	if (!spec || !has_names(spec, group_id))
-		return cli_clean(group_id);
-	auto_free char *label = xasprintf("%s/%s", spec->application, spec->group_name);
+	auto_free char *label = state_group_label(d, group_id);
 	return cli_clean(label);
 }
 
@@ -56,7 +45,7 @@ char *host_state_label(const struct state *state)
 const struct wire_spec *host_state_names(const struct state *state)
 {
 	const struct state_deployment *d = newest(state);
-	return d && has_names(d->job->spec, state->group_id) ? d->job->spec : NULL;
+	return d && state_has_names(d->job->spec, state->group_id) ? d->job->spec : NULL;
 }
 
 static bool is_called(const struct state *state, const char *name)

@@ -39,7 +39,8 @@ static void log_end(const struct group *g, int level, const char *message_id, co
 {
 	const char *id = state_deployment_id(g->state->open);
 	const char *const fields[] = {"DEPLOYMENT_ID", id, "GROUP_ID", g->id, NULL};
-	log_event(level, message_id, fields, "deployment '%s' of group '%s' %s%s%s", id, g->id, how,
+	auto_free char *label = state_label(g->state);
+	log_event(level, message_id, fields, "deployment '%s' of group '%s' %s%s%s", id, label, how,
 		  why ? ": " : "", why ? why : "");
 }
 

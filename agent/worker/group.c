@@ -65,12 +65,21 @@ static void write_holder(int lock_fd, const char *doing, const char *purpose)
 		log_debug("a lock does not say who holds it");
 }
 
+char *group_label_of(struct run *run, const char *id)
+{
+	auto_close int fd =
+		openat(run->groups_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	auto_state struct state *state = NULL;
+	struct error ignored;
+	return fd >= 0 && state_load(fd, &state, &ignored) >= 0 ? state_label(state) : xstrdup(id);
+}
+
 static int say_busy(struct run *run, const char *name, const char *id, struct error *err)
 {
-	auto_free char *holder = read_holder(run, name);
+	auto_free char *holder = read_holder(run, name), *label = group_label_of(run, id);
 	if (!holder)
-		return error_set(err, ERR_BUSY, "group '%s' is busy; try again later", id);
-	return error_set(err, ERR_BUSY, "group '%s' is busy: process %s; try again later", id,
+		return error_set(err, ERR_BUSY, "group '%s' is busy; try again later", label);
+	return error_set(err, ERR_BUSY, "group '%s' is busy: process %s; try again later", label,
 			 holder);
 }
 
@@ -93,7 +102,7 @@ static int load(struct group *g, struct error *err)
 		g->state = state_new(g->id);
 		return 0;
 	}
-	return r < 0 ? error_prefix(err, r, "group '%s'", g->id) : 0;
+	return r < 0 ? error_prefix(err, r, "group '%s'", g->id) : 0; /* it has no name then */
 }
 
 static int open_within(struct run *run, const char *id, const char *purpose, bool must_exist,

@@ -23,6 +23,9 @@ struct group {
 /* Can it name files, and is it none of the names that deployment-root has for itself? ERR_INPUT. */
 int group_check_id(const char *id, struct error *err) MUST_CHECK;
 
+/* What people call the group of that id, by its state, which needs no lock. Caller frees. */
+char *group_label_of(struct run *run, const char *id);
+
 /* Take the lock (ERR_BUSY names who has it), open or make the directories, load the state (an empty
  * one for a new group). purpose stands in the lock file, for that message. must_exist:
  * ERR_NOT_FOUND when nothing was ever deployed in that group. */

@@ -284,12 +284,13 @@ static const struct state_revision *choose_kept(const struct group *g, enum job_
 		found = state_revision_before(state);
 	if (found)
 		return found;
+	auto_free char *label = state_label(g->state);
 	if (to)
 		error_set(err, ERR_NOT_FOUND,
 			  "deployment '%s' is not kept in group '%s' (see 'slipway history')", to,
-			  g->id);
+			  label);
 	else
-		error_set(err, ERR_NOT_FOUND, "group '%s' has no %s", g->id,
+		error_set(err, ERR_NOT_FOUND, "group '%s' has no %s", label,
 			  verb == JOB_REDEPLOY ? "installed deployment"
 					       : "earlier successful deployment to go back to");
 	return NULL;
@@ -342,8 +343,9 @@ int local_rollback_verb(struct run *run, const json_t *message, int fd, json_t *
 static int make_remove_job(const struct group *g, struct job **ret, struct error *err)
 {
 	const struct state_revision *installed = state_revision_find(g->state, g->state->installed);
+	auto_free char *label = state_label(g->state);
 	if (!installed)
-		return error_set(err, ERR_NOT_FOUND, "nothing is installed in group '%s'", g->id);
+		return error_set(err, ERR_NOT_FOUND, "nothing is installed in group '%s'", label);
 	auto_job struct job *job = NULL;
 	int r = make_kept_job(installed, JOB_REMOVE, true, &job, err);
 	if (r < 0)

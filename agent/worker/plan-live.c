@@ -4,6 +4,7 @@
  * deleted, deepest first. */
 #include "agent/worker/plan-build.h"
 
+#include "agent/state.h"
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/str.h"
@@ -616,6 +617,14 @@ static int overlap_entry(const struct manifest_entry *e, void *arg, struct error
 	return r < 0 ? r : 0;
 }
 
+/* For people; the state is read without the group's lock, which is allowed. */
+static char *label_of(int group_fd, const char *id)
+{
+	auto_state struct state *state = NULL;
+	struct error ignored;
+	return state_load(group_fd, &state, &ignored) < 0 ? xstrdup(id) : state_label(state);
+}
+
 static int overlap_group(struct plan_build *b, const char *group, struct error *err)
 {
 	auto_close int fd = openat(b->request->groups_fd, group,
@@ -623,7 +632,7 @@ static int overlap_group(struct plan_build *b, const char *group, struct error *
 	if (fd < 0 || b->n_groups == UINT16_MAX)
 		return 0;
 	b->groups = xrealloc_array(b->groups, (size_t)b->n_groups + 1, sizeof(*b->groups));
-	b->groups[b->n_groups++] = xstrdup(group);
+	b->groups[b->n_groups++] = label_of(fd, group);
 	struct overlap o = {.b = b, .flag = b->n_groups};
 	static const char *const names[] = {MANIFEST, MANIFEST_NEXT};
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {

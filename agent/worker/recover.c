@@ -155,10 +155,11 @@ int recover_group(struct group *g, const char **ret_what, struct error *err)
 	}
 	if (r >= 0 && !g->state->open)
 		ensure_history(g);
+	auto_free char *label = state_label(g->state);
 	if (what)
 		log_event(LOG_NOTICE, MESSAGE_RECOVERED,
 			  (const char *const[]){"GROUP_ID", g->id, NULL},
-			  "group '%s': what a crash left was %s%s%s", g->id, r < 0 ? "not " : "",
+			  "group '%s': what a crash left was %s%s%s", label, r < 0 ? "not " : "",
 			  what, r < 0 ? " yet" : "");
 	if (ret_what)
 		*ret_what = what;
@@ -301,7 +302,8 @@ static int recover_one(struct run *run, const char *id, enum pass pass, struct e
 	if (what)
 		say_recovered(run, &g, what, r < 0 ? err->text : NULL);
 	if (r < 0) {
-		log_error("recovery of group '%s': %s", id, err->text);
+		auto_free char *label = state_label(g.state);
+		log_error("recovery of group '%s': %s", label, err->text);
 		return run_exit_code(r);
 	}
 	if (pass != PASS_FILES)

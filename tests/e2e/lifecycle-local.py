@@ -140,4 +140,16 @@ run = host.local({"verb": "remove", "group": GROUP})
 equal("removing nothing is bad input", [2, "not_found"], [run.result["exit"], run.result["code"]])
 run = host.deploy(revision("after"))
 equal("and the group can be used again", (0, "after"), (run.result["exit"], host.files()["srv/app/index.html"]))
+
+# The groups of an endpoint have ids that nobody can remember: people are told the names.
+host = Host()
+ID = "8a7dcb2e-0fd4-4a5c-9d4e-2f3b1c0a7e55"
+Deployment(host, "d-NAMED", bundle(revision("named")), group=ID).all()
+run = host.deploy(revision("other"), file_exists_behavior="OVERWRITE")
+equal("another group's file is refused", 3, run.result["exit"], run.events)
+holds("with the group's names", "it belongs to the deployment group 'App/Group'", run.of("problem")[0]["text"])
+run = host.local({"verb": "rollback", "group": ID, "to": "d-NONE"})
+holds("what is not kept, too", "deployment 'd-NONE' is not kept in group 'App/Group'", run.result["text"])
+run = host.local({"verb": "rollback", "group": ID})
+holds("and what is not there", "group 'App/Group' has no earlier successful deployment", run.result["text"])
 done_testing()
