@@ -40,6 +40,12 @@ is "the deployment succeeded" 1 "$(good)"
 exits 0 "boto3 deploys" reader timeout 120 "$python" "$T/blocks/8"
 is "that one succeeded, too" 2 "$(good)"
 
+# What 'key create' prints to be typed
+"$CONTROLD" key create --dir "$T/control" --name doc | sed -n 's/^  //p' >"$T/script"
+is "key create prints two lines to type" 2 "$(wc -l <"$T/script")"
+exits 0 "they list the applications" env -i PATH="$bin:/usr/bin:/bin" HOME="$T" PYTHONWARNINGS=ignore AWS_PAGER= bash -e "$T/script"
+says "of this endpoint" '"shop"' "$T/out"
+
 # The last command of the deployment's block, when it fails
 stop web1
 speaks web1 --fail Install
