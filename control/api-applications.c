@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Applications: create, get, list, delete. */
+/* Applications: create, get, batch, list, delete. */
 #include "control/api.h"
 
 #include "common/alloc.h"
@@ -58,10 +58,10 @@ void api_create_application(struct request *request, const json_t *input)
 
 static const struct api_member name_only[] = {API_APPLICATION_NAME};
 
-static int get_application(struct api *api, json_t **ret)
+static int describe(struct api *api, const void *arg, const char *name, json_t **ret)
 {
 	auto_store_app struct store_app app = {0};
-	int r = api_find_app(api, &app);
+	int r = api_find_app_named(api, name, &app);
 	if (r < 0)
 		return r;
 	json_t *info = json_object();
@@ -70,13 +70,39 @@ static int get_application(struct api *api, json_t **ret)
 	json_set_time(info, "createTime", app.created_s);
 	json_set_bool(info, "linkedToGitHub", false);
 	json_set_str(info, "computePlatform", "Server");
-	*ret = json_pack("{s:o}", "application", info);
+	*ret = info;
 	return 0;
+}
+
+static int get_application(struct api *api, json_t **ret)
+{
+	json_t *info = NULL;
+	int r = describe(api, NULL, api_text(api->input, "applicationName"), &info);
+	if (r == 0)
+		*ret = json_pack("{s:o}", "application", info);
+	return r;
 }
 
 void api_get_application(struct request *request, const json_t *input)
 {
 	api_run(request, input, name_only, ARRAY_LEN(name_only), get_application);
+}
+
+static int get_applications(struct api *api, json_t **ret)
+{
+	static const struct api_batch batch = {.member = "applicationNames",
+					       .output = "applicationsInfo",
+					       .invalid = "InvalidApplicationNameException",
+					       .valid = api_is_name,
+					       .describe = describe};
+	return api_batch(api, &batch, NULL, ret);
+}
+
+void api_batch_get_applications(struct request *request, const json_t *input)
+{
+	static const struct api_member members[] = {
+		API_BATCH_MEMBER("applicationNames", "ApplicationNameRequiredException")};
+	api_run(request, input, members, ARRAY_LEN(members), get_applications);
 }
 
 static int list_applications(struct api *api, json_t **ret)

@@ -2,6 +2,7 @@
 #include "control/api-check.h"
 
 #include "common/alloc.h"
+#include "common/buf.h"
 #include "common/log.h"
 #include "common/str.h"
 
@@ -234,14 +235,18 @@ int api_parse_stored(struct api *api, const char *text, json_t **ret)
 
 /* ---- finding ---- */
 
-int api_find_app(struct api *api, struct store_app *ret)
+int api_find_app_named(struct api *api, const char *name, struct store_app *ret)
 {
-	const char *name = api_text(api->input, "applicationName");
 	int r = store_app_get(api->store, name, ret, &api->err);
 	if (r == ERR_NOT_FOUND)
 		return api_fault(api, "ApplicationDoesNotExistException",
 				 "No application found for name: %s", name);
 	return r;
+}
+
+int api_find_app(struct api *api, struct store_app *ret)
+{
+	return api_find_app_named(api, api_text(api->input, "applicationName"), ret);
 }
 
 int api_find_group(struct api *api, const char *app_id, struct store_group *ret)
@@ -265,6 +270,45 @@ int api_find_deployment(struct api *api, struct store_deployment *ret)
 		return api_fault(api, "DeploymentDoesNotExistException",
 				 "The deployment %s could not be found", id);
 	return store_deployment_get(api->store, id, ret, &api->err);
+}
+
+/* ---- batches ---- */
+
+static int describe_each(struct api *api, const struct api_batch *batch, const void *arg,
+			 json_t *list, struct buf *missing)
+{
+	size_t i;
+	json_t *item;
+	json_array_foreach (api_get(api->input, batch->member), i, item) {
+		json_t *found = NULL;
+		const char *text = json_string_value(item);
+		if (!batch->valid(text))
+			return api_fault(api, batch->invalid, "'%.200s' is not valid in '%s'", text,
+					 batch->member);
+		int r = batch->describe(api, arg, text, &found);
+		if (r < 0 && r != ERR_NOT_FOUND)
+			return r;
+		if (r < 0)
+			buf_addf(missing, "%s%s", missing->len ? ", " : "", text);
+		else
+			json_array_append_new(list, found);
+	}
+	return 0;
+}
+
+int api_batch(struct api *api, const struct api_batch *batch, const void *arg, json_t **ret)
+{
+	auto_buf struct buf missing = BUF_INIT(API_BATCH_MAX * 256);
+	auto_json json_t *list = json_array();
+	int r = describe_each(api, batch, arg, list, &missing);
+	if (r < 0)
+		return r;
+	*ret = json_pack("{s:O}", batch->output, list);
+	if (batch->tells && missing.len) {
+		auto_free char *text = xasprintf("not found: %s", buf_str(&missing));
+		json_set_str(*ret, "errorMessage", text);
+	}
+	return 0;
 }
 
 /* ---- pages ---- */

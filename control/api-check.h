@@ -99,13 +99,34 @@ bool api_is_name(const char *text);
 	}
 #define API_NEXT_TOKEN                                                                       \
 	{                                                                                    \
-		"nextToken", API_STRING, NULL, "InvalidNextTokenException", 2048, NULL, NULL \
+		"nextToken", API_STRING, NULL, "InvalidNextTokenException", IDS_PAGE_TOKEN_MAX, NULL, NULL \
 	}
 
 /* What the input names, or its DoesNotExist fault. */
 int api_find_app(struct api *api, struct store_app *ret) MUST_CHECK;
 int api_find_group(struct api *api, const char *app_id, struct store_group *ret) MUST_CHECK;
 int api_find_deployment(struct api *api, struct store_deployment *ret) MUST_CHECK;
+
+/* The same, of that name. */
+int api_find_app_named(struct api *api, const char *name, struct store_app *ret) MUST_CHECK;
+
+/* BatchGet...: what is described of each of the texts in a member of the input. */
+struct api_batch {
+	const char *member, *output;
+	const char *invalid; /* fault of a text that is not valid() */
+	bool (*valid)(const char *text);
+	/* ERR_NOT_FOUND: it is left out */
+	int (*describe)(struct api *api, const void *arg, const char *text, json_t **ret);
+	bool tells; /* the output has an errorMessage that names what was left out */
+};
+#define API_BATCH_MAX 100
+#define API_BATCH_MEMBER(name, missing)                                                         \
+	{                                                                                       \
+		name, API_STRINGS, missing, "BatchLimitExceededException", API_BATCH_MAX, NULL, \
+			NULL                                                                    \
+	}
+int api_batch(struct api *api, const struct api_batch *batch, const void *arg,
+	      json_t **ret) MUST_CHECK;
 
 /* Where a list goes on: after the name in nextToken, or "". Caller frees. */
 int api_page_start(struct api *api, const char *list, char **ret_after) MUST_CHECK;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Deployments: create, get, list, stop. */
+/* Deployments: create, get, batch, list, stop. */
 #include "control/api.h"
 
 #include "common/alloc.h"
@@ -275,6 +275,41 @@ void api_get_deployment(struct request *request, const json_t *input)
 {
 	static const struct api_member members[] = {API_DEPLOYMENT_ID};
 	api_run(request, input, members, ARRAY_LEN(members), get_deployment);
+}
+
+static int describe_id(struct api *api, const void *arg, const char *id, json_t **ret)
+{
+	auto_store_deployment struct store_deployment d = {0};
+	bool hidden = true;
+	int r = store_deployment_hidden(api->store, id, &hidden, &api->err);
+	if (r == 0 && hidden)
+		return ERR_NOT_FOUND;
+	if (r == 0)
+		r = store_deployment_get(api->store, id, &d, &api->err);
+	if (r < 0)
+		return r;
+	auto_json json_t *info = json_object();
+	r = describe(api, &d, info);
+	if (r == 0)
+		*ret = TAKE(info);
+	return r;
+}
+
+static int get_deployments(struct api *api, json_t **ret)
+{
+	static const struct api_batch batch = {.member = "deploymentIds",
+					       .output = "deploymentsInfo",
+					       .invalid = "InvalidDeploymentIdException",
+					       .valid = ids_is_deployment,
+					       .describe = describe_id};
+	return api_batch(api, &batch, NULL, ret);
+}
+
+void api_batch_get_deployments(struct request *request, const json_t *input)
+{
+	static const struct api_member members[] = {
+		API_BATCH_MEMBER("deploymentIds", "DeploymentIdRequiredException")};
+	api_run(request, input, members, ARRAY_LEN(members), get_deployments);
 }
 
 /* ---- list ---- */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Deployment groups: create, get, list, delete. */
+/* Deployment groups: create, get, batch, list, delete. */
 #include "control/api.h"
 
 #include "common/alloc.h"
@@ -133,20 +133,30 @@ static int describe(struct api *api, const struct store_app *app, const struct s
 	return r < 0 ? r : put_last(api, info, "lastAttemptedDeployment", group->last_attempted);
 }
 
+static int describe_stored(struct api *api, const struct store_app *app,
+			   const struct store_group *group, json_t **ret)
+{
+	auto_json json_t *info = NULL;
+	int r = api_parse_stored(api, group->settings, &info);
+	if (r == 0)
+		r = describe(api, app, group, info);
+	if (r == 0)
+		*ret = TAKE(info);
+	return r;
+}
+
 static int get_group(struct api *api, json_t **ret)
 {
 	auto_store_app struct store_app app = {0};
 	auto_store_group struct store_group group = {0};
-	auto_json json_t *info = NULL;
+	json_t *info = NULL;
 	int r = api_find_app(api, &app);
 	if (r == 0)
 		r = api_find_group(api, app.id, &group);
 	if (r == 0)
-		r = api_parse_stored(api, group.settings, &info);
+		r = describe_stored(api, &app, &group, &info);
 	if (r == 0)
-		r = describe(api, &app, &group, info);
-	if (r == 0)
-		*ret = json_pack("{s:O}", "deploymentGroupInfo", info);
+		*ret = json_pack("{s:o}", "deploymentGroupInfo", info);
 	return r;
 }
 
@@ -155,6 +165,35 @@ static const struct api_member app_and_group[] = {API_APPLICATION_NAME, API_GROU
 void api_get_deployment_group(struct request *request, const json_t *input)
 {
 	api_run(request, input, app_and_group, ARRAY_LEN(app_and_group), get_group);
+}
+
+static int describe_named(struct api *api, const void *arg, const char *name, json_t **ret)
+{
+	const struct store_app *app = arg;
+	auto_store_group struct store_group group = {0};
+	int r = store_group_get(api->store, app->id, name, &group, &api->err);
+	return r < 0 ? r : describe_stored(api, app, &group, ret);
+}
+
+static int get_groups(struct api *api, json_t **ret)
+{
+	static const struct api_batch batch = {.member = "deploymentGroupNames",
+					       .output = "deploymentGroupsInfo",
+					       .invalid = "InvalidDeploymentGroupNameException",
+					       .valid = api_is_name,
+					       .describe = describe_named,
+					       .tells = true};
+	auto_store_app struct store_app app = {0};
+	int r = api_find_app(api, &app);
+	return r < 0 ? r : api_batch(api, &batch, &app, ret);
+}
+
+void api_batch_get_deployment_groups(struct request *request, const json_t *input)
+{
+	static const struct api_member members[] = {
+		API_APPLICATION_NAME,
+		API_BATCH_MEMBER("deploymentGroupNames", "DeploymentGroupNameRequiredException")};
+	api_run(request, input, members, ARRAY_LEN(members), get_groups);
 }
 
 /* ---- list, delete ---- */

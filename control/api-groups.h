@@ -31,3 +31,5 @@ struct api_revision {
 void api_revision_clear(struct api_revision *revision);
 #define auto_api_revision CLEANUP(api_revision_clear)
 int api_read_revision(struct api *api, struct api_revision *ret) MUST_CHECK;
+/* The same of another RevisionLocation. */
+int api_read_location(struct api *api, const json_t *location, struct api_revision *ret) MUST_CHECK;

@@ -49,23 +49,33 @@ static int put_state(struct api *api, const struct store_host *host, json_t *inf
 	return 0;
 }
 
-static int get_instance(struct api *api, json_t **ret)
+static int describe(struct api *api, const void *arg, const char *name, json_t **ret)
 {
-	const char *name = api_text(api->input, "instanceName");
 	auto_store_host struct store_host host = {0};
 	int r = store_host_get(api->store, name, &host, &api->err);
-	if (r == ERR_NOT_FOUND)
-		return not_registered(api, name);
 	if (r < 0)
 		return r;
-	json_t *info = json_object();
+	auto_json json_t *info = json_object();
 	json_set_str(info, "instanceName", host.name);
 	json_set_str(info, "instanceArn", host.arn);
 	json_set_time(info, "registerTime", (double)host.registered_s);
 	json_set_time(info, "deregisterTime", (double)host.deregistered_s);
 	json_object_set_new(info, "tags", tags_to_json(&host));
 	r = put_state(api, &host, info);
-	*ret = json_pack("{s:o}", "instanceInfo", info);
+	if (r == 0)
+		*ret = TAKE(info);
+	return r;
+}
+
+static int get_instance(struct api *api, json_t **ret)
+{
+	json_t *info = NULL;
+	const char *name = api_text(api->input, "instanceName");
+	int r = describe(api, NULL, name, &info);
+	if (r == ERR_NOT_FOUND)
+		return not_registered(api, name);
+	if (r == 0)
+		*ret = json_pack("{s:o}", "instanceInfo", info);
 	return r;
 }
 
@@ -76,6 +86,23 @@ void api_get_on_premises_instance(struct request *request, const json_t *input)
 		 "InvalidInstanceNameException", 100, NULL, api_is_name},
 	};
 	api_run(request, input, members, ARRAY_LEN(members), get_instance);
+}
+
+static int get_instances(struct api *api, json_t **ret)
+{
+	static const struct api_batch batch = {.member = "instanceNames",
+					       .output = "instanceInfos",
+					       .invalid = "InvalidInstanceNameException",
+					       .valid = api_is_name,
+					       .describe = describe};
+	return api_batch(api, &batch, NULL, ret);
+}
+
+void api_batch_get_on_premises_instances(struct request *request, const json_t *input)
+{
+	static const struct api_member members[] = {
+		API_BATCH_MEMBER("instanceNames", "InstanceNameRequiredException")};
+	api_run(request, input, members, ARRAY_LEN(members), get_instances);
 }
 
 /* ---- list ---- */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Revisions. A revision's identity is its whole location, so each is brought into one form: known
- * members only, in a fixed order, the ETag without quotes. */
+/* Revisions: what they are, and registering. A revision's identity is its whole location, so each
+ * is brought into one form: known members only, in a fixed order, the ETag without quotes. */
 #include "control/api.h"
 
 #include "common/alloc.h"
@@ -118,16 +118,21 @@ static int read_location(struct api *api, const json_t *input, struct api_revisi
 	return s3 ? read_s3(api, place, ret) : read_github(api, place, ret);
 }
 
+int api_read_location(struct api *api, const json_t *location, struct api_revision *ret)
+{
+	ret->location = json_object();
+	int r = read_location(api, location, ret);
+	if (r == 0)
+		ret->text = json_text(ret->location);
+	return r;
+}
+
 int api_read_revision(struct api *api, struct api_revision *ret)
 {
 	const json_t *input = api_get(api->input, "revision");
 	if (!input)
 		return api_fault(api, "RevisionRequiredException", "'revision' is required");
-	ret->location = json_object();
-	int r = read_location(api, input, ret);
-	if (r == 0)
-		ret->text = json_text(ret->location);
-	return r;
+	return api_read_location(api, input, ret);
 }
 
 static int register_revision(struct api *api, json_t **ret)

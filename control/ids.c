@@ -8,7 +8,6 @@
 
 #include <string.h>
 
-#define PAGE_TOKEN_MAX 2048
 
 /* ---- base64url, RFC 4648 section 5, without padding ---- */
 
@@ -139,7 +138,7 @@ char *ids_page_format(const char *list, const char *after)
 int ids_page_parse(const char *list, const char *token, char **ret_after)
 {
 	auto_free char *plain = NULL;
-	if (strlen(token) > PAGE_TOKEN_MAX || decode(token, &plain) < 0)
+	if (strlen(token) > IDS_PAGE_TOKEN_MAX || decode(token, &plain) < 0)
 		return -EINVAL;
 	size_t len = strlen(list), end = strlen(plain);
 	if (!str_starts(plain, list) || plain[len] != ':' || plain[end - 1] != ';')

@@ -42,5 +42,6 @@ int ids_command_parse(const char *text, struct ids_command *ret) MUST_CHECK; /* 
 
 /* nextToken: opaque to the client, base64url of the list's name and where to go on. A token of
  * another list is refused (-EINVAL). */
+#define IDS_PAGE_TOKEN_MAX 16384 /* a revision's location may be in it */
 char *ids_page_format(const char *list, const char *after);
 int ids_page_parse(const char *list, const char *token, char **ret_after) MUST_CHECK;

@@ -117,6 +117,82 @@ int store_revision_use(struct store *store, const char *app_id, const char *loca
 	return r < 0 ? r : 0;
 }
 
+void store_revision_clear(struct store_revision *revision)
+{
+	free(revision->location);
+	free(revision->description);
+	*revision = (struct store_revision){0};
+}
+
+#define REVISIONS                                                                \
+	"SELECT location, description, registered_s, first_used_s, last_used_s " \
+	"FROM revisions WHERE application_id = $1 AND "
+
+static struct store_revision revision_of_row(const struct query *q)
+{
+	return (struct store_revision){.location = query_dup(q, 0),
+				       .description = query_dup(q, 1),
+				       .registered_s = query_real(q, 2),
+				       .first_used_s = query_real(q, 3),
+				       .last_used_s = query_real(q, 4)};
+}
+
+int store_revision_get(struct store *store, const char *app_id, const char *location,
+		       struct store_revision *ret, struct error *err)
+{
+	auto_query struct query q = {0};
+	int r = query_start(&q, store, err, REVISIONS "location = $2", "ss", app_id, location);
+	if (r < 0)
+		return r;
+	r = query_next(&q, err);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return error_set(err, ERR_NOT_FOUND, "no such revision");
+	*ret = revision_of_row(&q);
+	return 0;
+}
+
+int store_revision_each(struct store *store, const struct store_revision_range *range,
+			store_revision_fn *fn, void *arg, struct error *err)
+{
+#define ORDERED(column, past, direction)                                                   \
+	REVISIONS "($2 = '' OR " column past "$3 OR (" column " = $4 AND location > $5)) " \
+		  "ORDER BY " column direction ", location"
+	static const char *const statements[][2] = {
+		[STORE_BY_REGISTERED] = {ORDERED("registered_s", " > ", " ASC"),
+					 ORDERED("registered_s", " < ", " DESC")},
+		[STORE_BY_FIRST_USED] = {ORDERED("first_used_s", " > ", " ASC"),
+					 ORDERED("first_used_s", " < ", " DESC")},
+		[STORE_BY_LAST_USED] = {ORDERED("last_used_s", " > ", " ASC"),
+					ORDERED("last_used_s", " < ", " DESC")},
+	};
+#undef ORDERED
+	auto_query struct query q = {0};
+	int r = query_start(&q, store, err, statements[range->order][range->descending], "ssdds",
+			    range->app_id, range->after, range->after_s, range->after_s,
+			    range->after);
+	int stop = 0;
+	while (r >= 0 && stop == 0 && (r = query_next(&q, err)) > 0) {
+		auto_store_revision struct store_revision revision = revision_of_row(&q);
+		stop = fn(&revision, arg);
+	}
+	if (r >= 0 && stop < 0)
+		r = stop;
+	return r < 0 ? r : 0;
+}
+
+int store_revision_groups(struct store *store, const char *app_id, const char *location,
+			  struct store_names *ret, struct error *err)
+{
+	auto_query struct query q = {0};
+	int r = query_start(&q, store, err,
+			    "SELECT name FROM deployment_groups WHERE application_id = $1 "
+			    "AND deleted_s = 0 AND target_revision = $2 ORDER BY name",
+			    "ss", app_id, location);
+	return r < 0 ? r : names_of(&q, ret, err);
+}
+
 /* ---- groups ---- */
 
 #define GROUP_COLUMNS                                                                  \

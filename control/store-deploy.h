@@ -53,6 +53,31 @@ int store_revision_put(struct store *store, const char *app_id, const char *loca
 int store_revision_use(struct store *store, const char *app_id, const char *location,
 		       const char *description, double now_s, struct error *err) MUST_CHECK;
 
+struct store_revision {
+	char *location, *description;
+	double registered_s, first_used_s, last_used_s; /* 0: never used */
+};
+void store_revision_clear(struct store_revision *revision);
+#define auto_store_revision CLEANUP(store_revision_clear)
+int store_revision_get(struct store *store, const char *app_id, const char *location,
+		       struct store_revision *ret,
+		       struct error *err) MUST_CHECK; /* ERR_NOT_FOUND */
+enum store_revision_order { STORE_BY_REGISTERED, STORE_BY_FIRST_USED, STORE_BY_LAST_USED };
+struct store_revision_range {
+	const char *app_id;
+	enum store_revision_order order;
+	bool descending;
+	double after_s;    /* begin after the revision with this time ... */
+	const char *after; /* ... and location; "": at the first */
+};
+/* Those of the same time by location. fn as in store_object_each(). */
+typedef int store_revision_fn(const struct store_revision *revision, void *arg);
+int store_revision_each(struct store *store, const struct store_revision_range *range,
+			store_revision_fn *fn, void *arg, struct error *err) MUST_CHECK;
+/* Groups whose last deployment had it, by name. */
+int store_revision_groups(struct store *store, const char *app_id, const char *location,
+			  struct store_names *ret, struct error *err) MUST_CHECK;
+
 /* ---- deployment groups ---- */
 
 struct store_group {

@@ -25,7 +25,7 @@ from boto_lib import check, client, code_of
 URL, CA, CREDENTIALS, STEP, *ARGUMENTS = sys.argv[1:]
 ROLE = "arn:aws:iam::123456789012:role/R"
 # Ours; what AWS itself answers beside its model; what Debian 12's model is too old for.
-KNOWN = {"GetOnPremisesInstance.instanceInfo.slipway",
+KNOWN = {"GetOnPremisesInstance.instanceInfo.slipway", "BatchGetOnPremisesInstances.instanceInfos[].slipway",
          "GetDeploymentConfig.deploymentConfigInfo.minimumHealthyHosts.type=MOST_CONCURRENCY",
          "GetDeploymentGroup.deploymentGroupInfo.terminationHookEnabled",
          "ListDeploymentTargets: InvalidTargetFilterNameException is not one of its faults"}
@@ -117,6 +117,12 @@ def applications(cd):
           applicationName="x", computePlatform="Lambda")
     fault(cd, "an application that is not there", "ApplicationDoesNotExistException", "get_application",
           "No application found for name: none", applicationName="none")
+    check("batch_get_applications", [info], cd.batch_get_applications(applicationNames=["shop"])["applicationsInfo"])
+    fault(cd, "a batch with one that is not there", "ApplicationDoesNotExistException", "batch_get_applications",
+          "none", applicationNames=["shop", "none"])
+    fault(cd, "a batch of 101", "BatchLimitExceededException", "batch_get_applications", applicationNames=["shop"] * 101)
+    fault(cd, "a batch with a name that is none", "InvalidApplicationNameException", "batch_get_applications",
+          applicationNames=["a b"])
     names = ["shop"] + [f"page{i:03}" for i in range(204)]
     for name in names[1:]:
         cd.create_application(applicationName=name)
@@ -144,6 +150,8 @@ def groups(cd):
     check("get_deployment_group", ("shop", "good", ROLE, filters("web1"), "IN_PLACE"),
           (info["applicationName"], info["deploymentGroupName"], info["serviceRoleArn"], info["onPremisesInstanceTagFilters"],
            info["deploymentStyle"]["deploymentType"]))
+    batch = cd.batch_get_deployment_groups(applicationName="shop", deploymentGroupNames=["good", "none"])
+    check("batch_get_deployment_groups", ([info], "not found: none"), (batch["deploymentGroupsInfo"], batch["errorMessage"]))
     cd.create_deployment_group(
         applicationName="shop", deploymentGroupName="sets", serviceRoleArn=ROLE,
         onPremisesTagSet={"onPremisesTagSetList": [filters("a"), filters("b")]}, ec2TagSet={"ec2TagSetList": [filters("c")]})
@@ -203,6 +211,8 @@ def hosts(cd, directory, token):
     info = cd.get_on_premises_instance(instanceName="host000")["instanceInfo"]
     check("get_on_premises_instance", (True, [{"Key": "role", "Value": "many"}, {"Key": "zone", "Value": "b"}]),
           (is_time(info["registerTime"]), info["tags"]))
+    check("batch_get_on_premises_instances", many[:2], [each["instanceName"] for each in cd.batch_get_on_premises_instances(
+        instanceNames=[*many[:2], "none"])["instanceInfos"]])
     fault(cd, "a host that is not there", "InstanceNotRegisteredException", "get_on_premises_instance", instanceName="none")
     fault(cd, "too many hosts", "InstanceLimitExceededException", "add_tags_to_on_premises_instances",
           instanceNames=many[:101], tags=[{"Key": "k", "Value": "v"}])
@@ -216,6 +226,10 @@ def hosts(cd, directory, token):
 
 REVISION = {"revisionType": "S3", "s3Location": {"bucket": "bundles", "key": "shop.zip", "bundleType": "zip"}}
 GITHUB = {"revisionType": "GitHub", "gitHubLocation": {"repository": "we/shop", "commitId": "0123456789" * 4}}
+
+
+def place(key):
+    return {"revisionType": "S3", "s3Location": {**REVISION["s3Location"], "key": key}}
 
 
 def deploy(cd, name, **more):
@@ -324,6 +338,8 @@ def lists(cd, earlier):
     empty = [deploy(cd, "empty") for _ in range(105)]
     info = cd.get_deployment(deploymentId=empty[0])["deploymentInfo"]
     check("a deployment to nobody", ("Failed", "NO_INSTANCES"), (info["status"], info["errorInformation"]["code"]))
+    check("batch_get_deployments", [info, cd.get_deployment(deploymentId=many)["deploymentInfo"]],
+          cd.batch_get_deployments(deploymentIds=[empty[0], "d-USUAELQEX", many])["deploymentsInfo"])
     everything = empty[::-1] + [many] + earlier[::-1]
     check("list_deployments in pages, newest first", (2, everything), pages(cd, "list_deployments", "deployments"))
     scope = {"applicationName": "shop", "deploymentGroupName": "empty"}
@@ -347,7 +363,38 @@ def lists(cd, earlier):
 
 def revisions(cd):
     cd.register_application_revision(applicationName="shop", revision=REVISION, description="by hand")
-    cd.register_application_revision(applicationName="shop", revision=GITHUB)
+    answer = cd.get_application_revision(applicationName="shop", revision=REVISION)
+    check("get_application_revision", (REVISION, "by hand", ["bad", "empty", "good", "slow"], [True] * 3),
+          (answer["revision"], answer["revisionInfo"]["description"], answer["revisionInfo"]["deploymentGroups"],
+           [is_time(answer["revisionInfo"][name]) for name in ("registerTime", "firstUsedTime", "lastUsedTime")]))
+    fresh = [place(f"releases/{i:03}.zip") for i in range(205)]
+    for revision in fresh:
+        cd.register_application_revision(applicationName="shop", revision=revision)
+    fault(cd, "a revision that is not registered", "RevisionDoesNotExistException", "get_application_revision",
+          applicationName="shop", revision=place("none.zip"))
+    batch = cd.batch_get_application_revisions(applicationName="shop", revisions=[fresh[0], place("none.zip"), GITHUB])
+    check("batch_get_application_revisions", ([fresh[0], GITHUB], True),
+          ([each["revisionLocation"] for each in batch["revisions"]], "none.zip" in batch["errorMessage"]))
+    fault(cd, "26 at once", "BatchLimitExceededException", "batch_get_application_revisions", applicationName="shop",
+          revisions=fresh[:26])
+
+    def listed(**more):
+        return pages(cd, "list_application_revisions", "revisions", applicationName="shop", **more)
+    check("list_application_revisions in pages, oldest first", (3, [REVISION, GITHUB, *fresh]), listed(sortBy="registerTime"))
+    check("newest first", (3, [*fresh[::-1], GITHUB, REVISION]), listed(sortBy="registerTime", sortOrder="descending"))
+    check("by use", [REVISION, GITHUB], listed(sortBy="lastUsedTime", sortOrder="descending")[1][:2])
+    check("by first use", [GITHUB, REVISION], listed(sortBy="firstUsedTime", sortOrder="descending")[1][:2])
+    check("those that groups have", (1, [REVISION, GITHUB]), listed(deployed="include"))
+    check("and the others", (3, fresh), listed(deployed="exclude"))
+    check("by bucket and prefix", fresh[100:200], listed(s3Bucket="bundles", s3KeyPrefix="releases/1")[1])
+    check("of a bucket without any", (1, []), listed(s3Bucket="other"))
+    fault(cd, "a prefix without bucket", "BucketNameFilterRequiredException", "list_application_revisions", applicationName="shop",
+          s3KeyPrefix="x")
+    fault(cd, "an order that is none", "InvalidSortOrderException", "list_application_revisions", applicationName="shop", sortOrder="x")
+    fault(cd, "a column that is none", "InvalidSortByException", "list_application_revisions", applicationName="shop", sortBy="x")
+    fault(cd, "a state that is none", "InvalidDeployedStateFilterException", "list_application_revisions", applicationName="shop",
+          deployed="x")
+    fault(cd, "a token that is none", "InvalidNextTokenException", "list_application_revisions", applicationName="shop", nextToken="x")
     fault(cd, "a revision that is none", "InvalidRevisionException", "register_application_revision",
           applicationName="shop", revision={"revisionType": "S3"})
     fault(cd, "a revision for Lambda", "InvalidRevisionException", "create_deployment", applicationName="shop",

@@ -180,6 +180,52 @@ static void a_deployment_is_answered_in_its_documented_shape(void **state)
 	assert_fault(f, "DeploymentLimitExceededException", active);
 }
 
+static void batches_have_what_is_there(void **state)
+{
+	struct fixture *f = *state;
+	with_group(f);
+	with_host(f, "a");
+	call_ok(f, api_batch_get_applications, "{\"applicationNames\":[\"app\"]}");
+	assert_int_equal(json_array_size(json_object_get(f->body, "applicationsInfo")), 1);
+	call(f, api_batch_get_applications, "{\"applicationNames\":[\"app\",\"no\"]}");
+	assert_fault(f, "ApplicationDoesNotExistException", "no");
+	call(f, api_batch_get_applications, "{\"applicationNames\":[\"a b\"]}");
+	assert_fault(f, "InvalidApplicationNameException", "a b");
+	call_ok(f, api_batch_get_deployment_groups,
+		"{\"applicationName\":\"app\",\"deploymentGroupNames\":[\"x\",\"web\",\"y\"]}");
+	assert_int_equal(json_array_size(json_object_get(f->body, "deploymentGroupsInfo")), 1);
+	assert_string_equal(text_of(f, NULL, "errorMessage"), "not found: x, y");
+	call_ok(f, api_batch_get_on_premises_instances, "{\"instanceNames\":[\"b\",\"a\"]}");
+	assert_int_equal(json_array_size(json_object_get(f->body, "instanceInfos")), 1);
+	call_ok(f, api_batch_get_deployments, "{\"deploymentIds\":[\"d-USUAELQEX\"]}");
+	assert_body(f, "{\"deploymentsInfo\":[]}");
+	call(f, api_batch_get_deployments, "{}");
+	assert_fault(f, "DeploymentIdRequiredException", "");
+}
+
+static void revisions_are_found_again(void **state)
+{
+	struct fixture *f = *state;
+	with_group(f);
+	call(f, api_get_application_revision, "{\"applicationName\":\"app\"," S3 "}");
+	assert_fault(f, "RevisionDoesNotExistException", "app");
+	call_ok(f, api_create_deployment, "{" GROUP "," S3 "}");
+	call_ok(f, api_get_application_revision, "{\"applicationName\":\"app\"," S3 "}");
+	const json_t *info = json_object_get(f->body, "revisionInfo");
+	auto_free char *groups = json_text(json_object_get(info, "deploymentGroups"));
+	assert_string_equal(groups, "[\"web\"]");
+	assert_true(json_is_number(json_object_get(info, "firstUsedTime")));
+	call_ok(f, api_list_application_revisions, "{\"applicationName\":\"app\"}");
+	assert_body(f, "{\"revisions\":[{\"revisionType\":\"S3\",\"s3Location\":{\"bucket\":"
+		       "\"bkt\",\"key\":\"app.zip\",\"bundleType\":\"zip\"}}]}");
+	call_ok(f, api_list_application_revisions,
+		"{\"applicationName\":\"app\",\"deployed\":\"exclude\"}");
+	assert_body(f, "{\"revisions\":[]}");
+	call(f, api_list_application_revisions,
+	     "{\"applicationName\":\"app\",\"s3KeyPrefix\":\"a\"}");
+	assert_fault(f, "BucketNameFilterRequiredException", "s3Bucket");
+}
+
 static void a_target_is_answered_in_its_documented_shape(void **state)
 {
 	struct fixture *f = *state;
@@ -382,6 +428,8 @@ int main(void)
 		TEST(the_three_configurations_are_there),
 		TEST(hosts_are_listed_by_status_and_tag),
 		TEST(a_deployment_is_answered_in_its_documented_shape),
+		TEST(batches_have_what_is_there),
+		TEST(revisions_are_found_again),
 		TEST(a_target_is_answered_in_its_documented_shape),
 		TEST(a_stopped_deployment_may_be_stopped_again),
 		TEST(a_finished_deployment_cannot_be_stopped),
