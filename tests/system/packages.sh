@@ -121,7 +121,24 @@ is "and stops nothing" "$server" "$(app_pid)"
 
 # --- purge ------------------------------------------------------------------------------------------------------------------
 
-ok "the agent is purged" apt purge slipway-agent slipway
+mkdir -p "$T/own/scripts"
+printf 'version: 0.0\nos: linux\nhooks:\n  AfterInstall:\n    - location: scripts/wait.sh\n' >"$T/own/appspec.yml"
+printf '#!/bin/sh\n' >"$T/own/scripts/wait.sh"
+hold_at "$T/own" wait.sh
+"$HOST" copy "$T/own" h:/root/
+ready_to_hold h
+h slipway deploy /root/own --group own >"$T/own.out" 2>&1 &
+own=$!
+ok "a deployment is in its script" within 20 held h
+apt purge slipway-agent slipway >"$T/purge.out" 2>&1 &
+purge=$!
+ok "a purge waits for it" within 30 grep -q "waiting for a deployment to end" "$T/purge.out"
+ok "its records are there" h test -s /var/lib/slipway/host/groups/own/state.json
+release h
+wait $own
+is "it ends" 0 $?
+wait $purge
+is "and the agent is purged" 0 $?
 for path in /var/lib/slipway /var/log/slipway /etc/slipway/agent.yml /run/slipway; do
 	exits 1 "$path is gone" h test -e $path
 done
@@ -142,9 +159,9 @@ says "nothing of the host before is left: it waits again" "not enrolled" <(h sys
 ok "and is purged" apt purge slipway-agent slipway
 exits 1 "configuration and all" h test -e /etc/slipway/agent.yml
 
-ok "the endpoint is purged" apt purge slipway-controld
-for path in /var/lib/slipway-control /etc/slipway; do
-	exits 1 "$path is gone" h test -e $path
-done
+h mount --bind /var/lib/slipway-control /var/lib/slipway-control
+ok "the endpoint is purged, with its data on a mount of their own" apt purge slipway-controld
+is "which is empty" "" "$(h ls -A /var/lib/slipway-control)"
+exits 1 "/etc/slipway is gone" h test -e /etc/slipway
 is "no unit failed in all this" 0 "$(h systemctl --failed --no-legend | grep -vc 'run-u')"
 done_testing
