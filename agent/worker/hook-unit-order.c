@@ -239,6 +239,6 @@ int unit_order(sd_bus *bus, const struct hook *h, bool shell, struct error *err)
 		o.r = sd_bus_message_close_container(m);
 	add_slice(&o, h->request);
 	if (o.r >= 0)
-		o.r = sd_bus_call(bus, m, UNIT_CALL_US, &why.e, NULL);
+		o.r = sd_bus_call(bus, m, 0, &why.e, NULL);
 	return o.r < 0 ? unit_fail(err, o.r, &why, "start", unit) : 0;
 }

@@ -35,68 +35,12 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#define UNITS MANAGER_PATH "/unit"
+#define CONNECT_US ((uint64_t)30 * 1000 * 1000)
 #define RECONNECT_US ((uint64_t)5 * 60 * 1000 * 1000)
-#define RECONNECT_STEP_US ((uint64_t)1000 * 1000)
-#define LATE_US ((uint64_t)5 * 60 * 1000 * 1000) /* PID 1's own timeouts are far over by then */
+#define LOOK_AGAIN_US ((uint64_t)10 * 1000 * 1000) /* should PID 1 not have told */
+#define LATE_US ((uint64_t)5 * 60 * 1000 * 1000)   /* PID 1's own timeouts are far over by then */
 #define SHUTDOWN_US ((uint64_t)10 * 60 * 1000 * 1000)
 #define STATUS_EXEC 203 /* systemd.exec(5): what it started could not be executed */
-
-int unit_fail(struct error *err, int r, const struct bus_error *why, const char *what,
-	      const char *unit)
-{
-	return error_set(err, r, "%s '%s': %s", what, unit,
-			 why && why->e.message ? why->e.message : strerror(-r));
-}
-
-/* The bus */
-
-int unit_bus_open(sd_bus **ret, struct error *err)
-{
-	auto_bus sd_bus *bus = NULL;
-	int r = sd_bus_open_system(&bus);
-	if (r >= 0)
-		r = sd_bus_set_method_call_timeout(bus, UNIT_CALL_US);
-	if (r >= 0) /* PID 1 tells nobody unless asked to */
-		r = sd_bus_call_method(bus, SYSTEMD, MANAGER_PATH, MANAGER, "Subscribe", NULL, NULL,
-				       NULL);
-	if (r < 0)
-		return error_set(err, r,
-				 "the service manager cannot be reached over the system bus (is "
-				 "dbus installed and running?): %s",
-				 strerror(-r));
-	*ret = TAKE(bus);
-	return 0;
-}
-
-char *unit_path(const char *unit)
-{
-	char *path = NULL;
-	return sd_bus_path_encode(UNITS, unit, &path) < 0 ? NULL : path;
-}
-
-static int on_news(sd_bus_message *m, void *arg, sd_bus_error *ret)
-{
-	*(bool *)arg = true;
-	return 0;
-}
-
-int unit_watch(sd_bus *bus, const char *path, bool *news)
-{
-	if (!path)
-		return sd_bus_match_signal(bus, NULL, SYSTEMD, MANAGER_PATH, MANAGER, "JobRemoved",
-					   on_news, news);
-	return sd_bus_match_signal(bus, NULL, SYSTEMD, path, "org.freedesktop.DBus.Properties",
-				   "PropertiesChanged", on_news, news);
-}
-
-int unit_take_news(sd_bus *bus)
-{
-	int r;
-	while ((r = sd_bus_process(bus, NULL)) > 0)
-		;
-	return r;
-}
 
 /* What the unit is like */
 
@@ -118,14 +62,14 @@ static void facts_clear(struct facts *f)
 }
 #define auto_facts CLEANUP(facts_clear)
 
-static int read_job(sd_bus *bus, const char *path, uint32_t *ret)
+static int read_job(sd_bus *bus, const char *path, uint32_t *ret, sd_bus_error *why)
 {
 	auto_message sd_bus_message *m = NULL;
-	int r = sd_bus_get_property(bus, SYSTEMD, path, UNIT, "Job", NULL, &m, "(uo)");
+	int r = sd_bus_get_property(bus, SYSTEMD, path, UNIT, "Job", why, &m, "(uo)");
 	return r < 0 ? r : sd_bus_message_read(m, "(uo)", ret, NULL);
 }
 
-static int read_facts(sd_bus *bus, const char *path, struct facts *f)
+static int read_facts(sd_bus *bus, const char *path, struct facts *f, sd_bus_error *why)
 {
 	const struct {
 		const char *interface, *name;
@@ -152,15 +96,15 @@ static int read_facts(sd_bus *bus, const char *path, struct facts *f)
 	};
 	facts_clear(f);
 	f->memory_peak = UINT64_MAX;
-	int r = read_job(bus, path, &f->job);
+	int r = read_job(bus, path, &f->job, why);
 	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(texts); i++)
 		r = sd_bus_get_property_string(bus, SYSTEMD, path, texts[i].interface,
-					       texts[i].name, NULL, texts[i].place);
+					       texts[i].name, why, texts[i].place);
 	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(numbers); i++) {
 		r = sd_bus_get_property_trivial(bus, SYSTEMD, path, numbers[i].interface,
-						numbers[i].name, NULL, numbers[i].type,
-						numbers[i].place);
-		if (r < 0 && numbers[i].optional && r != -ENOTCONN && r != -ECONNRESET)
+						numbers[i].name, numbers[i].optional ? NULL : why,
+						numbers[i].type, numbers[i].place);
+		if (numbers[i].optional && !unit_is_away(r))
 			r = 0;
 	}
 	return r < 0 ? r : 0;
@@ -181,30 +125,6 @@ static bool has_ended(const struct facts *f)
 	return str_eq(f->active, "failed");
 }
 
-/* Returns how many were read, all of the answer, or below 0. */
-static int read_processes(sd_bus_message *m, pid_t **ret)
-{
-	int n = 0, r = sd_bus_message_enter_container(m, 'a', "(sus)");
-	uint32_t pid;
-	while (r >= 0 && (r = sd_bus_message_read(m, "(sus)", NULL, &pid, NULL)) > 0) {
-		*ret = xrealloc_array(*ret, (size_t)n + 1, sizeof(**ret));
-		(*ret)[n++] = (pid_t)pid;
-	}
-	return r < 0 ? r : n;
-}
-
-int unit_processes(sd_bus *bus, const char *unit, pid_t **ret)
-{
-	auto_bus_error struct bus_error why = {0};
-	auto_message sd_bus_message *m = NULL;
-	*ret = NULL;
-	int r = sd_bus_call_method(bus, SYSTEMD, MANAGER_PATH, MANAGER, "GetUnitProcesses", &why.e,
-				   &m, "s", unit);
-	if (r >= 0)
-		return read_processes(m, ret);
-	return sd_bus_error_has_name(&why.e, SYSTEMD ".NoSuchUnit") ? 0 : r;
-}
-
 /* Following it */
 
 struct service {
@@ -212,6 +132,8 @@ struct service {
 	sd_bus *bus;
 	char *path;
 	bool news;
+	bool held;        /* we have a reference to it, and want one */
+	uint64_t look_us; /* when to look without news */
 	struct facts facts;
 };
 
@@ -225,7 +147,7 @@ static void service_clear(struct service *s)
 
 static int connect_service(struct service *s, struct error *err)
 {
-	int r = unit_bus_open(&s->bus, err);
+	int r = unit_bus_try(&s->bus, err);
 	if (r < 0)
 		return r;
 	r = unit_watch(s->bus, s->path, &s->news);
@@ -238,55 +160,73 @@ static int connect_service(struct service *s, struct error *err)
 /* It is to stay as long as we look at it. */
 static void hold(struct service *s)
 {
+	s->held = true;
 	if (sd_bus_call_method(s->bus, SYSTEMD, s->path, UNIT, "Ref", NULL, NULL, NULL) < 0)
 		log_debug("'%s' has no reference of ours", s->hook->request->unit);
 }
 
-/* The bus was restarted: the service does not care, and neither does its output. */
-static int reconnect(struct service *s, struct error *err)
+/* PID 1 or the bus is away: the service does not care, and neither does its output. */
+static int reconnect(struct service *s, uint64_t deadline_us, struct error *err)
 {
-	uint64_t deadline_us = clock_mono_us() + RECONNECT_US;
-	log_warning("the system bus is gone, '%s' goes on", s->hook->request->unit);
 	for (;;) {
-		if (s->bus)
-			unit_bus_close(TAKE(s->bus));
-		if (connect_service(s, err) >= 0) {
-			hold(s);
-			return 0;
-		}
 		if (clock_mono_us() >= deadline_us)
 			return err->code;
-		int r = hook_wait(s->hook, -1, clock_mono_us() + RECONNECT_STEP_US);
+		int r = hook_wait(s->hook, -1, clock_mono_us() + UNIT_AWAY_STEP_US);
 		if (r < 0)
 			return error_set(err, r, "wait for '%s': %s", s->hook->request->unit,
 					 strerror(-r));
+		if (s->bus)
+			unit_bus_close(TAKE(s->bus));
+		r = connect_service(s, err);
+		if (r < 0 && !unit_is_away(r))
+			return r;
+		if (r < 0)
+			continue;
+		if (s->held)
+			hold(s);
+		return 0;
 	}
 }
 
-static bool is_disconnected(int r)
+/* While PID 1 or the bus is away, wait for them. */
+static int ask(struct service *s, struct error *err)
 {
-	return r == -ENOTCONN || r == -ECONNRESET || r == -EPIPE || r == -ESTALE;
+	const char *unit = s->hook->request->unit;
+	uint64_t deadline_us = 0;
+	for (;;) {
+		auto_bus_error struct bus_error why = {0};
+		int r = read_facts(s->bus, s->path, &s->facts, &why.e);
+		if (r >= 0)
+			return 0;
+		r = unit_fail(err, r, &why, "ask about", unit);
+		if (!unit_is_away(r))
+			return r;
+		if (deadline_us == 0) {
+			log_warning("the service manager is away, '%s' goes on: %s", unit,
+				    err->text);
+			deadline_us = clock_mono_us() + RECONNECT_US;
+		}
+		r = reconnect(s, deadline_us, err);
+		if (r < 0)
+			return r;
+	}
 }
 
 /* Returns 1 when it has ended, 0 when it goes on, below 0 when it cannot be asked. */
 static int look(struct service *s, struct error *err)
 {
-	if (!s->news)
+	if (!s->news && clock_mono_us() < s->look_us)
 		return 0;
 	s->news = false;
-	int r = read_facts(s->bus, s->path, &s->facts);
-	if (is_disconnected(r)) {
-		r = reconnect(s, err);
-		return r < 0 ? r : 0;
-	}
-	if (r < 0)
-		return unit_fail(err, r, NULL, "ask about", s->hook->request->unit);
-	return is_missing(&s->facts) || has_ended(&s->facts);
+	int r = ask(s, err);
+	s->look_us = clock_mono_us() + LOOK_AGAIN_US;
+	return r < 0 ? r : is_missing(&s->facts) || has_ended(&s->facts);
 }
 
 static int await_news(struct service *s, uint64_t deadline_us, struct error *err)
 {
-	int r = hook_wait(s->hook, sd_bus_get_fd(s->bus), deadline_us);
+	int r = hook_wait(s->hook, sd_bus_get_fd(s->bus),
+			  s->look_us < deadline_us ? s->look_us : deadline_us);
 	if (r < 0)
 		return error_set(err, r, "wait for '%s': %s", s->hook->request->unit, strerror(-r));
 	return 0;
@@ -307,8 +247,8 @@ static int follow(struct service *s, struct error *err)
 					 request->unit);
 		/* what came while we asked is in the library's queue, not in the socket */
 		if (unit_take_news(s->bus) < 0)
-			r = reconnect(s, err);
-		else if (!s->news)
+			s->news = true; /* the connection is gone, as asking will show */
+		if (!s->news)
 			r = await_news(s, deadline_us, err);
 		if (r < 0)
 			return r;
@@ -338,9 +278,25 @@ static void take_figures(struct service *s)
 	result->memory_peak_bytes = memory.peak_bytes;
 	if (memory.peak_bytes < 0 && f->memory_peak <= INT64_MAX)
 		result->memory_peak_bytes = (int64_t)f->memory_peak;
-	auto_free pid_t *pids = NULL;
-	int n = unit_processes(s->bus, s->hook->request->unit, &pids);
-	result->left_running = hook_process_names(pids, n > 0 ? (size_t)n : 0);
+}
+
+/* What it has left running is to be known by name. The facts may be read again. */
+static int take_left_running(struct service *s, struct error *err)
+{
+	uint64_t deadline_us = clock_mono_us() + RECONNECT_US;
+	for (;;) {
+		auto_free pid_t *pids = NULL;
+		int n = unit_processes(s->bus, s->hook->request->unit, &pids, err);
+		if (n >= 0)
+			s->hook->result.left_running = hook_process_names(pids, (size_t)n);
+		else if (!unit_is_away(n))
+			log_warning("%s", err->text);
+		if (!unit_is_away(n) || clock_mono_us() >= deadline_us)
+			return 0;
+		n = ask(s, err);
+		if (n < 0)
+			return n;
+	}
 }
 
 /* Returns true, with the failure set, when it was exec that failed. */
@@ -359,6 +315,9 @@ static int describe_end(struct service *s, struct error *err)
 	struct hook *h = s->hook;
 	const struct facts *f = &s->facts;
 	struct hook_result *result = &h->result;
+	int r = take_left_running(s, err);
+	if (r < 0)
+		return r;
 	if (is_missing(f) || f->started_us == 0)
 		return error_set(err, -ECANCELED,
 				 "'%s' was stopped before its result was known (%s)",
@@ -373,39 +332,47 @@ static int describe_end(struct service *s, struct error *err)
 	return 0;
 }
 
-void unit_remove(sd_bus *bus, const char *unit)
+/* Is it there already, by a worker that is gone? */
+static int find(struct service *s, bool *ret_found, struct error *err)
 {
-	auto_bus_error struct bus_error why = {0};
-	int r = sd_bus_call_method(bus, SYSTEMD, MANAGER_PATH, MANAGER, "StopUnit", &why.e, NULL,
-				   "ss", unit, "replace");
-	/* one that has failed needs more; of one that is gone there is nothing to say */
-	sd_bus_call_method(bus, SYSTEMD, MANAGER_PATH, MANAGER, "ResetFailedUnit", NULL, NULL, "s",
-			   unit);
-	if (r < 0 && !sd_bus_error_has_name(&why.e, SYSTEMD ".NoSuchUnit"))
-		log_warning("'%s' stays: %s", unit, why.e.message ? why.e.message : strerror(-r));
+	int r = ask(s, err);
+	*ret_found = r >= 0 && !is_missing(&s->facts);
+	return r;
+}
+
+/* When the order's answer is lost, a look shows whether PID 1 has taken it. */
+static int order(struct service *s, bool shell, struct error *err)
+{
+	uint64_t deadline_us = clock_mono_us() + RECONNECT_US;
+	bool found = false;
+	for (;;) {
+		int r = unit_order(s->bus, s->hook, shell, err);
+		if (!unit_is_away(r) || clock_mono_us() >= deadline_us)
+			return r;
+		log_warning("the service manager is away: %s", err->text);
+		r = reconnect(s, deadline_us, err);
+		if (r >= 0)
+			r = find(s, &found, err);
+		if (r < 0)
+			return r;
+		if (found) {
+			hold(s);
+			return 0;
+		}
+	}
 }
 
 static int start(struct service *s, bool shell, struct error *err)
 {
-	int r = unit_order(s->bus, s->hook, shell, err);
+	int r = order(s, shell, err);
 	if (r < 0)
 		return r;
 	const struct hook_request *request = s->hook->request;
 	if (request->on_start)
 		request->on_start(0, 0, request->arg);
+	s->held = true;
 	s->news = true;
 	return follow(s, err);
-}
-
-/* Is it there already, by a worker that is gone? */
-static int find(struct service *s, bool *ret_found, struct error *err)
-{
-	*ret_found = false;
-	int r = read_facts(s->bus, s->path, &s->facts);
-	if (r < 0)
-		return unit_fail(err, r, NULL, "ask about", s->hook->request->unit);
-	*ret_found = !is_missing(&s->facts);
-	return 0;
 }
 
 /* At shutdown scripts are ended by PID 1, and so are we, in any order. That is no failure of
@@ -431,6 +398,8 @@ static int run(struct service *s, struct error *err)
 	auto_free char *why = NULL;
 	bool shell = hook_format(h, &why) == HOOK_FORMAT_SHELL, found = false;
 	int r = connect_service(s, err);
+	if (unit_is_away(r))
+		r = reconnect(s, clock_mono_us() + CONNECT_US, err);
 	if (r >= 0 && h->request->attach)
 		r = find(s, &found, err);
 	if (r < 0)

@@ -18,7 +18,7 @@
 
 #define UNIT_SLICE_PREFIX "slipway-hooks-"
 #define UNIT_DESCRIPTION "Slipway hook of group " /* "GROUP: EVENT of DEPLOYMENT (SCRIPT)" */
-#define UNIT_CALL_US ((uint64_t)60 * 1000 * 1000)
+#define UNIT_AWAY_STEP_US ((uint64_t)100 * 1000)  /* between two attempts */
 
 static inline void unit_bus_close(sd_bus *bus)
 {
@@ -42,10 +42,17 @@ static inline void bus_error_clear(struct bus_error *error)
 int unit_fail(struct error *err, int r, const struct bus_error *why, const char *what,
 	      const char *unit);
 
-/* The caller closes *ret; on it PID 1 tells what changes. */
-int unit_bus_open(sd_bus **ret, struct error *err) MUST_CHECK;
+/* Does this code say that PID 1 or the bus is away for a moment? Then the connection is of no use
+ * any more, and whether what was asked has been done is not known. */
+bool unit_is_away(int r);
+/* The caller closes *ret; on it PID 1 tells what changes. One attempt. */
+int unit_bus_try(sd_bus **ret, struct error *err) MUST_CHECK;
+/* Do something on a connection of its own; while PID 1 or the bus is away, all of it again, for
+ * half a minute. */
+typedef int unit_bus_fn(sd_bus *bus, void *arg, struct error *err);
+int unit_bus_do(unit_bus_fn *fn, void *arg, struct error *err) MUST_CHECK;
 /* *news becomes true when a property of the unit with that path changes; with path NULL: when PID 1
- * is done with a job, of any unit. */
+ * is done with a job, of any unit. And when PID 1 leaves the bus or comes back. */
 int unit_watch(sd_bus *bus, const char *path, bool *news) MUST_CHECK;
 /* Take in what has come, also while something was asked. Below 0: the connection is gone. */
 int unit_take_news(sd_bus *bus) MUST_CHECK;
@@ -65,9 +72,9 @@ void unit_memory_read(sd_bus *bus, const char *unit, const char *path, struct un
 
 /* The processes in a unit. Returns how many; 0 also when it is gone; below 0 when PID 1 does not
  * tell, and then anything may run in it. Caller frees *ret. */
-int unit_processes(sd_bus *bus, const char *unit, pid_t **ret);
-/* Stop it and have PID 1 forget it. Does not wait. */
-void unit_remove(sd_bus *bus, const char *unit);
+int unit_processes(sd_bus *bus, const char *unit, pid_t **ret, struct error *err) MUST_CHECK;
+/* Stop it and have PID 1 forget it; it may be gone already. Does not wait. */
+int unit_remove(sd_bus *bus, const char *unit, struct error *err) MUST_CHECK;
 
 /* Have PID 1 start the script as it is described in h; shell: by /bin/sh. Returns when the order is
  * taken. */
