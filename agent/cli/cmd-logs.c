@@ -174,7 +174,8 @@ const struct cli_command cmd_logs = {
 	.operands = "[ID]",
 	.max_operands = 1,
 	.summary = "what the scripts of a deployment printed",
-	.help = "Without ID: the newest deployment. With -f it goes on until that deployment ends.",
+	.help = "Without ID: of the deployment that is going on, else of the newest. With -f it "
+		"goes on until that deployment ends.",
 	.example = "slipway logs -f\nslipway logs d-4GZ1KQ2XT",
 	.operand_kind = CLI_DEPLOYMENT,
 	.options = options,

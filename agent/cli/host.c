@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#define GOING_ON 1e12 /* seconds: later than any time */
 #define LINE_MAX_BYTES STATE_MAX_BYTES
 
 int host_load(const struct cli *cli, struct host *ret, struct error *err)
@@ -191,9 +192,10 @@ static int look(const struct state_deployment *d, const char *group, void *arg)
 	return 0;
 }
 
+/* What goes on is newer than all that has ended. */
 static double when(const struct state_deployment *d)
 {
-	return d->ended > 0 ? d->ended : d->started;
+	return d->ended > 0 ? d->ended : d->started + GOING_ON;
 }
 
 /* Of the states' own deployments the wanted one, or the newest. */

@@ -131,6 +131,10 @@ exits 6 "a second one of the same group is told to come back" slip deploy "$T/r2
 says "politely" "try again"
 slip status >"$T/status"
 says "status shows what goes on" "ApplicationStart" "$T/status"
+cp -r "$T/r1" "$T/wrong" && sed -i 's/^version: .*/version: 1/' "$T/wrong/appspec.yml"
+exits 2 "a deployment of another group is refused meanwhile" slip deploy "$T/wrong" --group other
+slip explain >"$T/explain"
+says "explain is about the one that goes on" " running" "$T/explain"
 : >"$hold/go"
 ok "the first one ends" within 30 gone "${started[slow]}"
 is "well" 5 "$(installed host)"
