@@ -180,8 +180,11 @@ void orphans_note(struct orphans *orphans, const struct result *result)
 	set_due(orphan, left_ms > least_ms ? left_ms : least_ms);
 }
 
+/* Its result is newer than any before it, also when the clock was set back meanwhile. */
 void orphans_command(struct orphans *orphans, const char *group_id)
 {
-	get(orphans, group_id)->due_us = NEVER;
+	struct orphan *orphan = get(orphans, group_id);
+	orphan->due_us = NEVER;
+	orphan->newest_s = INT64_MIN;
 	arm(orphans);
 }

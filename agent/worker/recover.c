@@ -225,7 +225,9 @@ bool recover_is_orphan(const struct group *g, double now)
 	if (!waits_for_endpoint(d))
 		return false;
 	double since = d->last_command > 0 ? d->last_command : d->started;
-	return (now - since + SLACK_S) * 1000 >= (double)g->run->settings.orphan_timeout;
+	/* A clock that was set back by more than that must not make it wait for as much again. */
+	double age = now > since ? now - since : since - now;
+	return (age + SLACK_S) * 1000 >= (double)g->run->settings.orphan_timeout;
 }
 
 int recover_abandon(struct group *g, const char *why, struct error *err)

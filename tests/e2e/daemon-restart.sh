@@ -108,6 +108,16 @@ echo "ready go open" >"$FAKE/ApplicationStop"
 order PollHostCommand "command c-9 a/b/c/d-9 ApplicationStop"
 ok "a silent endpoint makes the host act" within 10 grep -q '"verb": "orphan".*"group": "g-d-9"' "$FAKE/log"
 
+# Also when the clock was set back in the middle of it.
+echo "ready go tomorrow" >"$FAKE/ApplicationStop"
+order PollHostCommand "command c-10 a/b/c/d-10 ApplicationStop"
+acted() { [ "$(grep -c '"verb": "orphan".*"group": "g-d-10"' "$FAKE/log")" -ge "$1" ]; }
+ok "it acts" within 10 acted 1
+echo "ready go open" >"$FAKE/BeforeInstall"
+order PollHostCommand "command c-11 a/b/c/d-10 BeforeInstall"
+ok "and again after a result that seems to be older" within 10 acted 2
+rm "$FAKE/BeforeInstall"
+
 # State files of any content: it starts.
 stop daemon TERM
 for name in inflight results reported; do

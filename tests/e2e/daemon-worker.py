@@ -9,6 +9,7 @@ start is one JSON line in $FAKE/log. Words:
     known                  if there is a result: say so and end
     result                 write a Succeeded result and say so
     open                   the same, but the deployment goes on
+    tomorrow               the same as open, by a clock that is a day ahead
     refuse                 a result without a file: code bad_input
     busy                   a result without a file: code busy
     done                   the result of recover and orphan
@@ -60,13 +61,13 @@ def name_of(command):
     return hashlib.sha256(command["HostCommandIdentifier"].encode()).hexdigest()[:32] + ".json"
 
 
-def write_result(command, group, deployment, status="Succeeded", is_open=False, code=0):
+def write_result(command, group, deployment, status="Succeeded", is_open=False, code=0, ahead_s=0):
     os.makedirs(RESULTS, exist_ok=True)
     name = name_of(command)
     payload = json.dumps({"error_code": code, "script_name": "", "message": "Succeeded: \u00e4", "log": ""})
     result = {"version": 1, "command_id": command["HostCommandIdentifier"], "group_id": group,
               "deployment_id": deployment, "event": command["CommandName"], "status": status, "payload": payload,
-              "finished_s": int(time.time()), "open": is_open}
+              "finished_s": int(time.time()) + ahead_s, "open": is_open}
     with open(f"{RESULTS}/.{name}", "w") as f:
         json.dump(result, f)
     os.rename(f"{RESULTS}/.{name}", f"{RESULTS}/{name}")
@@ -121,9 +122,10 @@ def main():
                 return
         elif word == "fetch":
             fetch(spec)
-        elif word in ("result", "open"):
+        elif word in ("result", "open", "tomorrow"):
             send(event="step", deployment=deployment, step=command["CommandName"], state="succeeded")
-            send(event="result", exit=0, file=write_result(command, group, deployment, is_open=word == "open"))
+            send(event="result", exit=0, file=write_result(command, group, deployment, is_open=word != "result",
+                                                           ahead_s=86400 if word == "tomorrow" else 0))
         elif word == "refuse":
             send(event="result", exit=2, code="signature_mismatch", text="the specification is not signed by the CA")
         elif word == "busy":

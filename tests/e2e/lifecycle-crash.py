@@ -197,4 +197,16 @@ equal("later commands of it fail", [1, "Failed"], [run.result["exit"], run.resul
 holds("with the reason", "silent", run.result["text"])
 run = host.local({"verb": "orphan", "group_id": "group-1"})
 equal("asked again there is nothing to do", [0, None], [run.result["exit"], run.result.get("rolled_back")])
+
+# The clock is set back in the middle.
+host = old_host("orphan_timeout: 1h\n")
+Deployment(host, "d-NEW", bundle(revision("new"))).all(SEVEN[:4])
+path = host.path("var/lib/slipway/host/groups/group-1/state.json")
+for ahead, want in ((1800, [6, None]), (86400, [0, "d-OLD"])):
+    state = host.state()
+    state["open"]["last_command"] = time.time() + ahead
+    with open(path, "w") as f:
+        json.dump(state, f)
+    run = host.local({"verb": "orphan", "group_id": "group-1"})
+    equal("the last command seems to come in %d s" % ahead, want, [run.result["exit"], run.result.get("rolled_back")], run.result)
 done_testing()
