@@ -199,6 +199,8 @@ static int carry_out(const struct cmd *cmd, int argc, char **argv)
 	if (usage)
 		fprintf(stderr, "  'slipway-controld %s --help' shows how it is called\n",
 			cmd->name);
+	else if ((r == -EACCES || r == -EPERM) && geteuid() != 0)
+		fputs("  this needs root, or the directory's owner: try it with sudo\n", stderr);
 	return r == ERR_INPUT ? 2 : r == ERR_BUSY ? 6 : 1;
 }
 

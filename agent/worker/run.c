@@ -116,7 +116,7 @@ static int carry_out(struct run *run, const json_t *message, int fd, json_t *res
 		if (strcmp(verbs[i].name, verb) != 0)
 			continue;
 		if (verbs[i].trusted && !run->caller.trusted) {
-			error_set(err, ERR_DENIED, "'%s' needs root", verb);
+			error_set(err, ERR_DENIED, "'%s' needs root: try it with sudo", verb);
 			return 2;
 		}
 		return verbs[i].fn(run, message, fd, result, err);

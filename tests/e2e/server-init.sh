@@ -46,6 +46,13 @@ exits 2 "an address that is none" controld serve --listen nowhere
 exits 2 "a number that is none" controld "token create" --uses many
 exits 2 "a tag that is none" controld "token create" --tag nonsense
 exits 2 "a key that is not there" controld "key delete" NONE
+if [ "$(id -u)" = 0 ]; then
+	chmod 711 "$T"
+	exits 1 "a stranger may not" setpriv --reuid 65534 --regid 65534 --clear-groups "$CONTROLD" token list --dir "$T/control"
+	says "and is told what helps" "try it with sudo"
+else
+	skip "a stranger may not" "it needs root"
+fi
 exits 2 "a token of an endpoint that is not there" "$CONTROLD" token create --dir "$T/nowhere"
 says "which says how to make one" "slipway-controld init"
 ok "and makes none" test ! -e "$T/nowhere"
