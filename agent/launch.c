@@ -106,7 +106,7 @@ static pid_t spawn(const struct paths *paths, const char *program, int sock, str
 }
 
 /* A worker of our own, with the socket as descriptor 3. */
-static int start_own(const struct paths *paths, struct launch *ret, struct error *err)
+int launch_start_own(const struct paths *paths, struct launch *ret, struct error *err)
 {
 	auto_free char *program = find_worker();
 	int r = check_installed(program, err);
@@ -132,10 +132,10 @@ static int start_own(const struct paths *paths, struct launch *ret, struct error
 int launch_start(const struct paths *paths, struct launch *ret, struct error *err)
 {
 	if (*paths->root)
-		return start_own(paths, ret, err);
+		return launch_start_own(paths, ret, err);
 	int fd = connect_activated(paths->run, err);
 	if (fd == -ENOENT || fd == -ECONNREFUSED)
-		return start_own(paths, ret, err);
+		return launch_start_own(paths, ret, err);
 	if (fd < 0)
 		return fd;
 	*ret = (struct launch){.fd = fd};

@@ -24,6 +24,8 @@ struct launch {
  * tree, or $SLIPWAY_WORKER. It leads its own session, so that no signal to the caller's terminal or
  * service reaches it. */
 int launch_start(const struct paths *paths, struct launch *ret, struct error *err) MUST_CHECK;
+/* By fork and exec whatever listens: for root, where systemd takes no more connections. */
+int launch_start_own(const struct paths *paths, struct launch *ret, struct error *err) MUST_CHECK;
 /* Close the socket; does not kill the worker. Reaps it when it has ended already. */
 void launch_clear(struct launch *launch);
 

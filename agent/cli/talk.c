@@ -127,6 +127,7 @@ static int follow(struct talk *talk, const struct launch *worker, int signals, s
 		int r = launch_receive(worker->fd, &event, NULL, err);
 		if (r <= 0)
 			return r;
+		talk->heard = true;
 		const char *name = json_string_value(json_object_get(event, "event"));
 		if (str_eq(name, "result")) {
 			json_object_del(event, "event");
@@ -141,20 +142,46 @@ static int follow(struct talk *talk, const struct launch *worker, int signals, s
 	}
 }
 
-static int converse(struct talk *talk, const json_t *request, int fd, struct error *err)
+static int converse_with(struct talk *talk, const struct launch *worker, const json_t *request,
+			 int fd, struct error *err)
 {
 	auto_close int signals = watch_signals();
 	if (signals < 0)
 		return error_errno(err, "watch for signals");
+	struct view view = {.quiet = talk->cli->json, .tty = talk->cli->tty};
+	talk->heard = false;
+	int r = launch_send(worker->fd, request, fd, err);
+	if (r == 0)
+		r = follow(talk, worker, signals, &view, err);
+	view_clear(&view);
+	return r;
+}
+
+/* systemd takes only so many connections and closes what is above, and whoever is in the daemon's
+ * place may hold them all. A worker that begins anything says so first. */
+static bool was_turned_away(const struct talk *talk, const struct launch *worker, int r)
+{
+	return worker->pid == 0 && !talk->heard && (r == 0 || r == -EPIPE) && geteuid() == 0;
+}
+
+static int converse(struct talk *talk, const json_t *request, int fd, struct error *err)
+{
 	struct launch worker = {.fd = -1};
 	int r = launch_start(&talk->cli->paths, &worker, err);
 	if (r < 0)
 		return r;
-	struct view view = {.quiet = talk->cli->json, .tty = talk->cli->tty};
-	r = launch_send(worker.fd, request, fd, err);
-	if (r == 0)
-		r = follow(talk, &worker, signals, &view, err);
-	view_clear(&view);
+	r = converse_with(talk, &worker, request, fd, err);
+	bool again = was_turned_away(talk, &worker, r);
+	launch_clear(&worker);
+	if (!again)
+		return r;
+	fputs("slipway: systemd gives no worker (too many connections? 'systemctl stop slipwayd' "
+	      "ends the agent's); this one runs without it\n",
+	      stderr);
+	r = launch_start_own(&talk->cli->paths, &worker, err);
+	if (r < 0)
+		return r;
+	r = converse_with(talk, &worker, request, fd, err);
 	launch_clear(&worker);
 	return r;
 }

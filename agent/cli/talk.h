@@ -9,6 +9,7 @@
 struct talk {
 	struct cli *cli;
 	json_t *result;   /* the worker's last word */
+	bool heard;       /* anything, from the worker that was asked last */
 	char *deployment; /* that its events were about; NULL: none yet */
 	json_t *problems; /* arrays of what came before it */
 	json_t *steps;
