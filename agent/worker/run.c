@@ -139,10 +139,23 @@ static void say_result(struct run *run, json_t *result, int exit_code, const str
 	caller_say(&run->caller, result);
 }
 
+/* Trees are put right whatever agent.yml says, also when it says nothing that can be read: at boot
+ * nobody is there to correct it. */
+static bool needs_settings(const json_t *message)
+{
+	return !str_eq(json_string_value(json_object_get(message, "verb")), "recover") ||
+	       !json_is_true(json_object_get(message, "files"));
+}
+
 /* A mistake in the settings is told to the caller, too: it would take us for killed. */
-static int get_ready(struct run *run, struct error *err)
+static int get_ready(struct run *run, const json_t *message, struct error *err)
 {
 	int r = settings_load(&run->settings, &run->paths, err);
+	if (r < 0 && !needs_settings(message)) {
+		caller_problem(&run->caller, PROBLEM_WARNING, "settings", err->text);
+		*err = (struct error){0};
+		r = 0;
+	}
 	if (r >= 0 && run->settings.verbose)
 		log_set_level(LOG_DEBUG);
 	return r < 0 ? r : open_directories(run, err);
@@ -158,7 +171,7 @@ static int listen_and_run(struct run *run, struct error *err)
 	struct error why = {0};
 	json_t *result = caller_event("result");
 	int exit_code;
-	if (get_ready(run, &why) < 0)
+	if (get_ready(run, message, &why) < 0)
 		exit_code = why.code == ERR_INPUT || why.code == ERR_FORMAT ? 2 : 1;
 	else
 		exit_code = carry_out(run, message, fd, result, &why);

@@ -148,7 +148,13 @@ for event, kill in (("AfterInstall", True), ("ValidateService", True), ("AfterIn
     new = Deployment(host, "d-NEW", bundle(revision("new", extra={event: SLOW})))
     pid = kill_in(host, new, event)
     host.ran()
+    settings = host.path("etc/slipway/agent.yml")
+    os.rename(settings, settings + ".good")
+    with open(settings, "w") as f:
+        f.write("verbose: [\n")
+    equal(name + ": scripts wait for settings that can be read", 2, host.recover().result["exit"])
     run = host.local({"verb": "recover", "files": True})
+    os.rename(settings + ".good", settings)
     equal(name + ": says so", [(0, "files put back")], [(run.result["exit"], e["what"]) for e in run.of("recovered")], run.events)
     equal(name + ": the old tree is back", {"srv/app/index.html": "old", "srv/app/only-old": "x"}, host.files())
     equal(name + ": no script ran, and none is left", [[], True], [host.ran(), within(lambda: is_gone(pid))])
