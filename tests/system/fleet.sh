@@ -26,7 +26,8 @@ exits 0 "revision 1 is deployed" deploy "$T/r1"
 is "it is served" 1 "$(served web1)"
 server=$(in_host web1 cat /run/app.pid)
 started_s=$SECONDS
-unit=$(in_host web1 sed 's|.*/||' "/proc/$server/cgroup" | tail -n 1)
+server_unit() { in_host web1 sh -c 'sed "s|.*/||" "/proc/$(cat /run/app.pid)/cgroup" | tail -n 1'; }
+unit=$(server_unit)
 ok "the application lives in its script's own service" grep -qE '^slipway-hook-d-[A-Z0-9]{9}-ApplicationStart-[0-9]+\.service$' <<<"$unit"
 ok "which is in its slice" eval 'in_host web1 systemctl show -P ControlGroup "$unit" | grep -q "^/slipway.slice/slipway-hooks.slice/"'
 in_host web1 slipway status >"$T/status"
@@ -72,4 +73,23 @@ exits 0 "revision 2 replaces it" deploy "$T/r2"
 is "it is served" 2 "$(served web1)"
 ok "by another server" test "$(in_host web1 cat /run/app.pid)" != "$server"
 ok "and nothing of the first one is left" in_host web1 sh -c '! kill -0 "$1"' sh "$server"
+
+# Scripts leave units behind only while something runs in them: here the present server's, in its slice.
+for n in 3 4 5 6 7; do
+	make_app "$T/r$n" $n
+	deploy "$T/r$n" >"$T/out" || sed 's/^/# /' "$T/out"
+done
+is "five more revisions later the last one is served" 7 "$(served web1)"
+unit=$(server_unit)
+units_of() { in_host web1 systemctl list-units --all --plain --no-legend "$1" | sed 's/ .*//'; }
+is "and PID 1 keeps its server's unit, and none of those before" "$unit" "$(units_of 'slipway-hook-*')"
+is "in the one slice that is left" "$(in_host web1 systemctl show -P Slice "$unit")" "$(units_of 'slipway-hooks-*.slice')"
+
+# A server that ends by itself leaves an empty unit; it goes with the next deployment.
+in_host web1 sh -c 'kill "$(cat /run/app.pid)"'
+exited() { [ "$(in_host web1 systemctl show -P SubState "$unit")" = exited ] && ! in_host web1 curl -fsS http://127.0.0.1:8080/; }
+ok "a server ends by itself" within 20 exited
+make_app "$T/r8" 8
+exits 0 "the next deployment works" deploy "$T/r8"
+is "and the empty unit is gone, the new server's is there" "$(server_unit)" "$(units_of 'slipway-hook-*')"
 done_testing
