@@ -32,7 +32,8 @@
 #define TICK_US ((uint64_t)50 * 1000) /* how often output is looked at while it comes */
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define SHEBANG_MAX 256 /* as in the kernel */
-#define GROUPS_MAX 256  /* of an account */
+#define VARIABLE_MAX (128 * 1024)
+#define GROUPS_MAX 256 /* of an account */
 #define UNIT_PREFIX "slipway-hook-"
 #define UNIT_ID_MAX 100 /* of a field in the name of a unit, which may have 255 bytes in all */
 
@@ -228,6 +229,20 @@ static void make_environment(struct hook *h)
 	memcpy(h->env + n, h->own_env, h->n_own * sizeof(*h->env));
 }
 
+/* The kernel starts nothing with a longer one, and does not say which. */
+static bool check_environment(struct hook *h)
+{
+	for (char **env = h->env; *env; env++) {
+		if (strlen(*env) < VARIABLE_MAX)
+			continue;
+		auto_free char *why = xasprintf("variable '%.*s' is longer than %d KiB",
+						(int)strcspn(*env, "="), *env, VARIABLE_MAX / 1024);
+		hook_fail_errno(h, -E2BIG, why);
+		return false;
+	}
+	return true;
+}
+
 /* While it runs */
 
 int hook_wait(struct hook *h, int fd, uint64_t deadline_us)
@@ -280,6 +295,8 @@ static int run(struct hook *h, struct error *err)
 	if (!known || !check_script(h))
 		return 0;
 	make_environment(h);
+	if (!check_environment(h))
+		return 0;
 	h->start_us = clock_mono_us();
 	int r = request->unit ? hook_unit_run(h, err) : hook_exec_run(h, err);
 	if (r >= 0 && h->result.code == WIRE_SUCCESS)

@@ -157,6 +157,28 @@ static void a_given_variable_wins_over_the_account(void **state)
 	assert_string_equal(out, "/elsewhere /bin:/usr/bin\n");
 }
 
+static void a_variable_that_is_too_long_is_named(void **state)
+{
+	static const size_t lens[] = {128 * 1024 - 1, 128 * 1024};
+	auto_free char *text = xcalloc(1, 128 * 1024 + 1);
+	memset(text, 'x', 128 * 1024);
+	memcpy(text, "BIG=", 4);
+	const char *env[] = {text, NULL};
+	put("s.sh", "#!/bin/sh\n", 0755);
+	struct hook_request request = request_of("s.sh");
+	request.env = env;
+	for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+		auto_hook_result struct hook_result result = {0};
+		text[128 * 1024 - 1] = 'x';
+		text[lens[i]] = '\0';
+		assert_int_equal(hook_run(&request, &result, NULL), 0);
+		if (i == 0)
+			assert_int_equal(result.code, WIRE_SUCCESS);
+		else
+			assert_non_null(strstr(result.message, "variable 'BIG' is longer than"));
+	}
+}
+
 static void failures_are_told_apart(void **state)
 {
 	static const struct {
@@ -572,6 +594,7 @@ int main(void)
 		TEST(scripts_log_has_the_official_form),
 		TEST(a_script_gets_its_environment_and_nothing_else),
 		TEST(a_given_variable_wins_over_the_account),
+		TEST(a_variable_that_is_too_long_is_named),
 		TEST(failures_are_told_apart),
 		TEST(a_missing_script_is_named_by_its_whole_path),
 		TEST(a_script_outside_of_the_revision_does_not_run),
