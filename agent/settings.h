@@ -25,6 +25,7 @@ struct settings {
 	uint64_t bundle_max_bytes;   /* of a download; 0: no ceiling */
 	uint64_t archive_max_bytes;  /* of what is unpacked; 0: no ceiling */
 	int64_t archive_max_entries; /* 1,000,000 */
+	uint64_t script_output_max;  /* of each file of a script's output; 64 MiB */
 	bool allow_setid;         /* false: set-id bits and device nodes in a bundle are refused */
 	char *log_dir, *root_dir; /* official keys; NULL: as paths.h says */
 };

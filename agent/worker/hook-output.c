@@ -76,6 +76,11 @@ static void write_marks(struct hook_output *out)
 		log_debug("what was copied of the output is not noted");
 }
 
+static uint64_t ceiling(const struct hook_request *request)
+{
+	return request->output_max ? request->output_max : HOOK_OUTPUT_MAX;
+}
+
 static uint64_t replay_from(const struct hook_stream *s)
 {
 	return s->marked > REPLAY ? s->marked - REPLAY : 0;
@@ -88,7 +93,8 @@ static void open_stream(struct hook_output *out, struct hook_stream *s, uid_t ow
 	file_name(out->request, s->name, name);
 	s->write_fd = openat(out->request->logs_fd, name,
 			     O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
-	s->read_fd = openat(out->request->logs_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	s->read_fd = openat(out->request->logs_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	hook_cut_init(&s->cut, ceiling(out->request));
 	if (s->write_fd < 0 || s->read_fd < 0 || fstat(s->read_fd, &st) < 0) {
 		log_warning("cannot write '%s', the output of '%s' is lost: %s", name,
 			    out->request->location_text, strerror(errno));
@@ -246,7 +252,7 @@ static void announce_full(struct hook_output *out)
 	char line[200];
 	snprintf(line, sizeof(line),
 		 "more than %llu bytes of output: the rest is only in the files beside this one\n",
-		 (unsigned long long)HOOK_OUTPUT_MAX);
+		 (unsigned long long)ceiling(out->request));
 	log_entry(out, "slipway", line, strlen(line));
 	out->full = true;
 }
@@ -267,7 +273,7 @@ static void add_line(struct hook_output *out, struct hook_stream *s, const char 
 	if (out->request->on_line)
 		out->request->on_line(s->name, data, bare, out->request->arg);
 	out->copied += len;
-	if (out->copied > HOOK_OUTPUT_MAX)
+	if (out->copied > ceiling(out->request))
 		announce_full(out);
 }
 
@@ -293,25 +299,72 @@ static void take_bytes(struct hook_output *out, struct hook_stream *s, const cha
 	}
 }
 
-/* Up to the end that the file has now: what else still writes to it must not keep us here. Who
- * empties its own file (truncate) is followed from the beginning. */
-static void follow_stream(struct hook_output *out, struct hook_stream *s)
+/* Is what comes next of use for the tail alone? Then only the last of it is. */
+static bool is_beyond(const struct hook_output *out, const struct hook_stream *s, uint64_t size)
+{
+	return size - s->offset > REPLAY &&
+	       (out->full || (s->offset >= s->cut.head && s->offset < s->cut.end));
+}
+
+static void skip(struct hook_output *out, struct hook_stream *s, uint64_t size)
+{
+	end_line(out, s);
+	if (!out->full)
+		announce_full(out);
+	s->offset = s->seen = size - REPLAY;
+}
+
+/* One step; never over the ceiling and into the hole behind it. Returns false at the end. */
+static bool follow_step(struct hook_output *out, struct hook_stream *s)
 {
 	char step[STEP];
+	size_t len = sizeof(step);
+	if (s->offset < s->cut.head && s->cut.head - s->offset < len)
+		len = (size_t)(s->cut.head - s->offset);
+	ssize_t n = pread(s->read_fd, step, len, (off_t)s->offset);
+	if (n < 0 && errno == EINTR)
+		return true;
+	if (n <= 0)
+		return false;
+	s->offset += (uint64_t)n;
+	take_bytes(out, s, step, (size_t)n);
+	return true;
+}
+
+/* Up to the end that the file has now: what else still writes to it must not keep us here. But who
+ * listens to us may be slow, so it is cut meanwhile. Who empties its own file (truncate) is
+ * followed from the beginning. */
+static void follow_stream(struct hook_output *out, struct hook_stream *s)
+{
 	struct stat st;
-	if (s->read_fd < 0 || fstat(s->read_fd, &st) < 0)
-		return;
-	if ((uint64_t)st.st_size < s->offset)
-		s->offset = s->seen = s->marked = 0;
-	while (s->offset < (uint64_t)st.st_size) {
-		ssize_t n = pread(s->read_fd, step, sizeof(step), (off_t)s->offset);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return;
-		s->offset += (uint64_t)n;
-		take_bytes(out, s, step, (size_t)n);
+	uint64_t end = 0;
+	bool more = s->read_fd >= 0;
+	for (bool first = true; more && fstat(s->read_fd, &st) == 0; first = false) {
+		uint64_t size = (uint64_t)st.st_size;
+		if (first)
+			end = size;
+		if (size < s->offset)
+			s->offset = s->seen = s->marked = 0;
+		hook_cut_grown(&s->cut, s->read_fd, size, s->name);
+		if (is_beyond(out, s, size))
+			skip(out, s, size);
+		more = s->offset < end && follow_step(out, s);
 	}
+}
+
+/* What the marks count from is there no more. */
+static void finish_cut(struct hook_output *out, struct hook_stream *s)
+{
+	uint64_t shorter = hook_cut_finish(&s->cut, s->read_fd);
+	uint64_t *const counts[] = {&s->offset, &s->seen, &s->marked};
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
+		*counts[i] = *counts[i] > shorter ? *counts[i] - shorter : 0;
+	if (!hook_cut_bytes(&s->cut))
+		return;
+	char line[200];
+	snprintf(line, sizeof(line), "%llu bytes were left out of the file of its %s\n",
+		 (unsigned long long)hook_cut_bytes(&s->cut), s->name);
+	log_entry(out, "slipway", line, strlen(line));
 }
 
 void hook_output_follow(struct hook_output *out)
@@ -327,6 +380,7 @@ void hook_output_finish(struct hook_output *out)
 	for (size_t i = 0; i < ARRAY_LEN(out->streams); i++) {
 		follow_stream(out, &out->streams[i]);
 		end_line(out, &out->streams[i]);
+		finish_cut(out, &out->streams[i]);
 	}
 	flush_log(out);
 	write_marks(out);

@@ -3,6 +3,7 @@
  * that are made of them. */
 #pragma once
 
+#include "agent/worker/hook-cut.h"
 #include "agent/worker/hook.h"
 #include "common/buf.h"
 
@@ -11,11 +12,12 @@
 struct hook_stream {
 	const char *name; /* "stdout" */
 	int write_fd;     /* for the script; -1 once it has it */
-	int read_fd;
-	uint64_t offset; /* read up to here */
-	uint64_t seen;   /* lines up to here were handed on */
-	uint64_t marked; /* up to here a worker before us has copied it: only the tail needs it */
-	struct buf line; /* begun, its end has not come yet */
+	int read_fd;      /* and to cut the file */
+	uint64_t offset;  /* read up to here */
+	uint64_t seen;    /* lines up to here were handed on */
+	uint64_t marked;  /* up to here a worker before us has copied it: only the tail needs it */
+	struct buf line;  /* begun, its end has not come yet */
+	struct hook_cut cut;
 };
 
 struct hook_output {
@@ -27,7 +29,7 @@ struct hook_output {
 	struct buf tail; /* the end of the log as diagnostics show it: text, whole lines */
 	bool again;      /* another worker has begun to copy it */
 	uint64_t copied; /* of this script's output */
-	bool full;       /* HOOK_OUTPUT_MAX is reached */
+	bool full;       /* output_max is reached */
 	int64_t stamp_s; /* of stamp */
 	char stamp[32];
 };

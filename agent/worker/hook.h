@@ -28,9 +28,10 @@ struct hook_request {
 	int64_t timeout_s;
 	const char *const *env; /* complete, NULL-terminated "K=V"; HOME, USER, LOGNAME, SHELL, PATH
 				   are set by the runner for the account */
-	int logs_fd;     /* directory: EVENT-N.stdout and .stderr are made in it, scripts.log is
-			    appended to (official format) */
-	unsigned number; /* N: counts scripts of the deployment, for unique file names */
+	int logs_fd;         /* directory: EVENT-N.stdout and .stderr are made in it, scripts.log is
+				appended to (official format) */
+	uint64_t output_max; /* of one script, see HOOK_OUTPUT_MAX; 0: that */
+	unsigned number;     /* N: counts scripts of the deployment, for unique file names */
 	const char *log_before; /* log_tail of the event's script before this one, which this one's
 				   goes on with; NULL: this is the event's first */
 	void (*on_line)(const char *stream, const char *line, size_t len,
@@ -61,8 +62,9 @@ struct hook_result {
 void hook_result_clear(struct hook_result *r);
 #define auto_hook_result CLEANUP(hook_result_clear)
 
-/* Output of one script that is copied into scripts.log, to on_line and into the tail. Beyond it, it
- * stays in EVENT-N.stdout and .stderr, and scripts.log says so. */
+/* Output of one script that is copied into scripts.log and to on_line; the tail is always that of
+ * its end. It is also what EVENT-N.stdout and .stderr keep from their beginning: more is left out
+ * in the middle, and they say how much. What runs on after the script is not cut. */
 #define HOOK_OUTPUT_MAX ((uint64_t)64 * 1024 * 1024)
 
 /* Returns 0 when the script ran or could not be run for a reason that is the script's own (see

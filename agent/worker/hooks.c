@@ -267,6 +267,7 @@ static int run_script(struct walk *w, const struct spec_hook *hook, struct error
 		.timeout_s = hook->timeout_s,
 		.env = (const char *const *)env,
 		.logs_fd = logs_fd,
+		.output_max = g->run->settings.script_output_max,
 		.number = w->note.number,
 		.log_before = w->log,
 		.on_line = tell_line,

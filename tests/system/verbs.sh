@@ -68,6 +68,16 @@ is "remove: nothing of it runs" none "$(served h)"
 exits 1 "somebody without rights" "$HOST" exec h --user=app -- slipway remove --group $group
 says "is told what to do" "try it with sudo"
 
+# A script that floods its log: the disk does not fill, and the script notices nothing.
+h sh -c 'echo "script_output_max: 1M" >>/etc/slipway/agent.yml && mkdir -p /root/flood && cd /root/flood &&
+	printf "version: 0.0\nos: linux\nhooks:\n  AfterInstall:\n    - location: flood.sh\n      runas: app\n" >appspec.yml &&
+	printf "#!/bin/sh\nyes | head -c 100000000\n" >flood.sh && chmod +x flood.sh'
+exits 0 "a script that prints 100 MB" h slipway deploy /root/flood --group flood
+out="/var/lib/slipway/deployment-root/flood/*/logs/AfterInstall-1.stdout"
+ok "takes little of the disk" [ "$(h sh -c "du -k $out" | cut -f1)" -lt 8192 ]
+ok "and its log says what is missing" h sh -c "grep -aqE '^\[slipway\] [0-9]+ bytes of output were left out here' $out"
+h slipway remove --group flood >/dev/null
+
 # What a bundle brings besides content and mode
 h sh -c 'mkdir -p /root/b/app && cd /root/b && printf "version: 0.0\nos: linux\nfiles:\n  - source: app\n    destination: /srv/app\n" >appspec.yml &&
 	cd app && touch acl cap note && echo theirs >owned && chown app:games owned && setfacl -m u:app:rw acl && setcap cap_net_raw+ep cap &&

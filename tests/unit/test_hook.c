@@ -309,19 +309,56 @@ static void the_tail_holds_the_last_whole_lines(void **state)
 	assert_true(str_ends(result.log_tail, "[stdout]line 498\n[stdout]line 499\n"));
 }
 
+#define MIB ((size_t)1024 * 1024)
+
 static void beyond_the_ceiling_only_the_files_go_on(void **state)
 {
 	auto_hook_result struct hook_result result = {0};
-	run("#!/bin/sh\nyes $(printf '%0999d' 1) | head -c 70000000\necho; "
+	run("#!/bin/sh\nyes $(printf '%0999d' 1) | head -c 68000000\necho; "
 	    "echo last\n",
 	    &result);
 	size_t log_len = 0, out_len = 0;
 	auto_free char *log = content("scripts.log", &log_len);
 	auto_free char *out = content("AfterInstall-1.stdout", &out_len);
-	assert_int_equal(out_len, 70000006);
+	assert_int_equal(out_len, 68000006);
 	assert_non_null(strstr(log, "[slipway]more than 67108864 bytes of output"));
 	assert_null(strstr(log, "[stdout]last"));
 	assert_true(str_ends(result.log_tail, "[stdout]last\n"));
+}
+
+/* The script ends well: it was not stopped by anything. */
+static void more_than_the_ceiling_is_cut_in_the_middle(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	put("s.sh",
+	    "#!/bin/sh\nyes 1234567 | head -c 90000000\necho last\necho error >&2\n"
+	    "",
+	    0755);
+	struct hook_request request = request_of("s.sh");
+	request.output_max = 2 * MIB;
+	assert_int_equal(hook_run(&request, &result, NULL), 0);
+	assert_int_equal(result.exit_code, 0);
+	assert_true(str_ends(result.log_tail, "[stdout]last\n[stderr]error\n"));
+
+	size_t len = 0;
+	auto_free char *out = content("AfterInstall-1.stdout", &len);
+	struct stat st;
+	assert_int_equal(fstatat(logs, "AfterInstall-1.stdout", &st, 0), 0);
+	assert_true((size_t)st.st_blocks * 512 < 8 * MIB);
+	assert_int_equal(memcmp(out + 2 * MIB - 8, "1234567\n\n[slipway] ", 19), 0);
+	unsigned long long left_out = 0;
+	int end = 0;
+	assert_int_equal(sscanf(out + 2 * MIB, " [slipway] %llu bytes of output were left out%n",
+				&left_out, &end),
+			 1);
+	assert_true(end > 0);
+	/* a block was given to the mark; where the file system cannot take the hole out, it stays
+	 */
+	assert_true(len == 90000005 || len == 90000005 - left_out + 4096);
+	assert_int_equal(memcmp(out + len - 13, "1234567\nlast\n", 13), 0);
+	auto_free char *log = content("scripts.log", NULL);
+	auto_free char *said = xasprintf("[slipway]%llu bytes were left out of the file", left_out);
+	assert_non_null(strstr(log, said));
 }
 
 static void an_event_name_is_no_path(void **state)
@@ -606,6 +643,7 @@ int main(void)
 		TEST(a_long_line_is_cut_and_drives_nothing_out),
 		TEST(the_tail_holds_the_last_whole_lines),
 		TEST(beyond_the_ceiling_only_the_files_go_on),
+		TEST(more_than_the_ceiling_is_cut_in_the_middle),
 		TEST(an_event_name_is_no_path),
 		TEST(a_log_that_cannot_be_written_is_survived),
 		TEST(start_and_lines_are_told_as_they_come),
