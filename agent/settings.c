@@ -112,7 +112,10 @@ static const struct conf_option table[] = {
 	 .type = CONF_PATH,
 	 AT(log_dir),
 	 .help = "Where log files go; the journal gets everything anyway."},
-	{.name = "root_dir", .type = CONF_PATH, AT(root_dir), .help = "Where revisions are kept."},
+	{.name = "root_dir",
+	 .type = CONF_PATH,
+	 AT(root_dir),
+	 .help = "Where revisions are kept instead of /var/lib/slipway/deployment-root."},
 
 	RETIRED("pid_dir"),
 	RETIRED("program_name"),
