@@ -249,9 +249,8 @@ int api_find_app(struct api *api, struct store_app *ret)
 	return api_find_app_named(api, api_text(api->input, "applicationName"), ret);
 }
 
-int api_find_group(struct api *api, const char *app_id, struct store_group *ret)
+int api_find_group(struct api *api, const char *app_id, const char *name, struct store_group *ret)
 {
-	const char *name = api_text(api->input, "deploymentGroupName");
 	int r = store_group_get(api->store, app_id, name, ret, &api->err);
 	if (r == ERR_NOT_FOUND)
 		return api_fault(api, "DeploymentGroupDoesNotExistException",

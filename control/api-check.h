@@ -97,14 +97,16 @@ bool api_is_name(const char *text);
 		"deploymentId", API_STRING, "DeploymentIdRequiredException",       \
 			"InvalidDeploymentIdException", 0, NULL, ids_is_deployment \
 	}
-#define API_NEXT_TOKEN                                                                       \
-	{                                                                                    \
-		"nextToken", API_STRING, NULL, "InvalidNextTokenException", IDS_PAGE_TOKEN_MAX, NULL, NULL \
+#define API_NEXT_TOKEN                                                                          \
+	{                                                                                       \
+		"nextToken", API_STRING, NULL, "InvalidNextTokenException", IDS_PAGE_TOKEN_MAX, \
+			NULL, NULL                                                              \
 	}
 
 /* What the input names, or its DoesNotExist fault. */
 int api_find_app(struct api *api, struct store_app *ret) MUST_CHECK;
-int api_find_group(struct api *api, const char *app_id, struct store_group *ret) MUST_CHECK;
+int api_find_group(struct api *api, const char *app_id, const char *name,
+		   struct store_group *ret) MUST_CHECK;
 int api_find_deployment(struct api *api, struct store_deployment *ret) MUST_CHECK;
 
 /* The same, of that name. */

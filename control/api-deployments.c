@@ -99,7 +99,8 @@ static int create_deployment(struct api *api, json_t **ret)
 	const struct sched_config *config = NULL;
 	int r = api_find_app(api, &app);
 	if (r == 0)
-		r = api_find_group(api, app.id, &group);
+		r = api_find_group(api, app.id, api_text(api->input, "deploymentGroupName"),
+				   &group);
 	if (r == 0)
 		r = api_read_revision(api, &revision);
 	if (r == 0)
@@ -330,7 +331,7 @@ static int find_scope(struct api *api, struct store_group *group, bool *ret_all)
 				 "'deploymentGroupName' is required with 'applicationName'");
 	auto_store_app struct store_app app = {0};
 	int r = api_find_app(api, &app);
-	return r < 0 ? r : api_find_group(api, app.id, group);
+	return r < 0 ? r : api_find_group(api, app.id, group_name, group);
 }
 
 static int read_range(struct api *api, struct store_deployment_filter *filter)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Deployment groups: create, get, batch, list, delete. */
+/* Deployment groups: create, update, get, batch, list, delete. */
 #include "control/api.h"
 
 #include "common/alloc.h"
@@ -42,39 +42,117 @@ static int create_group(struct api *api, json_t **ret)
 	return r;
 }
 
+/* What a group can be told when it is made and later; each fault but the names' is checked with the
+ * member's content. */
+#define MEMBER(name, type)                            \
+	{                                             \
+		name, type, NULL, NULL, 0, NULL, NULL \
+	}
+#define SETTINGS                                                                                  \
+	{"deploymentConfigName",                                                                  \
+	 API_STRING,                                                                              \
+	 NULL,                                                                                    \
+	 "InvalidDeploymentConfigNameException",                                                  \
+	 100,                                                                                     \
+	 NULL,                                                                                    \
+	 api_is_name},                                                                            \
+		{"outdatedInstancesStrategy",                                                     \
+		 API_STRING,                                                                      \
+		 NULL,                                                                            \
+		 "InvalidInputException",                                                         \
+		 0,                                                                               \
+		 strategies,                                                                      \
+		 NULL},                                                                           \
+		MEMBER("ec2TagFilters", API_LIST), MEMBER("ec2TagSet", API_OBJECT),               \
+		MEMBER("onPremisesInstanceTagFilters", API_LIST),                                 \
+		MEMBER("onPremisesTagSet", API_OBJECT), MEMBER("autoScalingGroups", API_STRINGS), \
+		MEMBER("triggerConfigurations", API_LIST),                                        \
+		MEMBER("alarmConfiguration", API_OBJECT),                                         \
+		MEMBER("autoRollbackConfiguration", API_OBJECT),                                  \
+		MEMBER("deploymentStyle", API_OBJECT),                                            \
+		MEMBER("blueGreenDeploymentConfiguration", API_OBJECT),                           \
+		MEMBER("loadBalancerInfo", API_OBJECT), MEMBER("ecsServices", API_LIST),          \
+		MEMBER("terminationHookEnabled", API_BOOL)
+
 void api_create_deployment_group(struct request *request, const json_t *input)
 {
-#define MEMBER(name, type, fault)                      \
-	{                                              \
-		name, type, NULL, fault, 0, NULL, NULL \
-	}
 	static const struct api_member members[] = {
 		API_APPLICATION_NAME,
 		API_GROUP_NAME,
-		{"deploymentConfigName", API_STRING, NULL, "InvalidDeploymentConfigNameException",
-		 100, NULL, api_is_name},
 		{"serviceRoleArn", API_STRING, "RoleRequiredException", "InvalidRoleException",
 		 2048, NULL, NULL},
-		{"outdatedInstancesStrategy", API_STRING, NULL, "InvalidInputException", 0,
-		 strategies, NULL},
-		MEMBER("ec2TagFilters", API_LIST, NULL),
-		MEMBER("ec2TagSet", API_OBJECT, NULL),
-		MEMBER("onPremisesInstanceTagFilters", API_LIST, NULL),
-		MEMBER("onPremisesTagSet", API_OBJECT, NULL),
-		MEMBER("autoScalingGroups", API_STRINGS, NULL),
-		MEMBER("triggerConfigurations", API_LIST, NULL),
-		MEMBER("alarmConfiguration", API_OBJECT, NULL),
-		MEMBER("autoRollbackConfiguration", API_OBJECT, NULL),
-		MEMBER("deploymentStyle", API_OBJECT, NULL),
-		MEMBER("blueGreenDeploymentConfiguration", API_OBJECT, NULL),
-		MEMBER("loadBalancerInfo", API_OBJECT, NULL),
-		MEMBER("ecsServices", API_LIST, NULL),
-		MEMBER("tags", API_LIST, NULL),
-		MEMBER("terminationHookEnabled", API_BOOL, NULL),
+		SETTINGS,
+		MEMBER("tags", API_LIST),
 	};
-#undef MEMBER
 	api_run(request, input, members, ARRAY_LEN(members), create_group);
 }
+
+/* ---- update ---- */
+
+/* What is given replaces what was kept; the whole is checked as if it were new. */
+static int merge_settings(struct api *api, const struct store_group *group, json_t **ret)
+{
+	auto_json json_t *merged = NULL;
+	int r = api_parse_stored(api, group->settings, &merged);
+	if (r < 0)
+		return r;
+	const json_t *input = api->input;
+	const char *name;
+	json_t *value;
+	json_object_foreach ((json_t *)input, name, value)
+		if (!json_is_null(value) && !str_eq(name, "tags"))
+			json_object_set(merged, name, value);
+	api->input = merged;
+	r = api_group_settings(api, ret);
+	api->input = input;
+	return r;
+}
+
+static int update_group(struct api *api, json_t **ret)
+{
+	auto_store_app struct store_app app = {0};
+	auto_store_group struct store_group group = {0};
+	auto_json json_t *settings = NULL;
+	const struct sched_config *config = NULL;
+	const char *name = api_text(api->input, "newDeploymentGroupName");
+	int r = api_find_app(api, &app);
+	if (r == 0)
+		r = api_find_group(api, app.id, api_text(api->input, "currentDeploymentGroupName"),
+				   &group);
+	if (r == 0)
+		r = api_find_config(api, group.config_name, &config);
+	if (r == 0)
+		r = merge_settings(api, &group, &settings);
+	if (r < 0)
+		return r;
+	auto_free char *text = json_text(settings);
+	const struct store_group changed = {.id = group.id,
+					    .name = name ? (char *)name : group.name,
+					    .config_name = (char *)config->name,
+					    .settings = text};
+	r = store_group_update(api->store, &changed, &api->err);
+	if (r == ERR_EXISTS)
+		return api_fault(api, "DeploymentGroupAlreadyExistsException",
+				 "Deployment group already exists: %s", name);
+	*ret = json_pack("{s:[]}", "hooksNotCleanedUp");
+	return r;
+}
+
+void api_update_deployment_group(struct request *request, const json_t *input)
+{
+	static const struct api_member members[] = {
+		API_APPLICATION_NAME,
+		{"currentDeploymentGroupName", API_STRING, "DeploymentGroupNameRequiredException",
+		 "InvalidDeploymentGroupNameException", 100, NULL, api_is_name},
+		{"newDeploymentGroupName", API_STRING, NULL, "InvalidDeploymentGroupNameException",
+		 100, NULL, api_is_name},
+		{"serviceRoleArn", API_STRING, NULL, "InvalidRoleException", 2048, NULL, NULL},
+		SETTINGS,
+	};
+	api_run(request, input, members, ARRAY_LEN(members), update_group);
+}
+#undef SETTINGS
+#undef MEMBER
 
 /* ---- get ---- */
 
@@ -152,7 +230,8 @@ static int get_group(struct api *api, json_t **ret)
 	json_t *info = NULL;
 	int r = api_find_app(api, &app);
 	if (r == 0)
-		r = api_find_group(api, app.id, &group);
+		r = api_find_group(api, app.id, api_text(api->input, "deploymentGroupName"),
+				   &group);
 	if (r == 0)
 		r = describe_stored(api, &app, &group, &info);
 	if (r == 0)

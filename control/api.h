@@ -14,8 +14,8 @@ route_fn api_s3;
  * api-deployments.c, api-targets.c, api-hosts.c */
 api_fn api_create_application, api_get_application, api_batch_get_applications,
 	api_list_applications, api_delete_application;
-api_fn api_create_deployment_group, api_get_deployment_group, api_batch_get_deployment_groups,
-	api_list_deployment_groups, api_delete_deployment_group;
+api_fn api_create_deployment_group, api_update_deployment_group, api_get_deployment_group,
+	api_batch_get_deployment_groups, api_list_deployment_groups, api_delete_deployment_group;
 api_fn api_get_deployment_config, api_list_deployment_configs;
 api_fn api_register_application_revision, api_get_application_revision,
 	api_batch_get_application_revisions, api_list_application_revisions;

@@ -63,7 +63,7 @@ static const struct route management[] = {
 	OPERATION("TagResource", ROLE_ADMIN, NULL),
 	OPERATION("UntagResource", ROLE_ADMIN, NULL),
 	OPERATION("UpdateApplication", ROLE_ADMIN, NULL),
-	OPERATION("UpdateDeploymentGroup", ROLE_ADMIN, NULL),
+	OPERATION("UpdateDeploymentGroup", ROLE_ADMIN, api_update_deployment_group),
 };
 
 /* CodeDeployCommandService_v20141006, and CodeDeployCommandService for agents with enable_auth_policy. */

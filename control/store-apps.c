@@ -290,6 +290,17 @@ int store_group_delete(struct store *store, const char *id, double now_s, struct
 	return r < 0 ? r : 0;
 }
 
+int store_group_update(struct store *store, const struct store_group *group, struct error *err)
+{
+	int r = store_write(store, err,
+			    "UPDATE deployment_groups SET name = $1, config_name = $2, "
+			    "settings = $3 WHERE id = $4",
+			    "ssss", group->name, group->config_name, group->settings, group->id);
+	if (r == ERR_EXISTS)
+		return error_set(err, r, "a deployment group '%s' exists already", group->name);
+	return r < 0 ? r : 0;
+}
+
 int store_group_save(struct store *store, const struct store_group *group, struct error *err)
 {
 	int r = store_write(store, err,

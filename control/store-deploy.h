@@ -102,6 +102,9 @@ int store_group_list(struct store *store, const char *app_id, const char *after,
 		     struct store_names *ret, struct error *err) MUST_CHECK;
 int store_group_delete(struct store *store, const char *id, double now_s,
 		       struct error *err) MUST_CHECK;
+/* Write name, config_name and settings. ERR_EXISTS. */
+int store_group_update(struct store *store, const struct store_group *group,
+		       struct error *err) MUST_CHECK;
 /* Write revision, target_revision, last_successful, last_attempted and active. */
 int store_group_save(struct store *store, const struct store_group *group,
 		     struct error *err) MUST_CHECK;

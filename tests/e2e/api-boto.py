@@ -156,6 +156,19 @@ def groups(cd):
     info = cd.get_deployment_group(applicationName="shop", deploymentGroupName="sets")["deploymentGroupInfo"]
     check("a group by tag sets", [filters("a"), filters("b")], info["onPremisesTagSet"]["onPremisesTagSetList"])
     check("its configuration is the default", "CodeDeployDefault.OneAtATime", info["deploymentConfigName"])
+    cd.update_deployment_group(applicationName="shop", currentDeploymentGroupName="sets", newDeploymentGroupName="renamed",
+                               deploymentConfigName="CodeDeployDefault.AllAtOnce", ec2TagSet={"ec2TagSetList": []},
+                               onPremisesTagSet={"onPremisesTagSetList": []}, onPremisesInstanceTagFilters=filters("d"))
+    after = cd.get_deployment_group(applicationName="shop", deploymentGroupName="renamed")["deploymentGroupInfo"]
+    check("update_deployment_group", (info["deploymentGroupId"], ROLE, "CodeDeployDefault.AllAtOnce", filters("d"), []),
+          (after["deploymentGroupId"], after["serviceRoleArn"], after["deploymentConfigName"], after["onPremisesInstanceTagFilters"],
+           after["onPremisesTagSet"]["onPremisesTagSetList"]))
+    fault(cd, "the old name is gone", "DeploymentGroupDoesNotExistException", "update_deployment_group", "sets",
+          applicationName="shop", currentDeploymentGroupName="sets")
+    fault(cd, "a new name that is taken", "DeploymentGroupAlreadyExistsException", "update_deployment_group", "good",
+          applicationName="shop", currentDeploymentGroupName="renamed", newDeploymentGroupName="good")
+    fault(cd, "an update that does not fit what is there", "InvalidOnPremisesTagCombinationException", "update_deployment_group",
+          applicationName="shop", currentDeploymentGroupName="renamed", onPremisesTagSet={"onPremisesTagSetList": [filters("a")]})
     fault(cd, "a group that is there", "DeploymentGroupAlreadyExistsException", "create_deployment_group",
           applicationName="shop", deploymentGroupName="good", serviceRoleArn=ROLE)
     fault(cd, "a group that is not there", "DeploymentGroupDoesNotExistException", "get_deployment_group",
@@ -173,7 +186,7 @@ def groups(cd):
     fault(cd, "a token of another list", "InvalidNextTokenException", "list_deployment_groups", applicationName="shop",
           nextToken="nonsense")
     check("delete_deployment_group", [], cd.delete_deployment_group(
-        applicationName="shop", deploymentGroupName="sets")["hooksNotCleanedUp"])
+        applicationName="shop", deploymentGroupName="renamed")["hooksNotCleanedUp"])
 
 
 def configs(cd):

@@ -69,6 +69,39 @@ static void a_group_is_answered_with_its_settings_and_defaults(void **state)
 	call_ok(f, api_delete_deployment_group, "{" GROUP "}");
 }
 
+static void a_group_is_updated_by_what_is_given(void **state)
+{
+	struct fixture *f = *state;
+#define CURRENT "\"applicationName\":\"app\",\"currentDeploymentGroupName\":\"web\""
+	with_group(f);
+	call_ok(f, api_get_deployment_group, "{" GROUP "}");
+	auto_json json_t *before = json_incref(f->body);
+	call_ok(f, api_update_deployment_group, "{" CURRENT ",\"tags\":[1]}");
+	assert_body(f, "{\"hooksNotCleanedUp\":[]}");
+	call_ok(f, api_get_deployment_group, "{" GROUP "}");
+	assert_true(json_equal(before, f->body));
+
+	call(f, api_update_deployment_group, "{" CURRENT ",\"serviceRoleArn\":\"x\"}");
+	assert_fault(f, "InvalidRoleException", "x");
+	call(f, api_update_deployment_group,
+	     "{" CURRENT ",\"deploymentStyle\":{\"deploymentType\":\"BLUE_GREEN\"}}");
+	assert_fault(f, "InvalidDeploymentStyleException", "IN_PLACE");
+	call_ok(f, api_update_deployment_group,
+		"{" CURRENT ",\"newDeploymentGroupName\":\"front\",\"deploymentConfigName\":"
+		"\"CodeDeployDefault.AllAtOnce\",\"onPremisesInstanceTagFilters\":[]}");
+	call(f, api_get_deployment_group, "{" GROUP "}");
+	assert_fault(f, "DeploymentGroupDoesNotExistException", "web");
+	call_ok(f, api_get_deployment_group,
+		"{\"applicationName\":\"app\",\"deploymentGroupName\":\"front\"}");
+	const json_t *info = json_object_get(f->body, "deploymentGroupInfo");
+	assert_string_equal(api_text(info, "deploymentConfigName"), "CodeDeployDefault.AllAtOnce");
+	assert_int_equal(json_array_size(json_object_get(info, "onPremisesInstanceTagFilters")), 0);
+	assert_string_equal(
+		api_text(info, "deploymentGroupId"),
+		api_text(json_object_get(before, "deploymentGroupInfo"), "deploymentGroupId"));
+#undef CURRENT
+}
+
 static void settings_that_switch_something_off_are_kept(void **state)
 {
 	struct fixture *f = *state;
@@ -424,6 +457,7 @@ int main(void)
 		TEST(an_application_is_answered_in_its_documented_shape),
 		TEST(a_long_list_comes_in_pages),
 		TEST(a_group_is_answered_with_its_settings_and_defaults),
+		TEST(a_group_is_updated_by_what_is_given),
 		TEST(settings_that_switch_something_off_are_kept),
 		TEST(the_three_configurations_are_there),
 		TEST(hosts_are_listed_by_status_and_tag),
