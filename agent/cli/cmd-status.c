@@ -100,17 +100,8 @@ static const char *member(const json_t *obj, const char *name)
 	return text ? text : "";
 }
 
-static void print_daemon(const json_t *daemon)
+static void print_endpoint(const json_t *daemon)
 {
-	if (!daemon) {
-		puts("agent      slipwayd does not run, so deployments of an endpoint do not "
-		     "arrive;\n           'systemctl status slipwayd' says why");
-		return;
-	}
-	if (!json_is_true(json_object_get(daemon, "enrolled"))) {
-		puts("agent      slipwayd runs; this host has no endpoint ('slipway enroll')");
-		return;
-	}
 	char when[CLOCK_ISO_LEN];
 	auto_free char *endpoint = cli_clean(member(daemon, "endpoint"));
 	double polled = json_number_value(json_object_get(daemon, "last_poll"));
@@ -126,10 +117,42 @@ static void print_daemon(const json_t *daemon)
 	auto_free char *text = cli_clean(member(error, "text"));
 	if (*text && strcmp(state, "reachable") != 0)
 		printf("           %s\n", text);
+}
+
+/* What the daemon cannot get done, and what it has not done yet. */
+static void print_worries(const json_t *daemon)
+{
+	static const struct {
+		const char *member, *say;
+	} worries[] = {
+		{"recovery", "what a crash left has to be tried again"},
+		{"certificate_error", "the certificate could not be renewed"},
+	};
+	if (strcmp(member(daemon, "phase"), "recovering") == 0)
+		puts("           it puts right what a crash left, then goes on");
+	for (size_t i = 0; i < ARRAY_LEN(worries); i++) {
+		auto_free char *text = cli_clean(member(daemon, worries[i].member));
+		if (*text)
+			printf("           %s: %s\n", worries[i].say, text);
+	}
 	json_int_t waiting = json_integer_value(json_object_get(daemon, "results_waiting"));
 	if (waiting > 0)
-		printf("           %" JSON_INTEGER_FORMAT " results wait to be reported\n",
-		       waiting);
+		printf("           %" JSON_INTEGER_FORMAT " %s to be reported\n", waiting,
+		       waiting == 1 ? "result waits" : "results wait");
+}
+
+static void print_daemon(const json_t *daemon)
+{
+	if (!daemon) {
+		puts("agent      slipwayd does not run, so deployments of an endpoint do not "
+		     "arrive;\n           'systemctl status slipwayd' says why");
+		return;
+	}
+	if (json_is_true(json_object_get(daemon, "enrolled")))
+		print_endpoint(daemon);
+	else
+		puts("agent      slipwayd runs; this host has no endpoint ('slipway enroll')");
+	print_worries(daemon);
 }
 
 static json_t *group_to_json(const struct state *state)

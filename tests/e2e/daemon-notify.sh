@@ -28,6 +28,8 @@ recovering() { [ "$(ask status phase)" = recovering ]; }
 ok "it listens before recovery is over" within 10 recovering
 ok "and is ready, so that nobody who restarts it has to wait" within 10 told READY=1
 ok "it says what it does" told "STATUS=recovering"
+"$SLIPWAY" --root "$R" status >"$T/status"
+says "and so does 'slipway status'" "it puts right what a crash left" "$T/status"
 is "it does not poll" 0 "$(requests PollHostCommand)"
 ok "the watchdog is fed meanwhile" within 10 told WATCHDOG=1
 touch "$FAKE/recovered"

@@ -14,6 +14,8 @@ start_daemon
 ok "a certificate in the last third of its life is renewed" within 20 at_least 1 renew
 failed() { [ "$(ask status certificate_error)" != None ]; }
 ok "a failure is in the status" within 10 failed
+"$SLIPWAY" --root "$R" status >"$T/status"
+says "that people see" "           the certificate could not be renewed: " "$T/status"
 is "and one line in the log" 1 "$(grep -c 'certificate could not be renewed' "$T/daemon.err")"
 is "the host goes on" reachable "$(ask status state)"
 is "with the old certificate" 1000 "$(openssl x509 -in "$A/keys/cert.pem" -noout -serial | sed 's/serial=//')"

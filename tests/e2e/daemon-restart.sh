@@ -18,6 +18,8 @@ order PollHostCommand "command c-1 a/b/c/d-1 Install"
 ok "a completion is tried" within 10 completed c-1
 within 5 grep -q "is not taken yet" "$T/daemon.err"
 is "and counted as waiting" 1 "$(ask status results_waiting)"
+"$SLIPWAY" --root "$R" status >"$T/status"
+says "for people, too" "1 result waits to be reported" "$T/status"
 is "without a mark" 0 "$(marks)"
 rm -rf "$P/queue/PutHostCommandComplete"
 stop daemon KILL
