@@ -106,16 +106,41 @@ ok "revision $now serves" within 20 serves web1 $now
 ok "its tree is whole" tree_is $now
 ok "no stage is left" in_host web1 sh -c '! ls -d /srv/.slipway-*'
 
-begin 9
-ok "the host reboots in the middle of a script" "$HOST" reboot web1
-in_host web1 touch /var/tmp/go
-ok "the deployment of the reboot ends" within 90 ended "$id"
-is "with one final result" 1 "$(results "$id")"
-! deployment_is "$id" Succeeded || now=9
-ok "revision $now serves" within 20 serves web1 $now
-ok "its tree is whole" tree_is $now
+# stopped_by NAME N COMMAND...: revision N is in its script when the host goes down, and comes up again.
+stopped_by() {
+	local name=$1 n=$2
+	shift 2
+	begin "$n"
+	ok "$name: the host comes up again" "$@"
+	in_host web1 touch /var/tmp/go
+	ok "$name: the deployment ends" within 90 ended "$id"
+	is "$name: with one final result" 1 "$(results "$id")"
+	! deployment_is "$id" Succeeded || now=$n
+	ok "$name: revision $now serves" within 20 serves web1 "$now"
+	ok "$name: its tree is whole" tree_is "$now"
+}
+off_and_on() { "$HOST" stop web1 && boot_host web1; }
+cut_and_on() { power_cut web1 && boot_host web1; }
+stopped_by "reboot" 9 "$HOST" reboot web1
+stopped_by "shutdown" 10 off_and_on
+stopped_by "power cut" 11 cut_and_on
 
-make_app "$T/r10" 10
-exits 0 "the next deployment works" deploy "$T/r10"
-ok "revision 10 serves" within 10 serves web1 10
+# PID 1 and the bus, by which the worker waits for the script. No in_host outlives its bus.
+begin 12
+in_host web1 systemctl daemon-reexec 2>/dev/null
+release web1
+ends "PID 1 executed anew" 12 Succeeded
+ran_once "PID 1 executed anew" 12
+
+begin 13
+in_host web1 systemctl --no-block restart dbus 2>/dev/null
+bus_is_back() { [ "$(in_host web1 systemctl is-active dbus)" = active ]; }
+ok "the bus is back" within 20 bus_is_back
+release web1
+ends "restart of the bus" 13 Succeeded
+ran_once "restart of the bus" 13
+
+make_app "$T/r14" 14
+exits 0 "the next deployment works" deploy "$T/r14"
+ok "revision 14 serves" within 10 serves web1 14
 done_testing
