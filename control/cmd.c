@@ -234,11 +234,12 @@ int cmd_init(struct control *control, const struct cmd_args *args, struct error 
 	auto_free char *dir = usual ? xstrdup("") : xasprintf(" --dir %s", control->dir);
 	printf("Next:\n"
 	       "  %s%s\n"
-	       "  slipway-controld token create%s    # then 'slipway enroll' on a host\n"
-	       "  export SLIPWAY_CREDENTIALS=%s/%s   # then 'slipway fleet hosts'\n"
-	       "Only root and the service read that file. A key for somebody else, in a file of "
-	       "the same kind:\n"
-	       "  slipway-controld key create%s --name WHO --json >FILE\n",
+	       "  slipway-controld token create%s\n"
+	       "      prints the 'slipway enroll' command for a host\n"
+	       "  export SLIPWAY_CREDENTIALS=%s/%s\n"
+	       "      opens 'slipway fleet'; only root and the service can read that file\n"
+	       "  slipway-controld key create%s --name WHO --json >FILE\n"
+	       "      makes a file of the same kind for somebody else\n",
 	       usual ? "systemctl enable slipway-controld && systemctl restart slipway-controld"
 		     : "slipway-controld serve",
 	       dir, dir, control->dir, CONTROL_CREDENTIALS, dir);

@@ -35,6 +35,7 @@ says "without being root" "Hello. This is revision 1" "$T/out"
 exits 0 "the endpoint is installed and started" block 5
 read -ra command < <(grep -o 'slipway enroll .*' "$T/out")
 is "under its name" https://deploy.example.com:8443 "${command[2]}"
+says "which the credentials have as well" '"https://deploy.example.com:8443"' <(in_host fresh cat /var/lib/slipway-control/admin-credentials.json)
 exits 0 "the command that it prints enrols a host" in_host fresh "${command[@]}" --tag role=web
 exits 0 "an application is pushed and deployed" block 6
 is "and is served" "ok 1" "$(page 8082/health)"
