@@ -239,6 +239,7 @@ def tar(name, *entries, fmt=tarfile.GNU_FORMAT):
 link = lambda to: {'type': tarfile.SYMTYPE, 'linkname': to, 'mode': 0o777}
 hard = lambda to: {'type': tarfile.LNKTYPE, 'linkname': to}
 tar('climb.tgz', ('../outside/file', b'evil'))
+tar('climb-absolute.tgz', ('/../outside/file', b'evil'))
 tar('climb-deep.tgz', ('a/b/../../../outside/file', b'evil'))
 tar('through.tgz', ('link', b'', link(outside)), ('link/file', b'evil'))
 tar('through-rel.tgz', ('link', b'', link('../outside')), ('link/file', b'evil'))
@@ -273,6 +274,8 @@ def zip(name, *entries):
             z.writestr(info, e[1])
 zip('python.zip', ('dir/file', b'hello' * 1000), ('\u00e9.txt', b'x'), ('link', b'dir/file', 0o120777))
 zip('climb.zip', ('../outside/file', b'evil'))
+zip('climb-absolute.zip', ('/../outside/file', b'evil'))
+zip('absolute.zip', ('//etc//file', b'good'))
 zip('through.zip', ('link', outside.encode(), 0o120777), ('link/file', b'evil'))
 zip('setuid.zip', ('su', b'x', 0o104755))
 zip('bomb.zip', ('zeros', bytes(50000000)))
@@ -293,6 +296,7 @@ open('cut.zip', 'wb').write(open('python.zip', 'rb').read()[:-30])
 P
 
 refused "a climbing name" bad_input "climbs" tgz climb.tgz
+refused "an absolute name that climbs" bad_input "climbs" tgz climb-absolute.tgz
 refused "a deeply climbing name" bad_input "climbs" tgz climb-deep.tgz
 refused "a file through a symlink" bad_input "through a symlink" tgz through.tgz
 refused "a file through a relative symlink" bad_input "through a symlink" tgz through-rel.tgz
@@ -328,6 +332,9 @@ ok "a zip by Python" unpack zip python.zip
 is "its symlink is one" dir/file "$(readlink o/archive/link)"
 ok "its name is UTF-8" test -f "o/archive/é.txt"
 refused "a climbing name in a zip" bad_input "climbs" zip climb.zip
+refused "an absolute name that climbs in a zip" bad_input "climbs" zip climb-absolute.zip
+ok "an absolute name in a zip loses its slash, too" unpack zip absolute.zip
+is "and lies inside" good "$(cat o/archive/etc/file)"
 refused "a file through a symlink in a zip" bad_input "through a symlink" zip through.zip
 refused "a set-user-id file in a zip" bad_input "set-id bit" zip setuid.zip
 refused "a zip with encrypted entries" bad_input "encrypted" zip flagged.zip
