@@ -2,6 +2,7 @@
 """Run in a booted host, as root: the worker's waiting for what PID 1 tells it over the bus, while PID 1 and the bus are restarted."""
 import os
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
 from worker import *
@@ -99,6 +100,24 @@ for name, words in RESTARTS.items():
     message = [e.get("message") for e in run.of("step") if e["step"] == "AfterInstall" and e["state"] == "succeeded"]
     equal("%s: and is told by name" % name, ["left running: sleep (%s)" % pid], message, run.events)
     systemctl("stop", unit)
+
+# At any moment of many scripts.
+for name, words in RESTARTS.items():
+    over = threading.Event()
+
+    def again():
+        while not over.wait(0.3):
+            systemctl("reset-failed", "dbus")
+            systemctl(*words)
+
+    begin = time.monotonic()
+    meanwhile = threading.Thread(target=again)
+    meanwhile.start()
+    run = start(host(), scripts(*["echo %d\n" % n for n in range(COUNT // 4)])).end()
+    over.set()
+    meanwhile.join()
+    equal("%s again and again" % name, [0, [str(n) for n in range(COUNT // 4)]], [run.result["exit"], lines(run)], run.events)
+    print("# %s again and again: %.1f s" % (name, time.monotonic() - begin))
 
 # No bus at all for as long as the script runs.
 h = host()
