@@ -69,6 +69,7 @@ def make(kit_dir, had_in_work):
     with open(had_in_work) as f:
         old = json.load(f)
     good, evil = bundle(good_tree()), bundle(evil_tree())
+    good, evil = (one.ljust(4096, b"\0") for one in (good, evil))  # told apart by what is in them alone
     for name, content in (("good.tgz", good), ("evil.tgz", evil)):
         with open(os.path.join(kit_dir, name), "wb") as f:
             f.write(content)
@@ -99,7 +100,11 @@ def make(kit_dir, had_in_work):
         "a group that climbs": sign(spec("d-11", group="../../../etc")),
         "a deployment that climbs": sign(spec("../../../../etc/d-12")),
     }
-    kit = {"dir": kit_dir, "host": host_id, "group": os.listdir(HOST + "/groups")[0],
+    stranger = {}
+    for part in ("ca.pem", "stranger.pem", "stranger.key"):
+        with open(os.path.join(trust, part)) as f:
+            stranger[part] = f.read()
+    kit = {"stranger": stranger, "dir": kit_dir, "host": host_id, "group": os.listdir(HOST + "/groups")[0],
            "old": old, "bad": bad, "good": sign(spec("d-20", good)),
            "handed": [sign(spec("d-H%02d" % i, good)) for i in range(40)],
            "silent": sign(spec("d-SILENT", good, group="group-silent"))}
@@ -528,6 +533,21 @@ def swap_back():
     ok("all is back", True)
 
 
+def plant():
+    """An answer of the endpoint for the next enrolment, with another CA."""
+    with open(os.path.join(AGENT, "identity.json")) as f:
+        identity = json.load(f)
+    stranger = KIT["stranger"]
+    answer = {"Name": identity["name"], "HostIdentifier": identity["host_identifier"], "Region": identity["region"],
+              "Certificate": stranger["stranger.pem"], "Ca": stranger["ca.pem"],
+              "endpoint": identity["endpoint"], "ca_fingerprint": identity["ca_fingerprint"]}
+    os.makedirs(os.path.join(AGENT, "keys.new"), exist_ok=True)
+    for name, text in (("keys.new/key.pem", stranger["stranger.key"]), ("answer.json", json.dumps(answer))):
+        with open(os.path.join(AGENT, name), "w") as f:
+            f.write(text)
+    ok("an answer is there for the next enrolment", True)
+
+
 def main(argv):
     if argv[1] == "make":
         make(argv[2], argv[3])
@@ -535,7 +555,8 @@ def main(argv):
     with open(os.path.join(argv[1], "kit.json")) as f:
         KIT.update(json.load(f))
     ATTACKS = {"specifications": specifications, "verbs": verbs, "bundles": lambda: bundles(0), "bundles-again": lambda: bundles(20),
-               "writing": writing, "bus": bus, "hold": hold, "flood": flood, "swap": swap, "swap-back": swap_back}
+               "writing": writing, "bus": bus, "hold": hold, "flood": flood, "swap": swap, "swap-back": swap_back,
+               "plant": plant}
     for name in argv[2:]:
         try:
             ATTACKS[name]()

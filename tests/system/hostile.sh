@@ -136,4 +136,19 @@ in_host ctl sh -c 'systemctl reset-failed slipwayd; systemctl restart slipwayd'
 make_app "$T/r3" 3
 exits 0 "the real daemon deploys the next revision" deploy "$T/r3"
 is "it is served" 3 "$(served ctl)"
+
+# The end of it, as docs/systemd.md has it. An answer of the endpoint that names another CA is there for the next enrolment.
+in_host ctl slipway-controld host revoke ctl >/dev/null
+in_host ctl systemctl stop slipwayd
+as_slipway python3 $hostile $kit plant >"$T/plant.out" 2>&1
+relay "planted" "$T/plant.out"
+in_host ctl cp -a /var/lib/slipway/agent/answer.json /var/lib/slipway/agent/keys.new /root/
+exits 0 "the host leaves" in_host ctl slipway unenroll
+in_host ctl sh -c 'mv /root/answer.json /root/keys.new /var/lib/slipway/agent/'
+exits 0 "and joins again" enrol ctl role=web
+ok "the worker trusts the endpoint's CA and no other" in_host ctl cmp /var/lib/slipway/host/trust/ca.pem /var/lib/slipway-control/ca/ca.pem
+in_host ctl systemctl start slipwayd
+make_app "$T/r4" 4
+exits 0 "the next revision is deployed" deploy "$T/r4"
+is "it is served" 4 "$(served ctl)"
 done_testing
