@@ -39,7 +39,7 @@ ok "get-deployment-group" deploy_cli get-deployment-group --application-name sho
 is "shows its filter" web "$(did deploymentGroupInfo onPremisesInstanceTagFilters 0 Value)"
 location=(--s3-location bucket=bundles,key=shop.zip,bundleType=zip)
 ok "register-application-revision" deploy_cli register-application-revision --application-name shop "${location[@]}"
-ok "the hosts poll" within 10 online web1 web2
+ok "the hosts poll" within 20 online web1 web2
 ok "create-deployment" deploy_cli create-deployment --application-name shop --deployment-group-name web "${location[@]}" \
 	--description "the first" --file-exists-behavior OVERWRITE
 id=$(did deploymentId)

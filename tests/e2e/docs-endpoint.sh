@@ -19,7 +19,7 @@ endpoint || exit 1
 is "a host that takes part" 200 "$(enroll web1 "$(token --tag role=web)" | head -n 1)"
 speaks web1
 api_up
-ok "it polls" within 10 online web1
+ok "it polls" within 20 online web1
 
 # The variables of the first block have the reader's values; it may name no other.
 values="AWS_ENDPOINT_URL=$url AWS_CA_BUNDLE=$ca AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=$key_id AWS_SECRET_ACCESS_KEY=$secret"
@@ -29,7 +29,7 @@ reader() {
 	env -i -C "$T/work" PATH="$bin:/usr/bin:/bin" HOME="$T" PYTHONWARNINGS=ignore AWS_EC2_METADATA_DISABLED=true AWS_PAGER= $values "$@"
 }
 # blocks N...: in one shell.
-blocks() { (cd "$T/blocks" && cat "$@") >"$T/script" && reader timeout 120 bash -e -x "$T/script"; }
+blocks() { (cd "$T/blocks" && cat "$@") >"$T/script" && reader timeout 300 bash -e -x "$T/script"; }
 older=(2) push=5
 [ "$bin" = /usr/bin ] || { older=() push=4; }
 exits 0 "'$("$bin/aws" --version | cut -d' ' -f1)' deploys" blocks "${older[@]}" 3 $push 6 7
@@ -37,7 +37,7 @@ says "to the host" "web1" "$T/out"
 says "and lists the object" "shop.zip" "$T/out"
 good() { call ListDeployments '{"includeOnlyStatuses": ["Succeeded"]}' deployments | grep -o '"d-' | wc -l; }
 is "the deployment succeeded" 1 "$(good)"
-exits 0 "boto3 deploys" reader timeout 120 "$python" "$T/blocks/8"
+exits 0 "boto3 deploys" reader timeout 300 "$python" "$T/blocks/8"
 is "that one succeeded, too" 2 "$(good)"
 
 # What 'key create' prints to be typed
@@ -49,7 +49,7 @@ says "of this endpoint" '"shop"' "$T/out"
 # The last command of the deployment's block, when it fails
 stop web1
 speaks web1 --fail Install
-ok "the host polls again" within 10 online web1
+ok "the host polls again" within 20 online web1
 exits 0 "a deployment that fails is explained" blocks "${older[@]}" 6
 says "in words" "First failure: host 'web1', event 'Install'" "$T/out"
 stop web1
