@@ -21,9 +21,9 @@ for page in "$top_srcdir"/man/*.[158]; do
 done
 while read -r page; do
 	{
-		sed -n '/^```sh$/,/^```$/p; s/^    //p' "$page"
+		sed -n '/^```sh$/,/^```$/p; s/^    //p' "$top_srcdir/$page"
 		# not "a|b", which stands for several
-		grep -oE '`(sudo )?slipway(d|-controld)? [^`]*`' "$page" | tr -d '`' | grep -v '|' || true
+		grep -oE '`(sudo )?slipway(d|-controld)? [^`]*`' "$top_srcdir/$page" | tr -d '`' | grep -v '|' || true
 	} >"$T/shown/${page//\//_}"
 done < <(cd "$top_srcdir" && find README.md HACKING.md docs examples/README.md packaging/README.md -name '*.md')
 help_of >"$T/shown/help"
@@ -47,7 +47,7 @@ P
 ) | sort -u >"$T/commands"
 
 exits 2 "a mistake is one with --help, too" "$SLIPWAY" deploy x --gruop y --help
-ok "$(wc -l <"$T/commands") commands are shown" [ "$(wc -l <"$T/commands")" -ge 80 ]
+ok "$(wc -l <"$T/commands") commands are shown" [ "$(wc -l <"$T/commands")" -ge 130 ]
 while IFS=$'\t' read -ra words; do
 	page=${words[0]} command=("${words[@]:1}")
 	[ "${command[0]}" != slipwayd ] || command[0]=$SLIPWAYD
