@@ -8,8 +8,10 @@
 #include "agent/worker/hook-process.h"
 #include "common/alloc.h"
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/str.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,6 +143,16 @@ int unit_processes(sd_bus *bus, const char *unit, pid_t **ret, struct error *err
 		(*ret)[n++] = (pid_t)pid;
 	}
 	return r < 0 ? unit_fail(err, r, &why, "list the processes of", unit) : n;
+}
+
+void unit_kill(sd_bus *bus, const char *unit)
+{
+	auto_bus_error struct bus_error why = {0};
+	int r = sd_bus_call_method(bus, SYSTEMD, MANAGER_PATH, MANAGER, "KillUnit", &why.e, NULL,
+				   "ssi", unit, "all", (int32_t)SIGKILL);
+	if (r < 0) /* it may have ended just now */
+		log_debug("'%s' is not killed: %s", unit,
+			  why.e.message ? why.e.message : strerror(-r));
 }
 
 int unit_remove(sd_bus *bus, const char *unit, struct error *err)

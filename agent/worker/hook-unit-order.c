@@ -2,7 +2,6 @@
 /* What PID 1 is told about a script, in the order of systemd.unit(5), .service(5), .exec(5). */
 #include "agent/worker/hook-unit.h"
 
-#include "agent/worker/hook-process.h"
 #include "common/alloc.h"
 #include "common/log.h"
 #include "common/str.h"
@@ -10,6 +9,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+
+/* For what a script has started, when the host goes down: systemd's own default. A worker that ends
+ * a unit itself gives it HOOK_GRACE_US. */
+#define STOP_US ((uint64_t)90 * 1000 * 1000)
 
 struct order {
 	sd_bus_message *m;
@@ -181,7 +184,7 @@ static void add_properties(struct order *o, const struct hook *h, bool shell)
 	add_text(o, "KillMode", "control-group");
 	add_bool(o, "SendSIGKILL", true);
 	add_time(o, "RuntimeMaxUSec", (uint64_t)request->timeout_s * 1000 * 1000);
-	add_time(o, "TimeoutStopUSec", HOOK_GRACE_US);
+	add_time(o, "TimeoutStopUSec", STOP_US);
 	auto_free char *slice = unit_slice_name(request->unit);
 	add_text(o, "Slice", slice);
 	add_bool(o, "AddRef", true);

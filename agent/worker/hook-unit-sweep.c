@@ -36,6 +36,7 @@ struct sweep {
 	bool news;
 	char **stopped; /* units that were told to stop, NULL-terminated */
 	unsigned n_stopped;
+	uint64_t kill_us; /* they have until then; 0: nothing is awaited yet */
 };
 
 static void sweep_clear(struct sweep *s)
@@ -93,28 +94,42 @@ static int sweep_all(struct sweep *s, sd_bus *bus, struct error *err)
 	return r < 0 ? unit_fail(err, r, &why, "list units of", s->description) : 0;
 }
 
-/* PID 1 says SIGTERM, waits 5 s, says SIGKILL: wait until they are empty. */
-static int await_stopped(struct sweep *s, sd_bus *bus, struct error *err)
+/* PID 1 has said SIGTERM. Returns 0 when it is empty, above 0 when it does not stop. */
+static int await_one(struct sweep *s, sd_bus *bus, const char *unit, uint64_t deadline_us,
+		     struct error *err)
 {
-	uint64_t deadline_us = clock_mono_us() + STOP_WAIT_US;
-	for (unsigned i = 0; i < s->n_stopped;) {
+	for (bool killed = false;;) {
 		auto_free pid_t *pids = NULL;
 		s->news = false;
-		int r = unit_processes(bus, s->stopped[i], &pids, err);
-		if (r == 0) {
-			i++;
-			continue;
+		int n = unit_processes(bus, unit, &pids, err);
+		uint64_t now_us = clock_mono_us();
+		if (n <= 0 || now_us >= deadline_us)
+			return n;
+		if (!killed && now_us >= s->kill_us) {
+			unit_kill(bus, unit);
+			killed = true;
 		}
-		if (r > 0)
-			r = unit_take_news(bus);
+		int r = unit_take_news(bus);
 		if (r >= 0 && !s->news)
-			r = hook_process_await(sd_bus_get_fd(bus), -1, deadline_us);
+			r = hook_process_await(sd_bus_get_fd(bus), -1,
+					       killed ? deadline_us : s->kill_us);
 		if (r < 0)
-			return unit_fail(err, r, NULL, "wait for", s->stopped[i]);
-		if (clock_mono_us() >= deadline_us) {
+			return unit_fail(err, r, NULL, "wait for", unit);
+	}
+}
+
+/* SIGKILL comes from here after 5 s: PID 1 alone would give them longer. */
+static int await_stopped(struct sweep *s, sd_bus *bus, struct error *err)
+{
+	uint64_t now_us = clock_mono_us();
+	if (!s->kill_us)
+		s->kill_us = now_us + HOOK_GRACE_US;
+	for (unsigned i = 0; i < s->n_stopped; i++) {
+		int r = await_one(s, bus, s->stopped[i], now_us + STOP_WAIT_US, err);
+		if (r < 0)
+			return r;
+		if (r > 0)
 			log_warning("'%s' does not stop", s->stopped[i]);
-			return 0;
-		}
 	}
 	return 0;
 }

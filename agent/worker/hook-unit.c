@@ -15,6 +15,9 @@
  * failed stays loaded by itself (CollectMode=inactive); one that a person stops while we watch is
  * kept by our reference (AddRef).
  *
+ * From SIGTERM to SIGKILL PID 1 gives a unit the time that an application may need at shutdown. A
+ * script that is to end has 5 s: whoever watches sees "deactivating", and kills.
+ *
  * Exec that fails looks like an end with status 203, which a script may have as well. With
  * Type=exec a unit becomes active when exec has succeeded, or otherwise when its process has ended;
  * but PID 1 may hear of a very short script's end first (so systemd 252 does under load). Then a
@@ -134,6 +137,7 @@ struct service {
 	bool news;
 	bool held;        /* we have a reference to it, and want one */
 	uint64_t look_us; /* when to look without news */
+	uint64_t kill_us; /* it is being stopped, and has until then; 0: it is not */
 	struct facts facts;
 };
 
@@ -223,10 +227,35 @@ static int look(struct service *s, struct error *err)
 	return r < 0 ? r : is_missing(&s->facts) || has_ended(&s->facts);
 }
 
+static bool is_shutdown(sd_bus *bus)
+{
+	auto_free char *state = NULL;
+	return sd_bus_get_property_string(bus, SYSTEMD, MANAGER_PATH, MANAGER, "SystemState", NULL,
+					  &state) >= 0 &&
+	       str_eq(state, "stopping");
+}
+
+/* It timed out, or somebody stops it: that takes at most 5 s, except at shutdown. */
+static void limit_stop(struct service *s)
+{
+	uint64_t now_us = clock_mono_us();
+	if (!str_eq(s->facts.active, "deactivating"))
+		s->kill_us = 0;
+	else if (!s->kill_us)
+		s->kill_us = now_us + HOOK_GRACE_US;
+	if (!s->kill_us || now_us < s->kill_us)
+		return;
+	s->kill_us = now_us + HOOK_GRACE_US;
+	if (!is_shutdown(s->bus))
+		unit_kill(s->bus, s->hook->request->unit);
+}
+
 static int await_news(struct service *s, uint64_t deadline_us, struct error *err)
 {
-	int r = hook_wait(s->hook, sd_bus_get_fd(s->bus),
-			  s->look_us < deadline_us ? s->look_us : deadline_us);
+	const uint64_t limits[] = {s->look_us, s->kill_us ? s->kill_us : UINT64_MAX};
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+		deadline_us = limits[i] < deadline_us ? limits[i] : deadline_us;
+	int r = hook_wait(s->hook, sd_bus_get_fd(s->bus), deadline_us);
 	if (r < 0)
 		return error_set(err, r, "wait for '%s': %s", s->hook->request->unit, strerror(-r));
 	return 0;
@@ -245,6 +274,7 @@ static int follow(struct service *s, struct error *err)
 			return error_set(err, -ETIMEDOUT,
 					 "the service manager does not end '%s' in time",
 					 request->unit);
+		limit_stop(s);
 		/* what came while we asked is in the library's queue, not in the socket */
 		if (unit_take_news(s->bus) < 0)
 			s->news = true; /* the connection is gone, as asking will show */
@@ -379,11 +409,7 @@ static int start(struct service *s, bool shell, struct error *err)
  * theirs, and no time to roll back: it is for recovery, after the boot. */
 static void await_shutdown(struct service *s)
 {
-	auto_free char *state = NULL;
-	if (!s->bus ||
-	    sd_bus_get_property_string(s->bus, SYSTEMD, MANAGER_PATH, MANAGER, "SystemState", NULL,
-				       &state) < 0 ||
-	    !str_eq(state, "stopping"))
+	if (!s->bus || !is_shutdown(s->bus))
 		return;
 	log_notice("the system is going down: '%s' is left to the next start",
 		   s->hook->request->unit);

@@ -76,6 +76,9 @@ int unit_processes(sd_bus *bus, const char *unit, pid_t **ret, struct error *err
 /* Stop it and have PID 1 forget it; it may be gone already. Does not wait. */
 int unit_remove(sd_bus *bus, const char *unit, struct error *err) MUST_CHECK;
 
+/* SIGKILL to everything in it. Best effort. */
+void unit_kill(sd_bus *bus, const char *unit);
+
 /* Have PID 1 start the script as it is described in h; shell: by /bin/sh. Returns when the order is
  * taken. */
 int unit_order(sd_bus *bus, const struct hook *h, bool shell, struct error *err) MUST_CHECK;

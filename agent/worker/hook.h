@@ -70,8 +70,9 @@ void hook_result_clear(struct hook_result *r);
 /* Returns 0 when the script ran or could not be run for a reason that is the script's own (see
  * ret->code); below 0 when the runner failed. The hook ends when its main process ends; what it
  * leaves running lives on (unless it timed out: SIGTERM, 5 s, SIGKILL to the whole group, or to
- * everything in its control group). A log that cannot be written is warned about, and the script
- * runs all the same: on a full disk the application must still be started again. */
+ * everything in its control group; there PID 1 kills after 90 s if no worker does). A log that
+ * cannot be written is warned about, and the script runs all the same: on a full disk the
+ * application must still be started again. */
 int hook_run(const struct hook_request *request, struct hook_result *ret,
 	     struct error *err) MUST_CHECK;
 

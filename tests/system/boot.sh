@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # After a power cut the tree is whole before the application's own unit starts, without any network; and a state directory that
-# is broken holds up no boot.
+# is broken holds up no boot. At shutdown what scripts have started ends in peace.
 . "$top_srcdir/tests/system/lib.sh"
 need_hosts
 need_packages_built slipway slipway-agent
@@ -52,6 +52,26 @@ is "by its own unit" success "$(in_host h systemctl show -P Result slipway-recov
 
 exits 0 "the next deployment works" in_host h slipway deploy /root/r2 --group app
 is "and its tree is whole" "4000 2" "$(in_host h sh -c 'cat /srv/app/all/* | sort | uniq -c | xargs')"
+
+# What a script has left running may take its time, as other services may.
+mkdir -p "$T/slow"
+cat >"$T/slow/appspec.yml" <<'Y'
+version: 0.0
+os: linux
+hooks:
+  ApplicationStart:
+    - location: start.sh
+Y
+cat >"$T/slow/start.sh" <<'S'
+#!/bin/sh
+sh -c 'trap "sleep 8; sync; echo clean >/root/stopped; exit" TERM; : >/run/slow; while :; do sleep 0.1; done' &
+until [ -e /run/slow ]; do sleep 0.02; done
+S
+chmod +x "$T/slow/start.sh"
+"$HOST" copy "$T/slow" h:/root/
+exits 0 "an application that takes 8 s to stop is started" in_host h slipway deploy /root/slow --group slow
+ok "the host reboots" "$HOST" reboot h
+is "and the application has stopped by itself" clean "$(in_host h cat /root/stopped)"
 
 in_host h rm /root/census
 in_host h sh -c 'for f in $(find /var/lib/slipway/host/groups -type f); do head -c 40 /dev/urandom >"$f"; done'

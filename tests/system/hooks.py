@@ -207,6 +207,7 @@ equal("a server that holds the script's output", 0, run.result["exit"], run.resu
 ok("does not keep the hook", run.of("step")[-1] and time.monotonic() - begin < 10)
 unit = "slipway-hook-%s-ApplicationStart-1.service" % run.result["deployment"]
 equal("its unit stays", {unit: "exited"}, units())
+equal("and when the host goes down it has 90 s", "TimeoutStopUSec=1min 30s\n", systemctl("show", "-p", "TimeoutStopUSec", unit))
 step = [s for s in h.state(GROUP)["last"]["steps"] if s["event"] == "ApplicationStart"][0]
 equal("what runs in it is told by name", "left running: python3 (%d)" % number_in(T + "/server-a"), step["message"])
 holds("and 'slipway status' shows it", "python3", subprocess.run([SLIPWAY, "status"], stdout=subprocess.PIPE, text=True).stdout)
@@ -225,6 +226,15 @@ h = host()
 h.deploy(one("#!/bin/sh\n" + SERVER % ("c", "c") + WAIT % "c", event="ApplicationStart"))
 equal("'remove'", 0, h.local({"verb": "remove"}).result["exit"])
 equal("stops what still runs", [None, {}], [serves(), units()])
+
+h = host()
+h.deploy(one("#!/bin/sh\nsh -c 'trap \"\" TERM; echo $$ >%s/deaf; while :; do sleep 1; done' &\n" % T, event="ApplicationStart"))
+pid = number_in(T + "/deaf")
+begin = time.monotonic()
+h.local({"verb": "remove"})
+took = time.monotonic() - begin
+equal("what is deaf to SIGTERM is killed", [False, {}], [is_alive(pid), units()])
+ok("after 5 s", 4.5 < took < 20, took)
 
 # A rollback: the old server gets its port back.
 h = host()
@@ -335,14 +345,33 @@ holds("stopped while nobody watched", "its result is not known", stored["diagnos
 equal("stopped while nobody watched: not run again", 1, [n.split()[0] for n in h.ran()].count("AfterInstall"))
 
 # The timeout holds without a worker.
+def times_out(text):
+    """Without a worker. Returns the script's PID, when PID 1 has begun to end it."""
+    made = revision("new", extra={"AfterInstall": text})
+    lines = made["appspec.yml"][0].replace("scripts/AfterInstall.sh\n", "scripts/AfterInstall.sh\n      timeout: 1\n")
+    made["appspec.yml"] = (lines, 0o644)
+    d = Deployment(h, "d-NEW", bundle(made))
+    pid = kill_in(h, d, "AfterInstall")
+    ok("without a worker PID 1 ends it in time", within(lambda: list(units().values()) != ["running"], 15))
+    return d, pid
+
+
 h = host()
-tree = revision("new", extra={"AfterInstall": SLOW})
-tree["appspec.yml"] = (tree["appspec.yml"][0].replace("scripts/AfterInstall.sh\n", "scripts/AfterInstall.sh\n      timeout: 1\n"), 0o644)
-d = Deployment(h, "d-NEW", bundle(tree))
-pid = kill_in(h, d, "AfterInstall")
-ok("without a worker PID 1 ends it in time", within(lambda: not is_alive(pid), 15))
+d, pid = times_out(SLOW)
+ok("and it is gone, as it hears SIGTERM", within(lambda: not is_alive(pid), 15))
 h.recover()
 equal("without a worker: it timed out", 3, h.stored(d.command_id("AfterInstall"))["diagnostics"]["error_code"])
+
+h = host()
+d, pid = times_out("trap '' TERM\n" + SLOW)
+equal("one that does not hear SIGTERM has longer", [["stop-sigterm"], True], [list(units().values()), is_alive(pid)])
+begin = time.monotonic()
+h.recover()
+took = time.monotonic() - begin
+equal("a worker that finds it so kills it", False, is_alive(pid))
+ok("after 5 s", 4.5 < took < 20, took)
+equal("and it timed out", 3, h.stored(d.command_id("AfterInstall"))["diagnostics"]["error_code"])
+equal("nothing of it stays", {}, units())
 
 # Its rollback is interrupted.
 for event in ("ApplicationStop", "AfterInstall", "ApplicationStart", "ValidateService"):
