@@ -8,7 +8,7 @@ done
 
 # boto PROGRAM STEP [ARGUMENT]...: a program beside this file.
 boto() {
-	timeout 300 env AWS_EC2_METADATA_DISABLED=true AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null \
+	timeout 300 env -u AWS_PROFILE AWS_EC2_METADATA_DISABLED=true AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null \
 		PYTHONDONTWRITEBYTECODE=1 "$python" "$top_srcdir/tests/e2e/$1" "$url" "$ca" "$T/control/admin-credentials.json" "${@:2}"
 }
 # checks PROGRAM STEP [ARGUMENT]...: each line "ok NAME" or "not ok NAME" of it is a check here.
