@@ -7,6 +7,7 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/fs.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -370,4 +371,15 @@ int proc_wait(pid_t pid, uint64_t timeout_ms, bool group, struct proc_end *ret, 
 		return error_set(err, r, "wait for process %d: %s", (int)pid, strerror(-r));
 	*ret = end;
 	return 0;
+}
+
+char *proc_boot_id(void)
+{
+	auto_close int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	char *text = NULL;
+	size_t len;
+	if (fd < 0 || fs_read_fd(fd, 64, &text, &len, NULL) < 0)
+		return xstrdup("");
+	text[strcspn(text, "\n")] = '\0';
+	return text;
 }

@@ -33,6 +33,10 @@ struct proc_spec {
  * exec (user, cwd, exec). The child's signal mask and dispositions are the defaults. */
 pid_t proc_start(const struct proc_spec *spec, struct error *err) MUST_CHECK;
 
+/* Which boot of this machine it is: a PID means nothing in another one. "" when the kernel does not
+ * tell. Caller frees. */
+char *proc_boot_id(void);
+
 /* How a child ended. */
 struct proc_end {
 	bool timed_out;

@@ -7,6 +7,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/json.h"
+#include "common/proc.h"
 #include "common/str.h"
 
 #include <inttypes.h>
@@ -215,9 +216,11 @@ static void print_aftermath(const struct state_deployment *d, FILE *out)
 
 void report_left_running(const struct state_deployment *d, FILE *out)
 {
+	auto_free char *boot = proc_boot_id();
 	for (size_t i = 0; i < d->n_steps; i++) {
 		const struct state_step *step = &d->steps[i];
-		if (!str_starts(step->message ? step->message : "", STATE_LEFT_RUNNING))
+		if (!str_starts(step->message ? step->message : "", STATE_LEFT_RUNNING) ||
+		    !str_eq(step->boot, boot))
 			continue;
 		auto_free char *names = cli_clean(step->message + strlen(STATE_LEFT_RUNNING));
 		auto_free char *event = cli_clean(step->event);

@@ -7,6 +7,7 @@
 #include "common/fs.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "common/proc.h"
 #include "common/str.h"
 
 #include <fcntl.h>
@@ -33,21 +34,10 @@ void hook_note_clear(struct hook_note *note)
 	*note = (struct hook_note){0};
 }
 
-static char *boot_id(void)
-{
-	auto_close int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	char *text = NULL;
-	size_t len;
-	if (fd < 0 || fs_read_fd(fd, 64, &text, &len, NULL) < 0)
-		return xstrdup("");
-	text[strcspn(text, "\n")] = '\0';
-	return text;
-}
-
 void hook_note_init(struct hook_note *note, const char *deployment, const char *step)
 {
 	*note = (struct hook_note){
-		.boot = boot_id(), .deployment = xstrdup(deployment), .step = xstrdup(step)};
+		.boot = proc_boot_id(), .deployment = xstrdup(deployment), .step = xstrdup(step)};
 }
 
 static json_t *result_to_json(const struct hook_result *r)
@@ -168,7 +158,7 @@ bool hook_note_load(int group_fd, struct hook_note *ret)
 {
 	auto_json json_t *doc = NULL;
 	auto_hook_note struct hook_note note = {0};
-	auto_free char *here = boot_id();
+	auto_free char *here = proc_boot_id();
 	if (json_read_file(group_fd, NOTE, NOTE_MAX, &doc, NULL) < 0 || from_json(doc, &note) < 0 ||
 	    strcmp(note.boot, here) != 0)
 		return false;
@@ -229,7 +219,7 @@ static bool parse_left(const char *line, const char *boot, struct left *ret)
 static void filter_left(int group_fd, bool (*fn)(const struct left *left, const char *arg),
 			const char *arg)
 {
-	auto_free char *text = NULL, *boot = boot_id();
+	auto_free char *text = NULL, *boot = proc_boot_id();
 	size_t len;
 	if (fs_read_file(group_fd, LEFT, LEFT_MAX, &text, &len, NULL) < 0)
 		return;

@@ -4,6 +4,7 @@
 #include "agent/worker/fault.h"
 #include "common/alloc.h"
 #include "common/fs.h"
+#include "common/proc.h"
 #include "common/str.h"
 
 #include <assert.h>
@@ -14,7 +15,6 @@
 enum { REC_BEGIN = 1, REC_MOUNT, REC_STAGE, REC_DIR, REC_OP, REC_STATE };
 
 #define MOUNTS_MAX 255
-#define BOOT_ID_MAX 64
 
 static const char *const state_names[] = {
 	[JOURNAL_STAGED] = "staged",       [JOURNAL_COMMITTED] = "committed",
@@ -47,14 +47,6 @@ void journal_free(struct journal *j)
 	free(j);
 }
 
-static void boot_id(char out[BOOT_ID_MAX])
-{
-	auto_close int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : read(fd, out, BOOT_ID_MAX - 1);
-	out[n > 0 ? n : 0] = '\0';
-	out[strcspn(out, "\n")] = '\0';
-}
-
 static void new_txid(char out[JOURNAL_TXID_LEN + 1])
 {
 	uint8_t bytes[JOURNAL_TXID_LEN / 2];
@@ -79,8 +71,7 @@ static int append(struct journal *j, uint64_t *ret_offset, struct error *err)
 
 static int put_begin(struct journal *j, struct error *err)
 {
-	char boot[BOOT_ID_MAX];
-	boot_id(boot);
+	auto_free char *boot = proc_boot_id();
 	record_start(&j->out, REC_BEGIN);
 	record_put_text(&j->out, j->txid);
 	record_put_text(&j->out, j->deployment);
@@ -133,13 +124,12 @@ int journal_begin(int group_fd, const char *deployment, struct journal_mount *mo
 
 static int get_begin(struct journal *j, struct record *rec, uint32_t *ret_mounts, struct error *err)
 {
-	char boot[BOOT_ID_MAX];
 	const char *txid = record_text(rec);
 	if (strlen(txid) != JOURNAL_TXID_LEN || strspn(txid, "0123456789abcdef") != strlen(txid))
 		return error_set(err, ERR_FORMAT, "the transaction's name makes no sense");
 	strcpy(j->txid, txid);
 	j->deployment = xstrdup(record_text(rec));
-	boot_id(boot);
+	auto_free char *boot = proc_boot_id();
 	j->same_boot = str_eq(record_text(rec), boot);
 	*ret_mounts = record_u32(rec);
 	if (*ret_mounts > MOUNTS_MAX)

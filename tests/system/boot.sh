@@ -70,8 +70,11 @@ S
 chmod +x "$T/slow/start.sh"
 "$HOST" copy "$T/slow" h:/root/
 exits 0 "an application that takes 8 s to stop is started" in_host h slipway deploy /root/slow --group slow
+started_line() { in_host h slipway status | grep -o 'started  sh ([0-9]*)' | tr -d '0-9'; }
+is "status tells it by name" "started  sh ()" "$(started_line)"
 ok "the host reboots" "$HOST" reboot h
 is "and the application has stopped by itself" clean "$(in_host h cat /root/stopped)"
+is "and status tells of it no more" "" "$(started_line)"
 
 in_host h rm /root/census
 in_host h sh -c 'for f in $(find /var/lib/slipway/host/groups -type f); do head -c 40 /dev/urandom >"$f"; done'
