@@ -596,6 +596,34 @@ static void a_script_has_a_slice_of_its_own(void **state)
 	assert_string_not_equal(slice_b, slice_c);
 }
 
+static void a_refusal_of_pid_1_is_told_from_its_absence(void **state)
+{
+	static const struct {
+		const char *name;
+		int code;
+		bool away;
+	} answers[] = {
+		{"org.freedesktop.DBus.Error.NoReply", -ETIMEDOUT, true},
+		{"org.freedesktop.DBus.Error.ServiceUnknown", -EHOSTUNREACH, true},
+		{"org.freedesktop.DBus.Error.Spawn.ChildExited", -EIO, true},
+		{NULL, -ENOTCONN, true},
+		{NULL, -ENOENT, true}, /* no socket */
+		{"org.freedesktop.DBus.Error.AccessDenied", -EACCES, false},
+		{"org.freedesktop.systemd1.NoSuchUnit", -ENOENT, false},
+		{"org.freedesktop.systemd1.UnitExists", -EEXIST, false},
+		{NULL, -ENOMEM, false},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+		struct error err = {0};
+		const struct bus_error why = {{.name = answers[i].name}};
+		int r = unit_fail(&err, answers[i].code, &why, "ask about", "x.service");
+		assert_int_equal(r, err.code);
+		assert_true(r < 0);
+		assert_int_equal(unit_is_away(r), answers[i].away);
+	}
+	assert_false(unit_is_away(0));
+}
+
 static void a_leftover_whose_leader_has_ended_is_killed_too(void **state)
 {
 	auto_hook_result struct hook_result result = {0};
@@ -651,6 +679,7 @@ int main(void)
 		TEST(a_unit_is_named_by_deployment_event_and_number),
 		TEST(an_id_that_does_not_fit_a_unit_is_told_apart_by_its_hash),
 		TEST(a_script_has_a_slice_of_its_own),
+		TEST(a_refusal_of_pid_1_is_told_from_its_absence),
 		TEST(a_leftover_whose_leader_has_ended_is_killed_too),
 		TEST(an_unknown_account_is_named),
 		TEST(a_script_runs_as_its_account),
