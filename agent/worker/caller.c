@@ -5,12 +5,15 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/fs.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "common/str.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -18,6 +21,7 @@
 #define FIRST_WORD_MS 60000
 #define ANSWER_MS 3600000 /* a large bundle is downloaded meanwhile */
 #define LOOK_MS 200       /* who else wants the group */
+#define LINGER_MS 500     /* how long closing what was sent may take */
 #define PROGRESS_US 100000
 #define LINE_MAX_BYTES 4096
 
@@ -59,6 +63,40 @@ static int await(struct caller *caller, unsigned limit_ms, struct error *err)
 	return 0;
 }
 
+static void on_alarm(int sig)
+{
+}
+
+static void ring_every(unsigned ms)
+{
+	const struct timeval often = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	setitimer(ITIMER_REAL, &(struct itimerval){often, often}, NULL);
+}
+
+/* Nobody sends sockets for a reason. */
+static void drop_socket(int *fd)
+{
+	struct stat st;
+	if (fd && *fd >= 0 && fstat(*fd, &st) == 0 && S_ISSOCK(st.st_mode))
+		fs_close_quiet(TAKE_FD(*fd));
+}
+
+/* Whatever descriptors come along, we may be the last who have them, and closing a socket takes as
+ * long as its sender has set it to linger: hours, in which we would hold our group. A signal ends
+ * that. */
+static int receive(struct caller *caller, json_t **ret, int *ret_fd, struct error *err)
+{
+	struct sigaction before;
+	sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_alarm}, &before);
+	ring_every(LINGER_MS);
+	int r = launch_receive(caller->sock, ret, ret_fd, err);
+	if (r > 0)
+		drop_socket(ret_fd);
+	ring_every(0);
+	sigaction(SIGALRM, &before, NULL);
+	return r;
+}
+
 /* One that is silent for too long counts as gone: it must not keep a group locked for ever. */
 static int hear(struct caller *caller, unsigned limit_ms, json_t **ret, int *ret_fd,
 		struct error *err)
@@ -67,7 +105,7 @@ static int hear(struct caller *caller, unsigned limit_ms, json_t **ret, int *ret
 	if (r == 0)
 		log_warning("the caller says nothing for %u s: taken as gone", limit_ms / 1000);
 	if (r > 0)
-		r = launch_receive(caller->sock, ret, ret_fd, err);
+		r = receive(caller, ret, ret_fd, err);
 	if (r == 0)
 		caller->gone = true;
 	return r;

@@ -16,8 +16,10 @@ import resource
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 
 AGENT = "/var/lib/slipway/agent"
@@ -29,6 +31,7 @@ SEVEN = ["ApplicationStop", "DownloadBundle", "BeforeInstall", "Install", "After
 DEADLINE_S = 40
 PACKET = 160 * 1024
 KIT = {}
+KEPT = []  # as long as this program runs
 
 
 # --- the kit, made by root ----------------------------------------------------------------------------------------------------
@@ -106,7 +109,7 @@ def make(kit_dir, had_in_work):
             stranger[part] = f.read()
     kit = {"stranger": stranger, "dir": kit_dir, "host": host_id, "group": os.listdir(HOST + "/groups")[0],
            "old": old, "bad": bad, "good": sign(spec("d-20", good)),
-           "handed": [sign(spec("d-H%02d" % i, good)) for i in range(40)],
+           "handed": [sign(spec("d-H%02d" % i, good)) for i in range(44)],
            "silent": sign(spec("d-SILENT", good, group="group-silent"))}
     with open(os.path.join(kit_dir, "kit.json"), "w") as f:
         json.dump(kit, f)
@@ -323,6 +326,22 @@ def link(to):
     return os.open(path, os.O_PATH | os.O_NOFOLLOW)
 
 
+def lingering(sock):
+    """A socket that takes ten minutes to close, for whoever closes it last."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    end = socket.create_connection(listening.getsockname())
+    KEPT.append((listening, listening.accept()))
+    end.setblocking(False)
+    try:
+        while True:
+            end.send(b"x" * 65536)
+    except BlockingIOError:
+        pass
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 600))
+    send(sock, {"verb": "bundle", "type": "tar"}, [end.fileno()])
+    threading.Thread(target=end.close, daemon=True).start()
+
+
 def bundles(first):
     """Right specifications, and other things than their bundle."""
     good, evil = read_kit("good.tgz"), read_kit("evil.tgz")
@@ -341,6 +360,7 @@ def bundles(first):
         ("a device without end", one_fd(lambda: os.open("/dev/zero", os.O_RDONLY), "tar")),
         ("a terabyte of nothing", one_fd(sparse, "tar")),
         ("a socket to another worker", one_fd(lambda: connect().detach(), "tar")),
+        ("a socket that lingers", lingering),
         ("250 descriptors", one_fd(lambda: memory(evil), more=249)),
         ("an answer of 200 KB", lambda sock: send(sock, b'{"verb":"bundle","type":"' + b"x" * 200000)),
         ("half an answer", lambda sock: send(sock, b'{"verb":"bun')),
@@ -554,7 +574,7 @@ def main(argv):
         return
     with open(os.path.join(argv[1], "kit.json")) as f:
         KIT.update(json.load(f))
-    ATTACKS = {"specifications": specifications, "verbs": verbs, "bundles": lambda: bundles(0), "bundles-again": lambda: bundles(20),
+    ATTACKS = {"specifications": specifications, "verbs": verbs, "bundles": lambda: bundles(0), "bundles-again": lambda: bundles(len(KIT["handed"]) // 2),
                "writing": writing, "bus": bus, "hold": hold, "flood": flood, "swap": swap, "swap-back": swap_back,
                "plant": plant}
     for name in argv[2:]:

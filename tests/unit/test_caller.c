@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/launch.h"
 #include "agent/worker/caller.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/json.h"
 #include "tests/unit/unit.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -91,6 +94,49 @@ static void one_that_is_silent_stops_nobody_who_goes_first(void **state)
 	disconnect(&p);
 }
 
+/* A connected socket with bytes that the other end does not take, which lingers for ten minutes. */
+static int make_lingering(int *ret_other)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t len = sizeof(addr);
+	auto_close int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(listening, (struct sockaddr *)&addr, len), 0);
+	assert_int_equal(listen(listening, 1), 0);
+	assert_int_equal(getsockname(listening, (struct sockaddr *)&addr, &len), 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, len), 0);
+	*ret_other = accept(listening, NULL, NULL);
+	char bytes[65536] = "";
+	while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+	const struct linger linger = {.l_onoff = 1, .l_linger = 600};
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	return fd;
+}
+
+static void a_socket_that_lingers_stops_nobody(void **state)
+{
+	struct pair p;
+	connect_pair(&p);
+	int other = -1;
+	struct error err = {0};
+	for (unsigned wanted = 0; wanted < 2; wanted++) {
+		int sent = make_lingering(&other), fd = -1;
+		auto_json json_t *message = json_pack("{s:s}", "verb", "bundle");
+		auto_json json_t *answer = NULL;
+		assert_int_equal(launch_send(p.theirs, message, sent, &err), 0);
+		close(sent); /* the message has the last one */
+		uint64_t before_us = clock_mono_us();
+		assert_int_equal(caller_ask(&p.caller, caller_event("fetch"), &answer,
+					    wanted ? &fd : NULL, &err),
+				 1);
+		assert_true(clock_mono_us() - before_us < 60 * UINT64_C(1000000));
+		assert_int_equal(fd, -1);
+		close(other);
+	}
+	disconnect(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -98,6 +144,7 @@ int main(void)
 		cmocka_unit_test(one_that_says_nothing_at_all_counts_as_gone),
 		cmocka_unit_test(an_answer_is_heard),
 		cmocka_unit_test(one_that_is_silent_stops_nobody_who_goes_first),
+		cmocka_unit_test(a_socket_that_lingers_stops_nobody),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
