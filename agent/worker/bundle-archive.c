@@ -126,6 +126,18 @@ static const char *entry_path(struct archive_entry *entry)
 	return path ? path : archive_entry_pathname_utf8(entry);
 }
 
+static bool has_capabilities(struct archive_entry *entry)
+{
+	const char *name = NULL;
+	const void *value;
+	size_t len;
+	archive_entry_xattr_reset(entry);
+	while (archive_entry_xattr_next(entry, &name, &value, &len) == ARCHIVE_OK)
+		if (name && strcmp(name, "security.capability") == 0)
+			return true;
+	return false;
+}
+
 static int describe(struct reading *reading, struct archive_entry *from, struct bundle_entry *to,
 		    struct error *err)
 {
@@ -150,6 +162,7 @@ static int describe(struct reading *reading, struct archive_entry *from, struct 
 	if (!to->hardlink && S_ISLNK(to->mode) && str_empty(to->symlink))
 		return error_set(err, ERR_INPUT, "the symlink '%.200s' has no target", to->path);
 	set_owner(reading, from, to);
+	reading->w->capabilities += has_capabilities(from);
 	return 0;
 }
 

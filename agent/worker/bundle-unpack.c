@@ -101,7 +101,7 @@ enum message_kind { MESSAGE_DONE = 1, MESSAGE_ERROR, MESSAGE_USER, MESSAGE_GROUP
 
 struct message {
 	enum message_kind kind;
-	uint64_t entries, bytes;
+	uint64_t entries, bytes, capabilities;
 	char name[NAME_LEN_MAX];
 	struct error err;
 };
@@ -163,6 +163,7 @@ static int child_work(struct child *c, struct message *verdict)
 		r = child_read_tar(c, &w, &verdict->err);
 	verdict->entries = w.entries;
 	verdict->bytes = w.bytes;
+	verdict->capabilities = w.capabilities;
 	return r;
 }
 
@@ -479,6 +480,7 @@ static int judge(struct worker *w, struct bundle_stats *ret, struct error *err)
 	if (verdict->kind == MESSAGE_DONE) {
 		ret->entries = verdict->entries;
 		ret->bytes = verdict->bytes;
+		ret->capabilities = verdict->capabilities;
 		return 0;
 	}
 	int code = verdict->err.code;

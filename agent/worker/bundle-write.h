@@ -29,6 +29,7 @@ struct bundle_writer {
 	uid_t uid;       /* of what this process makes */
 	gid_t gid;
 	uint64_t entries, bytes;
+	uint64_t capabilities; /* entries that had some: they are not set */
 
 	/* the entry at work */
 	char path[PATH_MAX]; /* normalised */

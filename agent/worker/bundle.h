@@ -44,6 +44,7 @@ struct bundle_limits {
 
 struct bundle_stats {
 	uint64_t entries, bytes; /* unpacked */
+	uint64_t capabilities;   /* entries of an archive whose file capabilities were left out */
 	char sha256[65];         /* of the bundle's bytes; "" for a directory */
 };
 

@@ -16,6 +16,20 @@ static void tell_progress(uint64_t done, uint64_t total, void *arg)
 	caller_progress(&g->run->caller, "unpack", done, total);
 }
 
+/* What a program may do without them it finds out much later. */
+static void warn_of_capabilities(struct group *g, const struct bundle_source *source,
+				 const struct bundle_stats *stats)
+{
+	auto_problems struct problems problems = {0};
+	if (stats->capabilities == 0)
+		return;
+	problems_add(&problems, PROBLEM_WARNING, source->name,
+		     "file capabilities are not installed, of %llu in the bundle; set them in a "
+		     "script (setcap)",
+		     (unsigned long long)stats->capabilities);
+	caller_problems(&g->run->caller, &problems);
+}
+
 int prepare_unpack(struct group *g, const struct bundle_source *source, struct error *err)
 {
 	struct state_deployment *d = g->state->open;
@@ -35,6 +49,7 @@ int prepare_unpack(struct group *g, const struct bundle_source *source, struct e
 	if (r < 0)
 		return r; /* the text names the bundle */
 	log_debug("unpacked %llu entries", (unsigned long long)stats.entries);
+	warn_of_capabilities(g, source, &stats);
 	free(d->archive);
 	d->archive = xstrdup(id);
 	return 0;

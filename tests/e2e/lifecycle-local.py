@@ -141,6 +141,23 @@ equal("removing nothing is bad input", [2, "not_found"], [run.result["exit"], ru
 run = host.deploy(revision("after"))
 equal("and the group can be used again", (0, "after"), (run.result["exit"], host.files()["srv/app/index.html"]))
 
+# What is not installed is told.
+host = Host()
+out = io.BytesIO()
+with tarfile.open(fileobj=out, mode="w:gz", format=tarfile.PAX_FORMAT) as tar:
+    for path, text in (("appspec.yml", "version: 0.0\nos: linux\nfiles:\n  - source: ping\n    destination: /srv\n"), ("ping", "x")):
+        info = tarfile.TarInfo(path)
+        info.size = len(text)
+        if path == "ping":
+            info.pax_headers = {"SCHILY.xattr.security.capability": "\x01\x00\x00\x02\x00 " + 14 * "\x00"}
+        tar.addfile(info, io.BytesIO(text.encode()))
+with tempfile.TemporaryFile() as f:
+    f.write(out.getvalue())
+    f.flush()
+    run = host.local({"verb": "deploy", "source": {"type": "tgz", "name": "caps.tgz"}}, f.fileno())
+equal("file capabilities are left out", 0, run.result["exit"], run.events)
+holds("with a warning", "file capabilities are not installed, of 1 in the bundle", run.of("problem")[0]["text"])
+
 # The groups of an endpoint have ids that nobody can remember: people are told the names.
 host = Host()
 ID = "8a7dcb2e-0fd4-4a5c-9d4e-2f3b1c0a7e55"

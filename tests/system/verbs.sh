@@ -83,6 +83,7 @@ h sh -c 'mkdir -p /root/b/app && cd /root/b && printf "version: 0.0\nos: linux\n
 	cd app && touch acl cap note && echo theirs >owned && chown app:games owned && setfacl -m u:app:rw acl && setcap cap_net_raw+ep cap &&
 	setfattr -n user.note -v x note && cd .. && tar --xattrs --xattrs-include="*" --acls -czf ../b.tgz . && chmod 4755 app/note && tar -czf ../setid.tgz .'
 exits 0 "a bundle with owners, ACLs, capabilities, attributes" h slipway deploy /root/b.tgz
+says "it is told what a script has to set" "file capabilities are not installed, of 1 in the bundle; set them in a script (setcap)"
 is "the owner is installed" "app:games 644" "$(shown /srv/app/owned)"
 is "the others are not, as with the official agent" "root:root 644 root:root 644 " \
 	"$(shown /srv/app/acl) $(shown /srv/app/cap) $(h getfattr -n user.note /srv/app/note 2>/dev/null)"
