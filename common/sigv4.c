@@ -40,16 +40,21 @@ static void add_encoded(struct buf *out, unsigned char c)
 		buf_addf(out, "%%%02X", c);
 }
 
-/* One spelling of what may be percent-encoded already; a literal '/' stays when keep_slash. */
-static void add_recoded(struct buf *out, const char *s, size_t len, bool keep_slash)
+enum place { IN_PATH, IN_QUERY };
+
+/* One spelling of what may be percent-encoded already. A literal '/' stays in a path; '+' is a
+ * blank in a query, for who answers the request reads it so. */
+static void add_recoded(struct buf *out, const char *s, size_t len, enum place place)
 {
 	for (size_t i = 0; i < len; i++) {
 		unsigned char byte;
 		char hex[3] = {0};
 		if (s[i] == '%' && i + 2 < len)
 			memcpy(hex, s + i + 1, 2);
-		if (keep_slash && s[i] == '/') {
+		if (place == IN_PATH && s[i] == '/') {
 			buf_addc(out, '/');
+		} else if (place == IN_QUERY && s[i] == '+') {
+			add_encoded(out, ' ');
 		} else if (hex[0] && str_unhex(hex, &byte, 1) == 1) {
 			add_encoded(out, byte);
 			i += 2;
@@ -89,7 +94,7 @@ static void add_path(struct buf *out, const struct sigv4_request *request)
 {
 	const char *path = request->path && *request->path ? request->path : "/";
 	if (request->s3) {
-		add_recoded(out, path, strlen(path), true);
+		add_recoded(out, path, strlen(path), IN_PATH);
 		return;
 	}
 	auto_buf struct buf normal = BUF_INIT(CANONICAL_MAX);
@@ -120,7 +125,7 @@ static char *recoded(const char *s, size_t len)
 {
 	auto_buf struct buf out = BUF_INIT(CANONICAL_MAX);
 	buf_adds(&out, "");
-	add_recoded(&out, s, len, false);
+	add_recoded(&out, s, len, IN_QUERY);
 	return out.failed ? NULL : buf_take(&out);
 }
 

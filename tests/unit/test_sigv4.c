@@ -386,6 +386,17 @@ static void one_spelling_of_a_path_signs_like_another(void **state)
 	assert_int_equal(sigv4_verify(&b, &auth, "secret", NULL), 0);
 }
 
+static void a_plus_in_a_query_is_a_blank(void **state)
+{
+	struct sigv4_request plus = a_request(), blank = plus, wire = plus;
+	plus.query = "prefix=a%2Bb";
+	blank.query = "prefix=a%20b";
+	wire.query = "prefix=a+b"; /* a server takes this for "a b" */
+	struct sigv4_auth of_plus = sign(&plus), of_blank = sign(&blank);
+	assert_int_equal(sigv4_verify(&wire, &of_plus, "secret", NULL), ERR_SIGNATURE);
+	assert_int_equal(sigv4_verify(&wire, &of_blank, "secret", NULL), 0);
+}
+
 static void huge_requests_are_refused_not_cut(void **state)
 {
 	struct sigv4_request request = a_request();
@@ -422,6 +433,7 @@ int main(void)
 		cmocka_unit_test(a_date_header_stands_in_for_the_amz_date),
 		cmocka_unit_test(a_request_is_signed_only_for_the_time_it_names),
 		cmocka_unit_test(one_spelling_of_a_path_signs_like_another),
+		cmocka_unit_test(a_plus_in_a_query_is_a_blank),
 		cmocka_unit_test(huge_requests_are_refused_not_cut),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
