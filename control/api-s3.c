@@ -208,6 +208,12 @@ static bool is_virtual_host(struct request *request)
 	return len > skip && !strcasestr(all, whole) && strcasestr(all, base);
 }
 
+/* Some clients put such headers into the query of a presigned URL. */
+static bool asks_for(struct request *request, const char *header)
+{
+	return request_header(request, header) || request_query(request, header);
+}
+
 static bool check_request(struct request *request, const struct operation *op)
 {
 	auto_free char *unknown = op ? find_unknown(op, request->query) : NULL;
@@ -218,13 +224,15 @@ static bool check_request(struct request *request, const struct operation *op)
 		return false;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(unknown_headers); i++)
-		if (request_header(request, unknown_headers[i])) {
+		if (asks_for(request, unknown_headers[i])) {
 			s3_refuse(request, 501, "NotImplemented",
 				  "this endpoint does not offer '%s'", unknown_headers[i]);
 			return false;
 		}
-	if (request_header(request, "x-amz-copy-source") && !op->copies) {
-		s3_refuse(request, 501, "NotImplemented", "this request copies nothing");
+	if (request_query(request, "x-amz-copy-source") ||
+	    (request_header(request, "x-amz-copy-source") && !op->copies)) {
+		s3_refuse(request, 501, "NotImplemented",
+			  "this request copies nothing (x-amz-copy-source must be a header)");
 		return false;
 	}
 	if (request->caller.kind == CALLER_HOST && !op->hosts) {

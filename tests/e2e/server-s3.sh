@@ -59,6 +59,9 @@ is "a wrong checksum is refused" "400 BadDigest" "$(s3 PUT /bundles/bad --body o
 is "nothing of that is stored" "404 $((before + 1))" "$(s3 GET /bundles/bad) $(stored)"
 is "nor left behind" "" "$(find "$T/control/bundles/tmp" -type f)"
 is "a body need not be hashed before" 200 "$(s3 PUT /bundles/unsigned --body one --payload UNSIGNED-PAYLOAD)"
+is "a copy asked for in the query is refused" "501 NotImplemented" "$(s3 PUT '/bundles/bad?x-amz-copy-source=%2Fbundles%2Fcopy') $(code)"
+is "and makes nothing" 404 "$(s3 GET /bundles/bad)"
+is "a lock asked for there too" "501 NotImplemented" "$(s3 PUT '/bundles/bad?X-Amz-Object-Lock-Mode=GOVERNANCE' --body x) $(code)"
 is "an unsigned request is refused" 403 "$(status_of request PUT /bundles/x --body x)"
 is "so is a wrong secret" "403 SignatureDoesNotMatch" \
 	"$(request GET /bundles/copy --sign "$key_id" wrong s3 >"$T/body"; head -n 1 "$T/body") $(code)"
