@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define PATIENCE_S 10
+#define SLOW_MS 300000 /* a group is locked meanwhile */
 #define FIRST_WORD_MS 60000
 #define ANSWER_MS 3600000 /* a large bundle is downloaded meanwhile */
 #define LOOK_MS 200       /* who else wants the group */
@@ -38,6 +39,7 @@ int caller_init(struct caller *caller, int sock, struct error *err)
 		.sock = sock,
 		.first_word_ms = FIRST_WORD_MS,
 		.answer_ms = ANSWER_MS,
+		.slow_ms = SLOW_MS,
 		.trusted = peer.uid == 0 || (geteuid() != 0 && peer.uid == geteuid()),
 	};
 	return 0;
@@ -116,14 +118,25 @@ int caller_listen(struct caller *caller, json_t **ret, int *ret_fd, struct error
 	return hear(caller, caller->first_word_ms, ret, ret_fd, err);
 }
 
+/* One that takes each message just in time must not keep a group locked either. */
 void caller_say(struct caller *caller, json_t *message)
 {
 	auto_json json_t *owned = message;
 	struct error err = {0};
-	if (caller->gone || launch_send(caller->sock, owned, -1, &err) >= 0)
+	if (caller->gone)
+		return;
+	uint64_t begin_us = clock_mono_us();
+	if (launch_send(caller->sock, owned, -1, &err) < 0) {
+		caller->gone = true;
+		log_debug("nobody listens any more: %s", err.text);
+		return;
+	}
+	caller->kept_us += clock_mono_us() - begin_us;
+	if (caller->kept_us <= (uint64_t)caller->slow_ms * 1000)
 		return;
 	caller->gone = true;
-	log_debug("nobody listens any more: %s", err.text);
+	log_warning("the caller reads so slowly that it kept this for %u s: taken as gone",
+		    caller->slow_ms / 1000);
 }
 
 int caller_ask(struct caller *caller, json_t *message, json_t **ret, int *ret_fd, struct error *err)

@@ -17,6 +17,8 @@ struct caller {
 	uint64_t progress_us;              /* when the last progress was sent */
 	size_t problems;                   /* that were said */
 	unsigned first_word_ms, answer_ms; /* how long it may be silent */
+	unsigned slow_ms;                  /* how long it may keep us, all it was told together */
+	uint64_t kept_us;                  /* how long it has */
 	/* Asked a few times a second while an answer is awaited: true, and it is not any longer. */
 	bool (*gives_way)(void *arg);
 	void *gives_way_arg;

@@ -59,6 +59,23 @@ static void one_that_says_nothing_at_all_counts_as_gone(void **state)
 	disconnect(&p);
 }
 
+static void one_that_keeps_us_for_too_long_counts_as_gone(void **state)
+{
+	struct pair p;
+	connect_pair(&p);
+	assert_true(p.caller.slow_ms > 0);
+	caller_say(&p.caller, caller_event("step"));
+	assert_false(p.caller.gone);
+	p.caller.kept_us = (uint64_t)p.caller.slow_ms * 1000; /* by what it was told before */
+	while (!p.caller.gone && p.caller.kept_us == (uint64_t)p.caller.slow_ms * 1000)
+		caller_say(&p.caller, caller_event("step"));
+	assert_true(p.caller.gone);
+	char text[64];
+	for (int i = 0; i < 2; i++) /* nothing that was said is lost */
+		assert_true(recv(p.theirs, text, sizeof(text), MSG_DONTWAIT) > 0);
+	disconnect(&p);
+}
+
 static void an_answer_is_heard(void **state)
 {
 	struct pair p;
@@ -142,6 +159,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_that_never_answers_counts_as_gone),
 		cmocka_unit_test(one_that_says_nothing_at_all_counts_as_gone),
+		cmocka_unit_test(one_that_keeps_us_for_too_long_counts_as_gone),
 		cmocka_unit_test(an_answer_is_heard),
 		cmocka_unit_test(one_that_is_silent_stops_nobody_who_goes_first),
 		cmocka_unit_test(a_socket_that_lingers_stops_nobody),
