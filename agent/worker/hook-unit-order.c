@@ -163,9 +163,12 @@ static void add_command(struct order *o, const struct hook *h, bool shell)
 /* In one line: what follows another would be read as settings of the unit. */
 static void add_description(struct order *o, const struct hook_request *request)
 {
+	const char *label = request->group_label;
+	bool named = label && strcmp(label, request->group_id) != 0;
 	auto_free char *about =
-		xasprintf(UNIT_DESCRIPTION "%s: %s of %s (%s)", request->group_id, request->event,
-			  request->deployment_id, request->location_text);
+		xasprintf(UNIT_DESCRIPTION "%s: %s of %s%s%s (%s)", request->group_id,
+			  request->event, request->deployment_id, named ? " for " : "",
+			  named ? label : "", request->location_text);
 	auto_free char *text = str_to_utf8(about, strlen(about));
 	for (char *c = text; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)

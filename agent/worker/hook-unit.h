@@ -17,7 +17,8 @@
 #define SERVICE SYSTEMD ".Service"
 
 #define UNIT_SLICE_PREFIX "slipway-hooks-"
-#define UNIT_DESCRIPTION "Slipway hook of group " /* "GROUP: EVENT of DEPLOYMENT (SCRIPT)" */
+#define UNIT_DESCRIPTION "Slipway hook of group " /* "ID: EVENT of DEPLOYMENT for GROUP (SCRIPT)" \
+						   */
 #define UNIT_AWAY_STEP_US ((uint64_t)100 * 1000)  /* between two attempts */
 
 static inline void unit_bus_close(sd_bus *bus)

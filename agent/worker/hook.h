@@ -20,6 +20,7 @@ struct hook_request {
 	const char *location_text; /* as in the AppSpec */
 	const char *event;
 	const char *group_id, *deployment_id; /* for people */
+	const char *group_label;              /* what people call the group; NULL: as its id says */
 	const char *unit;  /* its service, as hook_unit_name() says; NULL: fork + exec */
 	bool attach;       /* a worker that is gone may have started it: wait for it if so */
 	bool started;      /* it is known to have: then it is not started again */

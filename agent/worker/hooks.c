@@ -251,6 +251,7 @@ static int run_script(struct walk *w, const struct spec_hook *hook, struct error
 	auto_close int marks_fd = w->note.unit ? hook_note_open_marks(g->fd, w->resumed) : -1;
 	auto_free char *path = group_archive_path(g, request->hooks->revision.archive);
 	char **env = env_make(&env_request);
+	auto_free char *label = state_label(g->state);
 	const struct hook_request run = {
 		.archive_fd = request->hooks->archive_fd,
 		.archive_path = path,
@@ -258,6 +259,7 @@ static int run_script(struct walk *w, const struct spec_hook *hook, struct error
 		.location_text = hook->location_text,
 		.event = request->event,
 		.group_id = g->id,
+		.group_label = label,
 		.deployment_id = id,
 		.unit = w->note.unit,
 		.attach = w->resumed,

@@ -242,6 +242,8 @@ start = {"ApplicationStart": "rm -f %s/server-old\n" % T + SERVER % ("old", "old
          "ApplicationStop": "kill $(cat %s/server-old); while kill -0 $(cat %s/server-old) 2>/dev/null; do sleep 0.02; done\n" % (T, T)}
 d = Deployment(h, "d-OLD", bundle(revision("old", extra=start))).all()
 equal("the old server serves", [0, "old"], [d.result["exit"], serves()])
+holds("its unit says for whom", "of d-OLD for App/Group (scripts/ApplicationStart.sh)",
+      systemctl("show", "-P", "Description", *units()))
 new = {"ApplicationStart": SERVER % ("new", "new") + WAIT % "new"}  # its ApplicationStop stops nothing
 d = Deployment(h, "d-NEW", bundle(revision("new", extra=new, fails="ValidateService"))).all()
 equal("after a rollback, too", ["Failed", "old"], [d.result["status"], serves()])
