@@ -118,7 +118,6 @@ static json_t *step_to_json(const struct state_step *s)
 	json_set_time(obj, "started", s->started);
 	json_set_time(obj, "ended", s->ended);
 	json_set_str(obj, "message", s->message);
-	json_set_str(obj, "boot", s->boot);
 	return obj;
 }
 
@@ -138,8 +137,7 @@ static int step_from_json(const json_t *obj, struct state_deployment *d, struct 
 	if ((r = json_opt_number(obj, "started", &step->started, err)) < 0 ||
 	    (r = json_opt_number(obj, "ended", &step->ended, err)) < 0)
 		return r;
-	r = take_text(obj, "message", &step->message, err);
-	return r < 0 ? r : take_text(obj, "boot", &step->boot, err);
+	return take_text(obj, "message", &step->message, err);
 }
 
 static json_t *failure_to_json(const struct state_failure *f)

@@ -101,7 +101,6 @@ void state_deployment_free(struct state_deployment *d)
 	for (size_t i = 0; i < d->n_steps; i++) {
 		free(d->steps[i].event);
 		free(d->steps[i].message);
-		free(d->steps[i].boot);
 	}
 	free(d->steps);
 	state_failure_free(d->failure);

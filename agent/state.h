@@ -33,7 +33,6 @@ struct state_step {
 	enum state_step_status status;
 	double started, ended; /* Unix time; ended is 0 while it runs */
 	char *message;         /* NULL: nothing to say */
-	char *boot;            /* in which PIDs of the message mean something; NULL: none */
 };
 
 /* Why a deployment failed: the diagnostics of the event, and more for people. */

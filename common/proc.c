@@ -21,12 +21,15 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FIRST_FD 3
 #define GROUPS_MAX 65536
 #define ACCOUNT_MAX_BYTES ((size_t)1 << 20)
 #define TERM_GRACE_MS 5000
+#define STAT_MAX 4096
+#define STAT_START 22 /* field of /proc/PID/stat: when it started, in clock ticks */
 
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
@@ -382,4 +385,25 @@ char *proc_boot_id(void)
 		return xstrdup("");
 	text[strcspn(text, "\n")] = '\0';
 	return text;
+}
+
+/* The name, field 2, may hold blanks and parentheses: count from its end. */
+double proc_started(pid_t pid)
+{
+	char path[64];
+	auto_free char *text = NULL;
+	size_t len;
+	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	auto_close int fd = pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd < 0 || fs_read_fd(fd, STAT_MAX, &text, &len, NULL) < 0)
+		return 0;
+	const char *p = strrchr(text, ')');
+	for (int field = 2; p && field < STAT_START; field++)
+		p = strchr(p + 1, ' ');
+	struct timespec up;
+	if (!p || clock_gettime(CLOCK_BOOTTIME, &up) < 0)
+		return 0;
+	double age = (double)up.tv_sec + (double)up.tv_nsec / 1e9 -
+		     (double)strtoull(p + 1, NULL, 10) / (double)sysconf(_SC_CLK_TCK);
+	return clock_wall() - age;
 }

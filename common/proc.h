@@ -37,6 +37,9 @@ pid_t proc_start(const struct proc_spec *spec, struct error *err) MUST_CHECK;
  * tell. Caller frees. */
 char *proc_boot_id(void);
 
+/* When that process started, Unix time, as the clock is set now. 0: it is not there. */
+double proc_started(pid_t pid);
+
 /* How a child ended. */
 struct proc_end {
 	bool timed_out;

@@ -11,8 +11,10 @@
 #include "common/str.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
+#define CLOCK_SLACK_S 1 /* between what the kernel and what a worker wrote down */
 #define SUMMARY_MAX 1024
 #define ROLLBACK_PREFIX "Rollback: "
 
@@ -214,13 +216,25 @@ static void print_aftermath(const struct state_deployment *d, FILE *out)
 	}
 }
 
+/* One of the processes "NAME (PID)" that ran when the step ended. A PID means nothing after a reboot,
+ * and may be somebody else's by now: that one is younger. */
+static bool runs_still(const struct state_step *step)
+{
+	const char *p = step->message;
+	while ((p = strchr(p, '('))) {
+		double started = proc_started((pid_t)strtol(++p, NULL, 10));
+		if (started > 0 && started < step->ended + CLOCK_SLACK_S)
+			return true;
+	}
+	return false;
+}
+
 void report_left_running(const struct state_deployment *d, FILE *out)
 {
-	auto_free char *boot = proc_boot_id();
 	for (size_t i = 0; i < d->n_steps; i++) {
 		const struct state_step *step = &d->steps[i];
 		if (!str_starts(step->message ? step->message : "", STATE_LEFT_RUNNING) ||
-		    !str_eq(step->boot, boot))
+		    !runs_still(step))
 			continue;
 		auto_free char *names = cli_clean(step->message + strlen(STATE_LEFT_RUNNING));
 		auto_free char *event = cli_clean(step->event);

@@ -23,7 +23,7 @@ const char *report_verb(const struct state_deployment *d);
 void report_explain(const struct state_deployment *d, const char *group, FILE *out);
 
 /* What its scripts had left running when they ended, a line for each event: "started nginx (12), by
- * ApplicationStart". Nothing of an earlier boot. */
+ * ApplicationStart". Nothing when no process of them is left. */
 void report_left_running(const struct state_deployment *d, FILE *out);
 
 /* The end of a command that a worker carried out; result: its last message. */

@@ -301,9 +301,7 @@ static void show_left_running(struct walk *w)
 	if (!w->note.left)
 		return;
 	free(step->message);
-	free(step->boot);
 	step->message = xasprintf(STATE_LEFT_RUNNING "%s", w->note.left);
-	step->boot = xstrdup(w->note.boot);
 }
 
 /* The result is durable before the unit goes that holds it. */

@@ -6,6 +6,9 @@
 #include "common/proc.h"
 #include "tests/unit/tempdir.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #define GROUPS "var/lib/slipway/host/groups"
 
 /* A closed deployment as the worker writes it, failed at an event or (NULL) not. */
@@ -225,17 +228,14 @@ static void what_was_refused_has_touched_nothing(void **state)
 	assert_non_null(strstr(text, "  now      nothing was touched\n"));
 }
 
-/* What report_left_running() says of a step with this boot id, after a trip through state.json. */
-static char *left_running(const char *boot)
+/* What report_left_running() says of a step that ended then and left that process. */
+static char *left_running(pid_t pid, double ended)
 {
-	auto_state_deployment struct state_deployment *made = deployment("d-A", NULL, 100);
-	auto_state_deployment struct state_deployment *d = NULL;
-	struct error err = {0};
-	struct state_step *step = state_step_start(made, "ApplicationStart");
-	state_step_end(step, STATE_SUCCEEDED, STATE_LEFT_RUNNING "b.sh (165)");
-	step->boot = xstrdup_null(boot);
-	auto_json json_t *obj = state_deployment_to_json(made);
-	assert_int_equal(state_deployment_from_json(obj, &d, &err), 0);
+	auto_state_deployment struct state_deployment *d = deployment("d-A", NULL, 100);
+	auto_free char *message = xasprintf(STATE_LEFT_RUNNING "(x) (0), b.sh (%d)", (int)pid);
+	struct state_step *step = state_step_start(d, "ApplicationStart");
+	state_step_end(step, STATE_SUCCEEDED, message);
+	step->ended = ended;
 	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
@@ -244,16 +244,21 @@ static char *left_running(const char *boot)
 	return text;
 }
 
-static void processes_of_an_earlier_boot_are_not_told(void **state)
+static void only_what_still_runs_is_told(void **state)
 {
-	auto_free char *boot = proc_boot_id();
-	auto_free char *here = left_running(boot);
-	auto_free char *earlier = left_running("6a1b3c52-0000-4000-8000-000000000000");
-	auto_free char *unknown = left_running(NULL);
-	assert_int_equal(strlen(boot), 36);
-	assert_string_equal(here, "  started  b.sh (165), by ApplicationStart\n");
-	assert_string_equal(earlier, "");
-	assert_string_equal(unknown, "");
+	double started = proc_started(getpid());
+	pid_t gone = fork();
+	if (gone == 0)
+		_exit(0);
+	assert_int_equal(waitpid(gone, NULL, 0), gone);
+	auto_free char *runs = left_running(getpid(), started + 10);
+	auto_free char *ended = left_running(gone, started + 10);
+	auto_free char *younger = left_running(getpid(), started - 10);
+	auto_free char *line = xasprintf("  started  (x) (0), b.sh (%d), by ApplicationStart\n",
+					 (int)getpid());
+	assert_string_equal(runs, line);
+	assert_string_equal(ended, "");
+	assert_string_equal(younger, "");
 }
 
 #define host_test(f) cmocka_unit_test_setup_teardown(f, setup, tempdir_teardown)
@@ -268,7 +273,7 @@ int main(void)
 		host_test(a_name_of_two_groups_is_not_guessed),
 		host_test(an_explanation_names_script_exit_output_and_what_is_back),
 		host_test(what_was_refused_has_touched_nothing),
-		cmocka_unit_test(processes_of_an_earlier_boot_are_not_told),
+		cmocka_unit_test(only_what_still_runs_is_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -298,6 +298,19 @@ static void a_process_that_is_not_ours_cannot_be_waited_for(void **state)
 	assert_true(proc_wait(0x3ffffff, 10, false, &end, &err) < 0);
 }
 
+static void a_process_and_the_boot_are_known_by_when_they_began(void **state)
+{
+	auto_free char *boot = proc_boot_id();
+	auto_free char *again = proc_boot_id();
+	assert_int_equal(strlen(boot), 36);
+	assert_string_equal(boot, again);
+	double started = proc_started(getpid()), now = clock_wall();
+	if (started < now - 600 || started > now + 1)
+		fail_msg("%f is not when this test started, now is %f", started, now);
+	assert_true(proc_started(0) == 0);
+	assert_true(proc_started(-1) == 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +326,7 @@ int main(void)
 		tempdir_test(a_program_is_noted_before_it_runs),
 		tempdir_test(a_program_never_runs_without_its_note),
 		cmocka_unit_test(a_process_that_is_not_ours_cannot_be_waited_for),
+		cmocka_unit_test(a_process_and_the_boot_are_known_by_when_they_began),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
