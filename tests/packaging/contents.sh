@@ -52,7 +52,8 @@ else
 	agent=$(grep /slipway-agent_ <<<"$debs")
 	kilobytes=$(dpkg-deb -f "$agent" Installed-Size)
 	ok "the agent takes at most 1 MB ($kilobytes kB)" [ "$kilobytes" -le 1024 ]
-	is "its configuration is kept over upgrades" /etc/slipway/agent.yml "$(dpkg-deb -I "$agent" conffiles)"
+	is "its configuration is kept over upgrades" "/etc/needrestart/conf.d/slipway.conf /etc/slipway/agent.yml" \
+		"$(dpkg-deb -I "$agent" conffiles | sort | xargs)"
 	# needs PACKAGE: what it depends on beside libraries.
 	needs() {
 		dpkg-deb -f "$(grep "/$1_" <<<"$debs")" Depends | sed 's/, */\n/g' | grep -vE '^(lib|zlib1g)[^ ]*( |$)' | paste -sd,
@@ -62,6 +63,11 @@ else
 		"default-dbus-system-bus | dbus-system-bus,slipway (= $version),systemd (>= 249)" "$(needs slipway-agent)"
 	is "the command line needs libraries only" "" "$(needs slipway)"
 	dpkg-deb -x "$agent" "$T/x"
+	# shellcheck disable=SC2016
+	restarted='do shift; die $@ if $@; for $unit (@ARGV) { print "$unit\n" unless grep { $unit =~ /$_/ } keys %{$nrconf{override_rc}} }'
+	is "needrestart restarts the daemon, but no worker and no script" slipwayd.service \
+		"$(perl -e "$restarted" "$T/x/etc/needrestart/conf.d/slipway.conf" slipwayd.service slipway-worker@7-11-0.service \
+			slipway-hook-d-A1B2C3D4E-ApplicationStart-4.service)"
 	for program in usr/sbin/slipwayd usr/libexec/slipway/slipway-worker; do
 		readelf -hldW "$T/x/$program" >"$T/elf"
 		says "$program is position independent" "DYN (Position-Independent" "$T/elf"
@@ -90,7 +96,7 @@ else
 		rpm -qpl "$rpm" | grep -vE '/\.build-id|/usr/share/(doc|licenses)/|\.preset$|^/etc/slipway$|^/usr/libexec/slipway$' |
 			sed 's,site-functions,vendor-completions,; s,\.gz$,,' | sort >"$T/files"
 		is "the RPM $package has the same files" "" \
-			"$(grep -vE '^/usr/share/(doc|lintian)/' "$here/$package.files" | sed 's,\.gz$,,' | diff - "$T/files")"
+			"$(grep -vE '^/usr/share/(doc|lintian)/|^/etc/needrestart/' "$here/$package.files" | sed 's,\.gz$,,' | diff - "$T/files")"
 	done
 	if command -v rpmlint >/dev/null; then
 		# shellcheck disable=SC2086
