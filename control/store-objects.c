@@ -272,9 +272,10 @@ int store_host_may_read(struct store *store, const char *host, const char *bucke
 	int r = query_start(&q, store, err,
 			    "SELECT 1 FROM deployments d JOIN targets t ON t.deployment_id = d.id "
 			    "WHERE d.bucket = $1 AND d.object_key = $2 AND t.host = $3 AND "
-			    "($4 IS NULL OR d.object_version IS NULL OR d.object_version = $5) "
-			    "LIMIT 1",
-			    "sssss", bucket, key, host, version, version);
+			    "(d.object_version IS NULL OR d.object_version = coalesce($4, "
+			    "(SELECT version FROM objects WHERE bucket = $5 AND key = $6 "
+			    "AND marker = 0 ORDER BY seq DESC LIMIT 1))) LIMIT 1",
+			    "ssssss", bucket, key, host, version, bucket, key);
 	if (r < 0)
 		return r;
 	r = query_next(&q, err);

@@ -564,8 +564,12 @@ static void a_host_reads_only_what_it_is_a_target_of(void **state)
 	add_deployment(f, "d-1", "v1");
 	add_target(f, "d-1", "a", 0, STORE_PENDING);
 	OK(store_host_may_read(f->store, "a", "b", "k", "v1", &f->err));
+	put_object(f, "k", "v1", "aa");
 	OK(store_host_may_read(f->store, "a", "b", "k", NULL, &f->err));
 	assert_int_equal(store_host_may_read(f->store, "a", "b", "k", "v2", &f->err), ERR_DENIED);
+	put_object(f, "k", "v2", "bb"); /* a newer one, of which nobody told the host */
+	assert_int_equal(store_host_may_read(f->store, "a", "b", "k", NULL, &f->err), ERR_DENIED);
+	OK(store_host_may_read(f->store, "a", "b", "k", "v1", &f->err));
 	assert_int_equal(store_host_may_read(f->store, "b", "b", "k", "v1", &f->err), ERR_DENIED);
 	assert_int_equal(store_host_may_read(f->store, "a", "b", "other", "v1", &f->err),
 			 ERR_DENIED);
