@@ -132,12 +132,14 @@ static const char *const sort_by[] = {[STORE_BY_REGISTERED] = "registerTime",
 				      [STORE_BY_LAST_USED] = "lastUsedTime",
 				      NULL};
 static const char *const sort_orders[] = {"ascending", "descending", NULL};
-static const char *const deployed_filters[] = {"include", "exclude", "ignore", NULL};
+static const char *const deployed_filters[] = {[STORE_ANY_USE] = "ignore",
+					       [STORE_DEPLOYED] = "include",
+					       [STORE_NOT_DEPLOYED] = "exclude",
+					       NULL};
 
 struct listing {
 	struct api *api;
-	const char *app_id, *bucket, *prefix;
-	const char *deployed; /* "include": only those that a group has; "exclude": the others */
+	const char *bucket, *prefix;
 	json_t *page;
 	char *last; /* location of the last one */
 };
@@ -151,27 +153,12 @@ static bool is_place_wanted(const struct listing *listing, const json_t *locatio
 	       (!listing->prefix || str_starts(api_text(s3, "key"), listing->prefix));
 }
 
-static int is_use_wanted(const struct listing *listing, const char *location, bool *ret)
-{
-	auto_names struct store_names names = {0};
-	*ret = true;
-	if (!listing->deployed || str_eq(listing->deployed, "ignore"))
-		return 0;
-	int r = store_revision_groups(listing->api->store, listing->app_id, location, &names,
-				      &listing->api->err);
-	*ret = str_eq(listing->deployed, "include") == (names.count > 0);
-	return r;
-}
-
 static int add_revision(const struct store_revision *revision, void *arg)
 {
 	struct listing *listing = arg;
 	auto_json json_t *location = NULL;
-	bool wanted = false;
 	int r = api_parse_stored(listing->api, revision->location, &location);
-	if (r == 0 && is_place_wanted(listing, location))
-		r = is_use_wanted(listing, revision->location, &wanted);
-	if (r < 0 || !wanted)
+	if (r < 0 || !is_place_wanted(listing, location))
 		return r;
 	json_array_append(listing->page, location);
 	free(listing->last);
@@ -210,8 +197,7 @@ static int list_revisions(struct api *api, json_t **ret)
 	auto_free char *after = NULL;
 	struct listing listing = {.api = api,
 				  .bucket = api_text(api->input, "s3Bucket"),
-				  .prefix = api_text(api->input, "s3KeyPrefix"),
-				  .deployed = api_text(api->input, "deployed")};
+				  .prefix = api_text(api->input, "s3KeyPrefix")};
 	if (listing.prefix && !listing.bucket)
 		return api_fault(api, "BucketNameFilterRequiredException",
 				 "'s3Bucket' is required with 's3KeyPrefix'");
@@ -220,6 +206,7 @@ static int list_revisions(struct api *api, json_t **ret)
 		return r;
 	struct store_revision_range range = {
 		.app_id = app.id,
+		.use = index_of(api_text(api->input, "deployed"), deployed_filters),
 		.order = index_of(api_text(api->input, "sortBy"), sort_by),
 		.descending = str_eq(api_text(api->input, "sortOrder"), "descending"),
 	};
@@ -227,7 +214,6 @@ static int list_revisions(struct api *api, json_t **ret)
 	if (r < 0)
 		return r;
 	range.after = after;
-	listing.app_id = app.id;
 	listing.page = json_array();
 	r = store_revision_each(api->store, &range, add_revision, &listing, &api->err);
 	bool full = json_array_size(listing.page) == API_PAGE;

@@ -158,7 +158,11 @@ int store_revision_each(struct store *store, const struct store_revision_range *
 {
 #define ORDERED(column, past, direction)                                                   \
 	REVISIONS "($2 = '' OR " column past "$3 OR (" column " = $4 AND location > $5)) " \
+		  "AND ($6 = 0 OR ($7 = 1) = (location IN (" DEPLOYED "))) "               \
 		  "ORDER BY " column direction ", location"
+#define DEPLOYED                                                            \
+	"SELECT target_revision FROM deployment_groups "                    \
+	"WHERE application_id = $8 AND deleted_s = 0 AND target_revision IS NOT NULL"
 	static const char *const statements[][2] = {
 		[STORE_BY_REGISTERED] = {ORDERED("registered_s", " > ", " ASC"),
 					 ORDERED("registered_s", " < ", " DESC")},
@@ -167,11 +171,12 @@ int store_revision_each(struct store *store, const struct store_revision_range *
 		[STORE_BY_LAST_USED] = {ORDERED("last_used_s", " > ", " ASC"),
 					ORDERED("last_used_s", " < ", " DESC")},
 	};
+#undef DEPLOYED
 #undef ORDERED
 	auto_query struct query q = {0};
-	int r = query_start(&q, store, err, statements[range->order][range->descending], "ssdds",
+	int r = query_start(&q, store, err, statements[range->order][range->descending], "ssddsiis",
 			    range->app_id, range->after, range->after_s, range->after_s,
-			    range->after);
+			    range->after, (int64_t)range->use, (int64_t)range->use, range->app_id);
 	int stop = 0;
 	while (r >= 0 && stop == 0 && (r = query_next(&q, err)) > 0) {
 		auto_store_revision struct store_revision revision = revision_of_row(&q);

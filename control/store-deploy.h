@@ -63,8 +63,10 @@ int store_revision_get(struct store *store, const char *app_id, const char *loca
 		       struct store_revision *ret,
 		       struct error *err) MUST_CHECK; /* ERR_NOT_FOUND */
 enum store_revision_order { STORE_BY_REGISTERED, STORE_BY_FIRST_USED, STORE_BY_LAST_USED };
+enum store_revision_use { STORE_ANY_USE, STORE_DEPLOYED, STORE_NOT_DEPLOYED };
 struct store_revision_range {
 	const char *app_id;
+	enum store_revision_use use; /* STORE_DEPLOYED: it is what a group's last deployment had */
 	enum store_revision_order order;
 	bool descending;
 	double after_s;    /* begin after the revision with this time ... */

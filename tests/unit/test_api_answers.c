@@ -254,6 +254,9 @@ static void revisions_are_found_again(void **state)
 	call_ok(f, api_list_application_revisions,
 		"{\"applicationName\":\"app\",\"deployed\":\"exclude\"}");
 	assert_body(f, "{\"revisions\":[]}");
+	call_ok(f, api_list_application_revisions,
+		"{\"applicationName\":\"app\",\"deployed\":\"include\"}");
+	assert_int_equal(json_array_size(json_object_get(f->body, "revisions")), 1);
 	call(f, api_list_application_revisions,
 	     "{\"applicationName\":\"app\",\"s3KeyPrefix\":\"a\"}");
 	assert_fault(f, "BucketNameFilterRequiredException", "s3Bucket");
