@@ -78,7 +78,11 @@ is "a daemon has no shell" /sbin/nologin "$(in_root getent passwd slipway | cut 
 # --- upgrade --------------------------------------------------------------------------------------------------------------------
 
 sed -i 's/^#max_revisions: .*/max_revisions: 7/' "$root/etc/slipway/agent.yml"
-in_root systemctl disable slipway-controld.service 2>/dev/null
+in_root systemctl disable slipway-controld.service slipwayd.service 2>/dev/null
+in_root systemctl enable slipway-worker.socket 2>/dev/null # which goes with slipwayd
+# as after a release that did not have it
+in_root systemctl disable slipway-recover.service 2>/dev/null
+find "$root/usr/lib/systemd/system" "$root/lib/systemd/system" -name slipway-recover.service -delete
 uid=$(in_root id -u slipway)
 exits 0 "they are upgraded" do_rpm -U "$T"/newer/*.rpm
 is "and nothing else is said than where the newer configuration is" \
@@ -90,7 +94,10 @@ is "the newer one lies beside it" "# as of 9.9" "$(last_line /etc/slipway/agent.
 is "one that nobody edited is the newer one" "# as of 9.9" "$(last_line /etc/slipway/control.yml)"
 is "and still not for everybody" "root:slipway-control 640" "$(owner /etc/slipway/control.yml)"
 is "what the operator disabled stays so" disabled "$(in_root systemctl is-enabled slipway-controld.service)"
-is "the rest starts as before" enabled "$(in_root systemctl is-enabled slipwayd.service)"
+is "of either package" disabled "$(in_root systemctl is-enabled slipwayd.service)"
+is "a unit that is new will start" enabled "$(in_root systemctl is-enabled slipway-recover.service)"
+is "the rest starts as before" enabled "$(in_root systemctl is-enabled slipway-worker.socket)"
+ok "no note of it stays" [ ! -e "$root/var/lib/rpm-state/slipway-agent.units" ]
 is "the user is the one that was" "$uid" "$(in_root id -u slipway)"
 
 exits 0 "the previous release takes over" do_rpm -U --oldpackage "${old[@]}"
