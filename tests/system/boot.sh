@@ -23,8 +23,12 @@ for n in 1 2; do
 	mkdir -p "$T/r$n/all"
 	printf 'version: 0.0\nos: linux\nfiles:\n  - source: all\n    destination: /srv/app/all\n' >"$T/r$n/appspec.yml"
 	for ((i = 0; i < 4000; i++)); do echo "$n" >"$T/r$n/all/$i"; done
-	"$HOST" copy "$T/r$n" h:/root/
 done
+# however late the power goes, revision 2 is not done
+printf 'hooks:\n  AfterInstall:\n    - location: wait.sh\n' >>"$T/r2/appspec.yml"
+printf '#!/bin/sh\nuntil [ -e /root/go ]; do sleep 0.05; done\n' >"$T/r2/wait.sh"
+chmod +x "$T/r2/wait.sh"
+"$HOST" copy "$T/r1" "$T/r2" h:/root/
 exits 0 "revision 1 is deployed" in_host h slipway deploy /root/r1 --group app
 
 # cut_at TEST: the power goes while revision 2 is installed, as soon as that holds.
@@ -50,6 +54,7 @@ ok "the tree was whole again" whole 1
 ok "and nothing else was in its place" only_app
 is "by its own unit" success "$(in_host h systemctl show -P Result slipway-recover)"
 
+in_host h touch /root/go
 exits 0 "the next deployment works" in_host h slipway deploy /root/r2 --group app
 is "and its tree is whole" "4000 2" "$(in_host h sh -c 'cat /srv/app/all/* | sort | uniq -c | xargs')"
 
