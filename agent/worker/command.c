@@ -342,6 +342,15 @@ static int run_command(struct command *c, int belongs, json_t *result, struct er
 	return report_outcome(c, result, err);
 }
 
+/* Not before a person who waits for it, however many commands come. */
+static int open_group(struct command *c, struct error *err)
+{
+	int r = group_open(c->run, c->spec->group_id, c->wire->name, false, &c->g, err);
+	if (r < 0 || !group_is_claimed(&c->g))
+		return r;
+	return error_set(err, ERR_BUSY, "a person on this host goes first; try again later");
+}
+
 int command_verb(struct run *run, const json_t *message, int fd, json_t *result, struct error *err)
 {
 	CLEANUP(command_clear)
@@ -363,7 +372,7 @@ int command_verb(struct run *run, const json_t *message, int fd, json_t *result,
 			  c.wire->name);
 		return refuse(&c, 1, result, err);
 	}
-	r = group_open(run, c.spec->group_id, c.wire->name, false, &c.g, err);
+	r = open_group(&c, err);
 	if (r == ERR_BUSY)
 		return 6;
 	if (r < 0)

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What a worker does not run: specifications that are not signed for this host, now, by the endpoint."""
+import fcntl
+
 from worker import *
 
 host = Host()
@@ -160,6 +162,11 @@ for number, (word, until) in enumerate((("'go'", "ready"), ("the bundle", "fetch
     silent.end()
     equal("the waiting command is to be sent again", [6, "busy", None],
           [silent.result["exit"], silent.result.get("code"), silent.result.get("file")], silent.events)
+with open(busy.path("var/lib/slipway/host/locks/claim-default-local-deployment-group")) as claim:
+    fcntl.flock(claim, fcntl.LOCK_EX)
+    early = one.command("ApplicationStop", command_id="early")
+    equal("nor does it get in before a person who waits", [6, "busy", []],
+          [early.result["exit"], early.result.get("code"), early.of("ready")], early.events)
 busy.ran()
 equal("and runs then", 0, one.all().result["exit"])
 equal("as the only one of the daemon's", [e + " one d-60" for e in SEVEN if e not in ("ApplicationStop", "DownloadBundle", "Install")],
