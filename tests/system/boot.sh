@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # After a power cut the tree is whole before the application's own unit starts, without any network; and a state directory that
 # is broken holds up no boot. At shutdown what scripts have started ends in peace.
-. "$top_srcdir/tests/system/lib.sh"
+. "${top_srcdir:?}/tests/system/lib.sh"
 need_hosts
 need_packages_built slipway slipway-agent
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The worker and PID 1 over the bus, in a booted host, by the worker of this build (bus.py): many short scripts, and restarts of
 # PID 1 and of the bus.
-. "$top_srcdir/tests/system/lib.sh"
+. "${top_srcdir:?}/tests/system/lib.sh"
 need_hosts
 new_host bus --bind-ro="$(realpath "$top_builddir")":/mnt --bind-ro="$(realpath "$top_srcdir")":/opt ||
 	{ echo "Bail out! no host"; exit 1; }

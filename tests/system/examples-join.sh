@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # How hosts join, by examples/cloud-init and examples/ansible as they are: a first boot with the real cloud-init, and
 # ansible-playbook over ssh, twice.
-. "$top_srcdir/tests/system/lib.sh"
+. "${top_srcdir:?}/tests/system/lib.sh"
 need_hosts
 need_packages_built slipway slipway-agent slipway-controld
 image_packages+=(python3-venv python3-apt cloud-init openssh-server sudo) # as in examples.sh

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The applications of examples/, as they are, on a host with a real systemd: a first revision, a second, one that fails and
 # is taken back, and removal.
-. "$top_srcdir/tests/system/lib.sh"
+. "${top_srcdir:?}/tests/system/lib.sh"
 need_hosts
 need_packages_built slipway slipway-agent
 image_packages+=(python3-venv python3-apt cloud-init openssh-server sudo) # readme.sh and join.sh share this image

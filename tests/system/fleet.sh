@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # From the packages to a served application: an endpoint on one host, the agent on another, joined by a net.
-. "$top_srcdir/tests/system/lib.sh"
+. "${top_srcdir:?}/tests/system/lib.sh"
 need_hosts
 need_packages_built slipway slipway-agent slipway-controld
 

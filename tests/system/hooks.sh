@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Scripts as services of PID 1, in a booted host, by the worker of this build (no package is needed). The checks are in
 # hooks.py, which runs in the host and plays daemon and CLI.
-. "$top_srcdir/tests/system/lib.sh"
+. "${top_srcdir:?}/tests/system/lib.sh"
 need_hosts
 image_packages+=(strace)
 new_host hooks --bind-ro="$(realpath "$top_builddir")":/mnt --bind-ro="$(realpath "$top_srcdir")":/opt ||

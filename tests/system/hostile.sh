@@ -3,7 +3,7 @@
 # Somebody owns the daemon: tests/system/hostile.py runs in slipwayd's place in its sandbox, then as the same user without one. It
 # makes the worker run nothing that the endpoint did not sign, writes nothing but its own, reads no secret, and keeps nobody from
 # using the host. docs/systemd.md says what is left to it.
-. "$top_srcdir/tests/system/lib.sh"
+. "${top_srcdir:?}/tests/system/lib.sh"
 need_hosts
 need_packages_built slipway slipway-agent slipway-controld
 

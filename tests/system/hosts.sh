@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The test hosts themselves: what the other system tests take for granted.
-. "$top_srcdir/tests/system/lib.sh"
+. "${top_srcdir:?}/tests/system/lib.sh"
 need_hosts
 
 net_up

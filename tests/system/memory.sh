@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Scripts and the kernel's memory controller, in a booted host, by the worker of this build (memory.py). A machine that has the
 # controller in the older hierarchy cannot show it: there this is skipped.
-. "$top_srcdir/tests/system/lib.sh"
+. "${top_srcdir:?}/tests/system/lib.sh"
 need_hosts
 new_host memory --bind-ro="$(realpath "$top_builddir")":/mnt --bind-ro="$(realpath "$top_srcdir")":/opt ||
 	{ echo "Bail out! no host"; exit 1; }

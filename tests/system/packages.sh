@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the packages do to a host: install, upgrade in the middle of a deployment, downgrade, remove, purge. And what they
 # leave alone. The endpoint is on the same host: what matters here is what dpkg does.
-. "$top_srcdir/tests/system/lib.sh"
+. "${top_srcdir:?}/tests/system/lib.sh"
 need_hosts
 need_packages_built slipway slipway-agent slipway-controld
 

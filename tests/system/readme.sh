@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # README.md, as written: its fenced blocks of shell, in order. The first builds the packages from the release on this machine, the
 # others run in a fresh host, in that tree: an application served without a server, then by an endpoint, and all taken away.
-. "$top_srcdir/tests/system/lib.sh"
+. "${top_srcdir:?}/tests/system/lib.sh"
 need_hosts
 tarball=$top_builddir/$("$SLIPWAY" --version | tr ' ' -).tar.xz
 [ -f "$tarball" ] || skip_all "no release in $tarball (make dist)"

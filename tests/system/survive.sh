@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What may happen to a host in the middle of a deployment: restart, kill -9, upgrade, a cut network, a power cut, a reboot. Each
 # time the endpoint gets one final result, the application serves, and its tree is whole.
-. "$top_srcdir/tests/system/lib.sh"
+. "${top_srcdir:?}/tests/system/lib.sh"
 need_hosts
 need_packages_built slipway slipway-agent slipway-controld
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # What systemd is told about Slipway, in a booted host with all three packages: units, sandboxes, users, directories, messages.
-. "$top_srcdir/tests/system/lib.sh"
+. "${top_srcdir:?}/tests/system/lib.sh"
 need_hosts
 need_packages_built slipway slipway-agent slipway-controld
 

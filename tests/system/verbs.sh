@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What a person's commands do on an installed host, where the worker runs behind its socket and in its sandbox: files of other
 # users, set-id bits, ACLs, file capabilities, immutable files. What it may not do is refused in words, before anything is touched.
-. "$top_srcdir/tests/system/lib.sh"
+. "${top_srcdir:?}/tests/system/lib.sh"
 need_hosts
 need_packages_built slipway slipway-agent
 image_packages+=(acl attr e2fsprogs libcap2-bin)
