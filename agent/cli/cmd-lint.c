@@ -46,6 +46,11 @@ static int lint_appspec(int fd, const char *path, struct problems *problems, str
 	return spec_parse(slash ? slash + 1 : path, text, len, &spec, problems, err);
 }
 
+static bool is_appspec(const char *path)
+{
+	return str_ends(path, ".yml") || str_ends(path, ".yaml") || str_ends(path, ".json");
+}
+
 /* A directory for what is unpacked, which goes with the scope. */
 struct scratch {
 	char *path;
@@ -80,7 +85,7 @@ static int lint_bundle(int fd, const char *path, const char *wanted, struct prob
 	struct bundle_source source = {.fd = fd, .name = path, .size_bytes = -1};
 	if (bundle_type_from_path(path, &source.type) < 0)
 		return error_set(err, ERR_INPUT,
-				 "'%s': PATH is a directory, an AppSpec (.yml, .yaml) or a bundle "
+				 "'%s': PATH is a directory, an AppSpec (.yml, .yaml, .json) or a bundle "
 				 "(.tar, .tgz, .tar.gz, .tar.zst, .zip)",
 				 path);
 	CLEANUP(scratch_clear) struct scratch scratch = {.fd = -1};
@@ -109,7 +114,7 @@ static int lint(const char *path, const char *wanted, struct problems *problems,
 		return error_errno(err, "look at '%s'", path);
 	if (S_ISDIR(st.st_mode))
 		return lint_directory(fd, wanted, problems, err);
-	if (str_ends(path, ".yml") || str_ends(path, ".yaml"))
+	if (is_appspec(path))
 		return lint_appspec(fd, path, problems, err);
 	return lint_bundle(fd, path, wanted, problems, err);
 }

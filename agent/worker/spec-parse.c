@@ -489,11 +489,6 @@ static bool is_empty(const struct yaml *root)
 	return !root || yaml_is_null(root) || (yaml_to_bool(root, &b) == 0 && !b);
 }
 
-static bool is_other_platform(const struct yaml *root)
-{
-	return !has_key(root, "os") && (has_key(root, "Resources") || has_key(root, "resources"));
-}
-
 static void parse_root(struct spec_parse *p, const struct yaml *root)
 {
 	if (is_empty(root)) {
@@ -502,12 +497,8 @@ static void parse_root(struct spec_parse *p, const struct yaml *root)
 			     "and 'hooks'");
 		return;
 	}
-	if (is_other_platform(root)) {
-		spec_parse_error(p, root,
-				 "this AppSpec is for ECS or Lambda ('resources'), only "
-				 "server deployments ('os: linux') are supported");
+	if (!spec_parse_is_for_hosts(p, root))
 		return;
-	}
 	if (!spec_parse_map(p, root, "the AppSpec", top_keys, ARRAY_LEN(top_keys), p->spec))
 		return;
 	if (!has_key(root, "version"))

@@ -45,6 +45,9 @@ char *spec_parse_path(struct spec_parse *p, const struct yaml *node, const char 
 int spec_parse_usable(const char *name, const char *text, size_t len, struct spec **ret,
 		      struct problems *problems, struct error *err) MUST_CHECK;
 
+/* spec-platform.c: says so and returns false when the AppSpec is one for ECS or Lambda. */
+bool spec_parse_is_for_hosts(struct spec_parse *p, const struct yaml *root);
+
 /* spec-permission.c: one entry of 'permissions' into *ret; on an error *ret is whatever was
  * understood. */
 void spec_parse_permission(struct spec_parse *p, const struct yaml *node,

@@ -60,6 +60,32 @@ rm "$T/bad/appspec.yml"
 exits 2 "so is a directory without one" slip deploy "$T/bad"
 says "which names what was looked for" "there is no 'appspec.yml' in it"
 
+cat >"$T/bad/appspec.yml" <<'Y'
+version: 0.0
+Resources:
+  - TargetService:
+      Type: AWS::ECS::Service
+      Properties:
+        TaskDefinition: <TASK_DEFINITION>
+        LoadBalancerInfo: {ContainerName: web, ContainerPort: 80}
+Hooks:
+  - BeforeInstall: checkInputs
+Y
+exits 2 "an AppSpec for ECS is exit 2" slip deploy "$T/bad"
+says "which says what it is" "appspec.yml:2:1: this AppSpec is for an ECS service"
+says "and what a host's has" "'os: linux', 'files' and 'hooks'"
+is "nothing was touched" "$before" "$(all)"
+exits 2 "lint, too, has one error for it" slip lint "$T/bad"
+says "and no heap" "1 error, 0 warnings" "$T/out"
+cat >"$T/lambda.json" <<'J'
+{"version": 0.0,
+ "Resources": [{"f": {"Type": "AWS::Lambda::Function", "Properties": {"Name": "f", "Alias": "live"}}}],
+ "Hooks": [{"BeforeAllowTraffic": "check"}]}
+J
+exits 2 "and so for one of Lambda, in JSON" slip lint "$T/lambda.json"
+says "with its place" "lambda.json:2:2: this AppSpec is for a Lambda function" "$T/out"
+rm "$T/bad/appspec.yml"
+
 # --- how it is called -------------------------------------------------------------------------------------------------------
 exits 2 "an unknown option is exit 2" slip deploy "$T/r1" --gruop x
 says "and named" "'--gruop'"

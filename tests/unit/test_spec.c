@@ -171,8 +171,22 @@ static void wrong_containers_and_syntax_are_named(void **state)
 		 "does not climb"},
 		{FILES "  - source: a\n    destination: ''\n", "appspec.yml:5:18",
 		 "must not be empty"},
-		{"version: 0.0\nResources:\n  - TargetService: {}\n", "appspec.yml:1:1",
-		 "ECS or Lambda"},
+		{"version: 0.0\nResources:\n  - TargetService: {}\n", "appspec.yml:2:1",
+		 "is for an ECS service ('Resources'), not for a host: one for hosts has "
+		 "'os: linux', 'files' and 'hooks'"},
+		{"version: 0.0\nResources:\n  - TargetService:\n      Type: AWS::ECS::Service\n"
+		 "      Properties:\n        TaskDefinition: <TASK_DEFINITION>\n"
+		 "Hooks:\n  - BeforeInstall: check\n  - AfterAllowTraffic: more\n",
+		 "appspec.yml:2:1", "an ECS service"},
+		{"version: 0.0\nResources:\n  - f:\n      Type: AWS::Lambda::Function\n"
+		 "Hooks:\n  - BeforeAllowTraffic: check\n",
+		 "appspec.yml:2:1", "a Lambda function"},
+		{"{\"version\": 0.0, \"Resources\": [{\"f\": {\"Type\": "
+		 "\"AWS::Lambda::Function\"}}],\n\"Hooks\": [{\"AfterAllowTraffic\": \"g\"}]}",
+		 "appspec.yml:1:18", "a Lambda function"},
+		{HEAD "Resources:\n  - f: x\n", "appspec.yml:3:1", "ECS or Lambda"},
+		{"version: 0.0\nHooks:\n  - BeforeInstall: check\n", "appspec.yml:2:1",
+		 "ECS or Lambda ('Hooks')"},
 		{HEAD "\tfiles:\n", "appspec.yml:3:1", ""},
 	};
 	check_rows(rows, ARRAY_LEN(rows), PROBLEM_ERROR);
