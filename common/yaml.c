@@ -20,6 +20,8 @@ struct parser {
 	size_t len;
 	yaml_event_t event; /* the current one; owned */
 	bool has_event;
+	yaml_twice_fn *tell; /* NULL: a key that is there twice is an error */
+	void *tell_arg;
 	struct error *err;
 };
 
@@ -46,6 +48,44 @@ static yaml_mark_t mark_at(const struct parser *p, size_t offset)
 	return mark;
 }
 
+/* libyaml speaks of tokens; this is what people do. */
+static const struct hint {
+	const char *problem, *hint;
+} hints[] = {
+	{"mapping values are not allowed in this context",
+	 "is a blank missing after a ':' above, or quotes?"},
+	{"found character that cannot start any token", "text that begins with it needs quotes"},
+	{"did not find expected '-' indicator", "is it indented like the lines above?"},
+	{"did not find expected key", "is it indented like the lines above?"},
+	{"did not find expected alphabetic or numeric character",
+	 "text that begins with '*' or '&' needs quotes"},
+};
+
+/* Is the mark at a tab with nothing but blanks before it in the line? Then bytes are columns. */
+static bool is_indenting_tab(const struct parser *p, const yaml_mark_t *mark)
+{
+	size_t at = 0;
+	for (size_t line = 0; line < mark->line && at < p->len; at++)
+		line += p->text[at] == '\n';
+	for (size_t column = 0; at < p->len; at++, column++) {
+		if (p->text[at] == '\t' && column >= mark->column)
+			return true;
+		if (p->text[at] != ' ' && p->text[at] != '\t')
+			return false;
+	}
+	return false;
+}
+
+static const char *hint_of(const struct parser *p, const char *problem)
+{
+	if (is_indenting_tab(p, &p->lib.problem_mark))
+		return "a tab: YAML is indented with blanks only";
+	for (size_t i = 0; i < ARRAY_LEN(hints); i++)
+		if (strcmp(hints[i].problem, problem) == 0)
+			return hints[i].hint;
+	return NULL;
+}
+
 static int refuse_syntax(struct parser *p)
 {
 	const yaml_parser_t *lib = &p->lib;
@@ -56,6 +96,9 @@ static int refuse_syntax(struct parser *p)
 		yaml_mark_t mark = mark_at(p, lib->problem_offset);
 		return refuse(p, &mark, "%s", problem);
 	}
+	const char *hint = hint_of(p, problem);
+	if (hint)
+		return refuse(p, &lib->problem_mark, "%s; %s", problem, hint);
 	/* A quote or bracket that is never closed is noticed at the end of the file. */
 	if (lib->context && lib->context_mark.index != lib->problem_mark.index)
 		return refuse(p, &lib->problem_mark, "%s, %s that begins at %zu:%zu", problem,
@@ -224,30 +267,63 @@ static int read_pair(struct parser *p, unsigned depth, struct yaml *node)
 
 struct key_at {
 	const char *key;
-	unsigned line, column;
+	size_t index;
 };
 
 static int by_key(const void *a, const void *b)
 {
 	const struct key_at *one = a, *other = b;
 	int r = strcmp(one->key, other->key);
-	return r ? r : (one->line > other->line) - (one->line < other->line);
+	return r ? r : (one->index > other->index) - (one->index < other->index);
+}
+
+static void drop_pair(struct yaml *node, size_t i)
+{
+	free(node->keys[i]);
+	node->keys[i] = NULL;
+	yaml_node_free(node->items[i]);
+	node->items[i] = NULL;
+}
+
+/* Close the gaps that drop_pair() left. */
+static void close_gaps(struct yaml *node)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < node->count; i++) {
+		if (!node->keys[i])
+			continue;
+		node->keys[n] = node->keys[i];
+		node->items[n] = node->items[i];
+		node->key_lines[n] = node->key_lines[i];
+		node->key_columns[n++] = node->key_columns[i];
+	}
+	node->count = n;
 }
 
 /* Sorted first: a hostile file may have as many keys as it has bytes. */
-static int refuse_duplicates(struct parser *p, const struct yaml *node)
+static int refuse_duplicates(struct parser *p, struct yaml *node)
 {
 	auto_free struct key_at *keys = xcalloc(node->count, sizeof(*keys));
 	for (size_t i = 0; i < node->count; i++)
-		keys[i] = (struct key_at){node->keys[i], node->key_lines[i], node->key_columns[i]};
+		keys[i] = (struct key_at){node->keys[i], i};
 	qsort(keys, node->count, sizeof(*keys), by_key);
+	size_t first = 0;
 	for (size_t i = 1; i < node->count; i++) {
-		if (strcmp(keys[i].key, keys[i - 1].key) != 0)
+		if (strcmp(keys[i].key, keys[first].key) != 0) {
+			first = i;
 			continue;
-		return error_set(p->err, ERR_FORMAT,
-				 "%s:%u:%u: the key '%s' is here twice, first in line %u", p->name,
-				 keys[i].line, keys[i].column, keys[i].key, keys[i - 1].line);
+		}
+		size_t again = keys[i].index;
+		unsigned line = node->key_lines[again], column = node->key_columns[again];
+		unsigned first_line = node->key_lines[keys[first].index];
+		if (!p->tell)
+			return error_set(p->err, ERR_FORMAT,
+					 "%s:%u:%u: the key '%s' is here twice, first in line %u",
+					 p->name, line, column, keys[i].key, first_line);
+		p->tell(keys[i].key, line, column, first_line, p->tell_arg);
+		drop_pair(node, again);
 	}
+	close_gaps(node);
 	return 0;
 }
 
@@ -328,6 +404,12 @@ static int read_stream(struct parser *p, struct yaml **ret)
 int yaml_parse(const char *name, const char *text, size_t len, size_t max, struct yaml **ret,
 	       struct error *err)
 {
+	return yaml_parse_telling(name, text, len, max, NULL, NULL, ret, err);
+}
+
+int yaml_parse_telling(const char *name, const char *text, size_t len, size_t max,
+		       yaml_twice_fn *tell, void *arg, struct yaml **ret, struct error *err)
+{
 	if (len > max)
 		return error_set(err, -EFBIG, "%s is larger than %zu bytes", name, max);
 	/* libyaml would count the mark as a column and find the first key indented */
@@ -335,7 +417,12 @@ int yaml_parse(const char *name, const char *text, size_t len, size_t max, struc
 		text += strlen(BOM);
 		len -= strlen(BOM);
 	}
-	struct parser p = {.name = name, .text = text, .len = len, .err = err};
+	struct parser p = {.name = name,
+			   .text = text,
+			   .len = len,
+			   .tell = tell,
+			   .tell_arg = arg,
+			   .err = err};
 	if (!yaml_parser_initialize(&p.lib))
 		return error_set(err, -ENOMEM, "%s: out of memory", name);
 	yaml_parser_set_encoding(&p.lib, YAML_UTF8_ENCODING);

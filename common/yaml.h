@@ -34,6 +34,12 @@ struct yaml {
  * -EFBIG above max. */
 int yaml_parse(const char *name, const char *text, size_t len, size_t max, struct yaml **ret,
 	       struct error *err) MUST_CHECK;
+/* The same, but keys that are there twice are given to tell, and the first one counts. */
+typedef void yaml_twice_fn(const char *key, unsigned line, unsigned column, unsigned first_line,
+			   void *arg);
+int yaml_parse_telling(const char *name, const char *text, size_t len, size_t max,
+		       yaml_twice_fn *tell, void *arg, struct yaml **ret,
+		       struct error *err) MUST_CHECK;
 /* Not yaml_free: libyaml has a function of that name, and would call ours for its own memory. */
 void yaml_node_free(struct yaml *node);
 DEFINE_CLEANUP(struct yaml *, yaml_node_free)

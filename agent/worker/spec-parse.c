@@ -523,6 +523,15 @@ static void add_syntax_problem(struct spec_parse *p, const struct error *why)
 	problems_add(p->problems, PROBLEM_ERROR, where, "%s", text + place + 1);
 }
 
+static void tell_twice(const char *key, unsigned line, unsigned column, unsigned first_line,
+		       void *arg)
+{
+	auto_free char *shown = spec_parse_shown(key);
+	const struct yaml place = {.line = line, .column = column};
+	spec_parse_error(arg, &place, "the key '%s' is here twice, first in line %u", shown,
+			 first_line);
+}
+
 int spec_parse_usable(const char *name, const char *text, size_t len, struct spec **ret,
 		      struct problems *problems, struct error *err)
 {
@@ -532,7 +541,7 @@ int spec_parse_usable(const char *name, const char *text, size_t len, struct spe
 
 	auto_yaml struct yaml *root = NULL;
 	struct error why = {0};
-	if (yaml_parse(name, text, len, SPEC_MAX_BYTES, &root, &why) < 0)
+	if (yaml_parse_telling(name, text, len, SPEC_MAX_BYTES, tell_twice, &p, &root, &why) < 0)
 		add_syntax_problem(&p, &why);
 	else
 		parse_root(&p, root);

@@ -187,7 +187,18 @@ static void wrong_containers_and_syntax_are_named(void **state)
 		{HEAD "Resources:\n  - f: x\n", "appspec.yml:3:1", "ECS or Lambda"},
 		{"version: 0.0\nHooks:\n  - BeforeInstall: check\n", "appspec.yml:2:1",
 		 "ECS or Lambda ('Hooks')"},
-		{HEAD "\tfiles:\n", "appspec.yml:3:1", ""},
+		{HEAD "\tfiles:\n", "appspec.yml:3:1", "a tab: YAML is indented with blanks"},
+		{FILES "\t- source: a\n", "appspec.yml:4:1", "a tab: YAML is indented"},
+		{FILES "  - source: a\n\tdestination: /b\n", "appspec.yml:5:1", "a tab"},
+		{FILES "  - source: @app\n", "appspec.yml:4:13", "needs quotes"},
+		{FILES "  - source: *\n", "appspec.yml:4:14", "'*' or '&' needs quotes"},
+		{FILES "  - source:a\n    destination: /b\n", "appspec.yml:5:16",
+		 "is a blank missing after a ':' above"},
+		{FILES "  - source: a\n   destination: /b\n", "appspec.yml:5:4",
+		 "is it indented like the lines above?"},
+		{HEAD "os: linux\n", "appspec.yml:3:1", "'os' is here twice, first in line 2"},
+		{FILES "  - {source: a, destination: /b, source: c}\n", "appspec.yml:4:34",
+		 "'source' is here twice"},
 	};
 	check_rows(rows, ARRAY_LEN(rows), PROBLEM_ERROR);
 }
@@ -216,6 +227,36 @@ static void all_mistakes_of_a_file_are_told_at_once(void **state)
 	assert_true(has_problem(&problems, PROBLEM_ERROR, "appspec.yml:4:13", "'source'"));
 	assert_true(has_problem(&problems, PROBLEM_ERROR, "appspec.yml:4:5", "'destination'"));
 	assert_true(has_problem(&problems, PROBLEM_ERROR, "appspec.yml:11:16", "'timeout'"));
+}
+
+/* The first one counts, so that nothing is told of what the second one would have changed. */
+static void keys_that_are_there_twice_hide_no_other_mistake(void **state)
+{
+	auto_spec struct spec *spec = NULL;
+	auto_problems struct problems problems = {0};
+	static const char text[] = HEAD "files:\n"
+					"  - source: a\n"
+					"    destination: /b\n"
+					"    source: c\n"
+					"hooks:\n"
+					"  AfterInstall:\n"
+					"    - location: a\n"
+					"      timeout: 0\n"
+					"  AfterInstall: []\n"
+					"os: windows\n"
+					"os: solaris\n"
+					"files: []\n"
+					"colour: red\n";
+	assert_int_equal(parse(text, &spec, &problems), ERR_INPUT);
+	static const char *const places[] = {"6:5", "11:3", "12:1", "13:1", "14:1"};
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		auto_free char *where = xasprintf("appspec.yml:%s", places[i]);
+		assert_true(has_problem(&problems, PROBLEM_ERROR, where, "is here twice"));
+	}
+	assert_true(has_problem(&problems, PROBLEM_ERROR, "appspec.yml:10:16", "'timeout'"));
+	assert_int_equal(problems.errors, 6);
+	assert_true(has_problem(&problems, PROBLEM_WARNING, "appspec.yml:15:1", "'colour'"));
+	assert_int_equal(problems.warnings, 1);
 }
 
 static void what_is_odd_but_works_is_warned_about(void **state)
@@ -586,6 +627,7 @@ int main(void)
 		cmocka_unit_test(every_mistake_of_the_reference_is_found_at_its_place),
 		cmocka_unit_test(wrong_containers_and_syntax_are_named),
 		cmocka_unit_test(all_mistakes_of_a_file_are_told_at_once),
+		cmocka_unit_test(keys_that_are_there_twice_hide_no_other_mistake),
 		cmocka_unit_test(what_is_odd_but_works_is_warned_about),
 		cmocka_unit_test(a_full_file_is_read_into_its_struct),
 		cmocka_unit_test(a_mode_is_octal_by_its_text),
