@@ -38,12 +38,11 @@ static int lint_appspec(int fd, const char *path, struct problems *problems, str
 {
 	const char *slash = strrchr(path, '/');
 	auto_spec struct spec *spec = NULL;
-	auto_free char *text = NULL;
-	size_t len;
-	int r = fs_read_fd(fd, SPEC_MAX_BYTES, &text, &len, err);
-	if (r < 0)
-		return r;
-	return spec_parse(slash ? slash + 1 : path, text, len, &spec, problems, err);
+	const char *name = slash ? slash + 1 : path;
+	int r = spec_read_usable(fd, name, &spec, problems, err);
+	if (spec)
+		spec_check(spec, name, problems);
+	return r;
 }
 
 static bool is_appspec(const char *path)

@@ -78,8 +78,26 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static void check_file(struct check *c, const struct spec_file *file)
+/* Directories with one name are merged, two files are not. */
+static void check_rival(struct check *c, size_t i)
 {
+	const struct spec_file *one = &c->spec->files[i];
+	for (size_t k = 0; k < i; k++) {
+		const struct spec_file *other = &c->spec->files[k];
+		struct stat st;
+		if (!str_eq(base_name(other->source), base_name(one->source)) ||
+		    !str_eq(other->destination, one->destination) ||
+		    look(c, other->source, false, &st) < 0 || S_ISDIR(st.st_mode))
+			continue;
+		add_error(c, one, "'source' %s comes to the same path as the one in line %u",
+			  one->source, other->line);
+		return;
+	}
+}
+
+static void check_file(struct check *c, size_t i)
+{
+	const struct spec_file *file = &c->spec->files[i];
 	struct stat st;
 	int r = look(c, file->source, false, &st);
 	if (r < 0 && strpbrk(file->source, "*?[")) {
@@ -93,6 +111,8 @@ static void check_file(struct check *c, const struct spec_file *file)
 	}
 	if (S_ISDIR(st.st_mode))
 		return;
+	if (c->spec->n_files <= PAIRS_MAX / c->spec->n_files)
+		check_rival(c, i);
 	const char *ext = extension(file->source);
 	if (str_eq(base_name(file->source), base_name(file->destination)) ||
 	    (*ext && str_eq(ext, extension(file->destination))))
@@ -203,11 +223,10 @@ static void check_hook(struct check *c, const struct spec_hook *hook)
 	check_head(c, hook);
 }
 
-static void check_event(struct check *c, const struct spec_event *event)
+static void check_timeouts(struct check *c, const struct spec_event *event)
 {
 	int64_t sum = 0;
 	for (size_t i = 0; i < event->n_hooks; i++) {
-		check_hook(c, &event->hooks[i]);
 		int64_t s = event->hooks[i].timeout_s;
 		sum += s == SPEC_TIMEOUT_DEFAULT_S ? 0 : s; /* nobody chose the default */
 	}
@@ -216,6 +235,25 @@ static void check_event(struct check *c, const struct spec_event *event)
 			    "the timeouts of %s sum up to %lld seconds, but a deployment gives an "
 			    "event %d",
 			    event->name, (long long)sum, EVENT_SECONDS_MAX);
+}
+
+static void check_alone(struct check *c)
+{
+	check_permissions(c);
+	for (size_t i = 0; i < c->spec->n_events; i++)
+		check_timeouts(c, &c->spec->events[i]);
+}
+
+void spec_check(const struct spec *spec, const char *name, struct problems *problems)
+{
+	struct check c = {.spec = spec, .name = name, .archive_fd = -1, .problems = problems};
+	check_alone(&c);
+}
+
+static void check_hooks(struct check *c, const struct spec_event *event)
+{
+	for (size_t i = 0; i < event->n_hooks; i++)
+		check_hook(c, &event->hooks[i]);
 }
 
 void spec_check_archive(const struct spec *spec, const char *name, int archive_fd,
@@ -228,8 +266,8 @@ void spec_check_archive(const struct spec *spec, const char *name, int archive_f
 			     "the official agent finds the scripts of an AppSpec only under the "
 			     "name appspec.yml");
 	for (size_t i = 0; i < spec->n_files; i++)
-		check_file(&c, &spec->files[i]);
-	check_permissions(&c);
+		check_file(&c, i);
+	check_alone(&c);
 	for (size_t i = 0; i < spec->n_events; i++)
-		check_event(&c, &spec->events[i]);
+		check_hooks(&c, &spec->events[i]);
 }

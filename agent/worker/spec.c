@@ -168,6 +168,19 @@ static void keep_usable(struct spec *spec)
 	}
 }
 
+int spec_read_usable(int fd, const char *name, struct spec **ret, struct problems *problems,
+		     struct error *err)
+{
+	auto_free char *text = NULL;
+	size_t len = 0;
+	int r = read_appspec(fd, name, &text, &len, err);
+	if (r < 0)
+		return r;
+	r = spec_parse_usable(name, text, len, ret, problems, err);
+	keep_usable(*ret);
+	return r;
+}
+
 int spec_load_usable(int archive_fd, const char *wanted, struct spec **ret, char **ret_name,
 		     struct problems *problems, struct error *err)
 {
@@ -176,14 +189,9 @@ int spec_load_usable(int archive_fd, const char *wanted, struct spec **ret, char
 		find_appspec(archive_fd, str_empty(wanted) ? "appspec.yml" : wanted, &name, err);
 	if (fd < 0)
 		return fd;
-	auto_free char *text = NULL;
-	size_t len = 0;
-	int r = read_appspec(fd, name, &text, &len, err);
-	if (r < 0)
-		return r;
-	r = spec_parse_usable(name, text, len, ret, problems, err);
-	keep_usable(*ret);
-	*ret_name = xstrdup(name);
+	int r = spec_read_usable(fd, name, ret, problems, err);
+	if (*ret)
+		*ret_name = xstrdup(name);
 	return r;
 }
 

@@ -87,9 +87,16 @@ int spec_load(int archive_fd, const char *wanted, struct spec **ret, char **ret_
 int spec_load_usable(int archive_fd, const char *wanted, struct spec **ret, char **ret_name,
 		     struct problems *problems, struct error *err) MUST_CHECK;
 
-/* What needs the bundle: missing sources and scripts, scripts without shebang or with CRLF, globs,
- * timeouts over an event's 3600 s, ... (lint; also at deploy the errors among them: missing source,
- * missing script). */
+/* An AppSpec alone, from its descriptor; for lint as spec_load_usable(). */
+int spec_read_usable(int fd, const char *name, struct spec **ret, struct problems *problems,
+		     struct error *err) MUST_CHECK;
+
+/* What entries say about each other, and needs no bundle: timeouts over an event's 3600 s,
+ * permissions for nothing, ... All are warnings. */
+void spec_check(const struct spec *spec, const char *name, struct problems *problems);
+
+/* That, and what needs the bundle: missing sources and scripts, scripts without shebang or with CRLF, globs,
+ * two entries for one file, ... (lint; also at deploy the errors among them). */
 void spec_check_archive(const struct spec *spec, const char *name, int archive_fd,
 			struct problems *problems);
 

@@ -621,6 +621,50 @@ static void an_appspec_is_held_against_its_bundle(void **state)
 	assert_int_equal(problems.count, ARRAY_LEN(rows));
 }
 
+static const char rivals[] = FILES "  - {source: a, destination: /srv}\n"
+				   "  - {source: sub/a, destination: /srv/}\n"
+				   "  - {source: sub/a, destination: /opt}\n"
+				   "  - {source: sub, destination: /srv}\n"
+				   "  - {source: sub, destination: /srv}\n";
+
+static void two_files_for_one_path_are_told(void **state)
+{
+	put("a", "x");
+	assert_int_equal(mkdirat(root, "sub", 0755), 0);
+	put("sub/a", "y");
+	auto_spec struct spec *spec = NULL;
+	auto_problems struct problems problems = {0};
+	assert_int_equal(parse(rivals, &spec, &problems), 0);
+	spec_check_archive(spec, "appspec.yml", root, &problems);
+	assert_true(has_problem(&problems, PROBLEM_ERROR, "appspec.yml:5:5",
+				"sub/a comes to the same path as the one in line 4"));
+	assert_int_equal(problems.count, 1);
+}
+
+static void an_appspec_alone_is_held_against_itself(void **state)
+{
+	put("appspec.yml", HEAD "files:\n"
+				"  - destination: /srv\n"
+				"permissions:\n"
+				"  - object: /opt\n"
+				"hooks:\n"
+				"  AfterInstall:\n"
+				"    - {location: a, timeout: 3000}\n"
+				"    - {location: b, timeout: 601}\n"
+				"  ApplicationStart:\n"
+				"    - {location: a, timeout: 3000}\n"
+				"    - {location: b, timeout: 600}\n");
+	auto_spec struct spec *spec = NULL;
+	auto_problems struct problems problems = {0};
+	auto_close int fd = openat(root, "appspec.yml", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(spec_read_usable(fd, "appspec.yml", &spec, &problems, NULL), ERR_INPUT);
+	spec_check(spec, "appspec.yml", &problems);
+	assert_true(has_problem(&problems, PROBLEM_ERROR, "appspec.yml:4:5", "'source'"));
+	assert_true(has_problem(&problems, PROBLEM_WARNING, "appspec.yml:6:5", "/opt"));
+	assert_true(has_problem(&problems, PROBLEM_WARNING, "appspec.yml:9:5", "3601 seconds"));
+	assert_int_equal(problems.count, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -645,6 +689,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_appspec_above_its_ceiling_is_refused, make_root,
 						tempdir_teardown),
 		cmocka_unit_test_setup_teardown(an_appspec_is_held_against_its_bundle, make_root,
+						tempdir_teardown),
+		cmocka_unit_test_setup_teardown(two_files_for_one_path_are_told, make_root,
+						tempdir_teardown),
+		cmocka_unit_test_setup_teardown(an_appspec_alone_is_held_against_itself, make_root,
 						tempdir_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
