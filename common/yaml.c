@@ -417,12 +417,8 @@ int yaml_parse_telling(const char *name, const char *text, size_t len, size_t ma
 		text += strlen(BOM);
 		len -= strlen(BOM);
 	}
-	struct parser p = {.name = name,
-			   .text = text,
-			   .len = len,
-			   .tell = tell,
-			   .tell_arg = arg,
-			   .err = err};
+	struct parser p = {
+		.name = name, .text = text, .len = len, .tell = tell, .tell_arg = arg, .err = err};
 	if (!yaml_parser_initialize(&p.lib))
 		return error_set(err, -ENOMEM, "%s: out of memory", name);
 	yaml_parser_set_encoding(&p.lib, YAML_UTF8_ENCODING);

@@ -83,10 +83,11 @@ static int lint_bundle(int fd, const char *path, const char *wanted, struct prob
 {
 	struct bundle_source source = {.fd = fd, .name = path, .size_bytes = -1};
 	if (bundle_type_from_path(path, &source.type) < 0)
-		return error_set(err, ERR_INPUT,
-				 "'%s': PATH is a directory, an AppSpec (.yml, .yaml, .json) or a bundle "
-				 "(.tar, .tgz, .tar.gz, .tar.zst, .zip)",
-				 path);
+		return error_set(
+			err, ERR_INPUT,
+			"'%s': PATH is a directory, an AppSpec (.yml, .yaml, .json) or a bundle "
+			"(.tar, .tgz, .tar.gz, .tar.zst, .zip)",
+			path);
 	CLEANUP(scratch_clear) struct scratch scratch = {.fd = -1};
 	int r = scratch_init(&scratch, err);
 	if (r < 0)

@@ -99,10 +99,12 @@ static int check(int dirfd, const char *wanted, struct problems *problems, struc
 {
 	auto_spec struct spec *spec = NULL;
 	auto_free char *name = NULL;
-	int r = spec_load(dirfd, wanted, &spec, &name, problems, err);
-	if (r < 0)
+	int r = spec_load_usable(dirfd, wanted, &spec, &name, problems, err);
+	if (spec)
+		spec_check_archive(spec, name, dirfd, problems);
+	/* mistakes of the AppSpec are in the list */
+	if (r < 0 && !problems->errors)
 		return r;
-	spec_check_archive(spec, name, dirfd, problems);
 	return problems_check(problems, ERR_INPUT, err);
 }
 

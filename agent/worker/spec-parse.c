@@ -78,7 +78,12 @@ static void warn_unknown_key(struct spec_parse *p, const struct yaml *map, size_
 {
 	auto_free char *shown = spec_parse_shown(map->keys[i]);
 	const char *near = nearest_key(map->keys[i], keys, n_keys);
-	if (near)
+	enum wire_event event;
+	if (wire_event_from_string(map->keys[i], &event) == 0)
+		warn_key(p, map, i,
+			 "unknown key '%s' in %s is ignored; events belong below 'hooks', indented",
+			 shown, what);
+	else if (near)
 		warn_key(p, map, i, "unknown key '%s' in %s is ignored; did you mean '%s'?", shown,
 			 what, near);
 	else
@@ -137,6 +142,26 @@ char *spec_parse_word(struct spec_parse *p, const struct yaml *node, const char 
 		return NULL;
 	}
 	return xstrndup(text, len);
+}
+
+char *spec_parse_account(struct spec_parse *p, const struct yaml *node, const char *key)
+{
+	auto_free char *word = spec_parse_word(p, node, key);
+	if (!word)
+		return NULL;
+	auto_free char *shown = spec_parse_shown(word);
+	int64_t number = 0;
+	bool b;
+	if (yaml_to_int(node, &number) == 0 || yaml_to_bool(node, &b) == 0)
+		spec_parse_warning(p, node,
+				   "'%s' must be a name: '%s' is taken as one, ids are not looked "
+				   "up",
+				   key, shown);
+	/* blanks and backslashes are in names of domains */
+	if (word[0] != '-' && !strpbrk(word, ":/,\n\t"))
+		return TAKE(word);
+	spec_parse_error(p, node, "'%s' must be the name of one account, not '%s'", key, shown);
+	return NULL;
 }
 
 static bool path_fits(struct spec_parse *p, const struct yaml *node, const char *key,
@@ -254,10 +279,11 @@ static void parse_file(struct spec_parse *p, const struct yaml *node, struct spe
 				 "'source' is missing in a file entry, expected a path "
 				 "inside the revision");
 	if (!has_key(node, "destination"))
-		spec_parse_error(p, node,
-				 "'destination' is missing in the file entry of '%s', expected "
-				 "an absolute directory",
-				 ret->source ? ret->source : "");
+		spec_parse_error(
+			p, node,
+			"'destination' is missing in %s%s%s, expected an absolute directory",
+			ret->source ? "the file entry of '" : "a file entry",
+			ret->source ? ret->source : "", ret->source ? "'" : "");
 }
 
 static void take_files(struct spec_parse *p, const struct yaml *value, void *obj)
@@ -334,7 +360,7 @@ static void take_timeout(struct spec_parse *p, const struct yaml *value, void *o
 static void take_runas(struct spec_parse *p, const struct yaml *value, void *obj)
 {
 	struct spec_hook *hook = obj;
-	hook->runas = spec_parse_word(p, value, "runas");
+	hook->runas = spec_parse_account(p, value, "runas");
 }
 
 static void take_sudo(struct spec_parse *p, const struct yaml *value, void *obj)

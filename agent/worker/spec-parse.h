@@ -37,6 +37,9 @@ bool spec_parse_is_list(struct spec_parse *p, const struct yaml *node, const cha
 const char *spec_parse_text(struct spec_parse *p, const struct yaml *node, const char *key);
 /* Its trimmed copy, which must not be empty; NULL after an error. Caller frees. */
 char *spec_parse_word(struct spec_parse *p, const struct yaml *node, const char *key);
+/* The name of a user or group, as spec_parse_word(): an id is taken as a name, with a warning; what
+ * can be nobody's name is an error. Caller frees. */
+char *spec_parse_account(struct spec_parse *p, const struct yaml *node, const char *key);
 /* An absolute normalised path; NULL after an error. A relative one counts from "/", with a warning:
  * that is the official agent's working directory under systemd. Caller frees. */
 char *spec_parse_path(struct spec_parse *p, const struct yaml *node, const char *key);

@@ -82,25 +82,16 @@ static void take_type(struct spec_parse *p, const struct yaml *value, void *obj)
 		spec_parse_warning(p, value, "'type' is empty, so the entry applies to nothing");
 }
 
-static char *take_account(struct spec_parse *p, const struct yaml *value, const char *key)
-{
-	int64_t number = 0;
-	if (yaml_to_int(value, &number) == 0)
-		spec_parse_warning(p, value,
-				   "'%s' must be a name, numbers are not looked up as ids", key);
-	return spec_parse_word(p, value, key);
-}
-
 static void take_owner(struct spec_parse *p, const struct yaml *value, void *obj)
 {
 	struct spec_permission *permission = obj;
-	permission->owner = take_account(p, value, "owner");
+	permission->owner = spec_parse_account(p, value, "owner");
 }
 
 static void take_group(struct spec_parse *p, const struct yaml *value, void *obj)
 {
 	struct spec_permission *permission = obj;
-	permission->group = take_account(p, value, "group");
+	permission->group = spec_parse_account(p, value, "group");
 }
 
 /* Octal by its text. YAML 1.1 reads a plain 0644 as the number 420, from which the official agent

@@ -95,8 +95,8 @@ int spec_read_usable(int fd, const char *name, struct spec **ret, struct problem
  * permissions for nothing, ... All are warnings. */
 void spec_check(const struct spec *spec, const char *name, struct problems *problems);
 
-/* That, and what needs the bundle: missing sources and scripts, scripts without shebang or with CRLF, globs,
- * two entries for one file, ... (lint; also at deploy the errors among them). */
+/* That, and what needs the bundle: missing sources and scripts, scripts without shebang or with
+ * CRLF, globs, two entries for one file, ... (lint; also at deploy the errors among them). */
 void spec_check_archive(const struct spec *spec, const char *name, int archive_fd,
 			struct problems *problems);
 
