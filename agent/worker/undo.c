@@ -38,7 +38,11 @@ static int move_aside(struct txn *t, struct txn_site *s, int from_fd, const char
 		      struct error *err)
 {
 	int room = NAME_BYTES_MAX - (int)strlen(KEPT) - JOURNAL_TXID_LEN;
-	auto_free char *name = xasprintf("%.*s" KEPT "%s", room, s->name, t->journal->txid);
+	char number[sizeof("-ffffffff")] = "";
+	if (strlen(s->name) > (size_t)room) /* others may be cut to the same name */
+		room -= snprintf(number, sizeof(number), "-%x", s->op.number);
+	auto_free char *name =
+		xasprintf("%.*s" KEPT "%s%s", room, s->name, t->journal->txid, number);
 	if (renameat2(from_fd, from, s->dir_fd, name, RENAME_NOREPLACE) < 0)
 		return error_errno(err, "move %s aside", s->path);
 	FAULT("undo: moved aside");
