@@ -409,7 +409,9 @@ static int decide_file(struct plan_build *b, const struct target *t, bool mode_f
 			note_drift(b, &before, t->path, live, &st, "it will be made again");
 		return 0;
 	}
-	if (!way && (!ours || live->type == 'd' || live->type == 'o')) {
+	/* A file where we had a directory is not the one that we installed. */
+	bool mine = ours && before.type != 'd' && live->type != 'd' && live->type != 'o';
+	if (!way && !mine) {
 		r = foreign(b, t, live, &e->op);
 		if (r != 0 || e->op == PLAN_RETAIN)
 			return r;
@@ -421,7 +423,7 @@ static int decide_file(struct plan_build *b, const struct target *t, bool mode_f
 	r = compare(b, t, mode_fixed, name, live, &e->op, err);
 	if (r < 0)
 		return r;
-	if (ours && before.type != 'd' && e->op != PLAN_KEEP)
+	if (mine && e->op != PLAN_KEEP)
 		note_drift(b, &before, t->path, live, &st, "it will be replaced");
 	if (e->op == PLAN_KEEP) {
 		e->plain = b->dir_inherit.len == 0;

@@ -245,6 +245,85 @@ for behaviour in ("DISALLOW", "OVERWRITE", "RETAIN"):
     same("%s: where links lead all is as before" % behaviour, {k: v[:2] for k, v in outside.items()}, look(OUTSIDE))
     equal("%s: no stage is left" % behaviour, [], host.stages())
 
+# --- what stands there was changed by hand since ----------------------------------------------------------------------
+HAND = list(itertools.product(KINDS, KINDS, KINDS))
+
+
+def hand_name(cell):
+    return "%s-by-hand-%s-to-%s" % cell
+
+
+def hand_verdict(before, by_hand, wanted):
+    """A file or link of ours that became another one is put right; a directory or the place of one is not ours alone."""
+    if wanted == "directory":
+        if by_hand == "directory" or before != "directory":
+            return "joined" if by_hand == "directory" else "replaced"
+        return verdict(by_hand, wanted, "DISALLOW")
+    if by_hand == "directory":
+        return "but this is not ours" if before == "directory" else verdict(by_hand, wanted, "DISALLOW")
+    return verdict(by_hand, wanted, "DISALLOW") if before == "directory" else "replaced"
+
+
+def fill_hand(place, which, cells):
+    def fill(app):
+        for cell in cells:
+            make(os.path.join(app, hand_name(cell)), cell[place], which)
+    return fill
+
+
+host = Machine("by-hand")
+host.slip("before somebody changes it", 0, "deploy", make_bundle("hand-old", fill_hand(0, "old", HAND)))
+for cell in HAND:
+    path = os.path.join(host.app, hand_name(cell))
+    shutil.rmtree(path) if cell[0] == "directory" else os.unlink(path)
+    make(path, cell[1], "foreign")
+before, untouched = look(host.app), look(host.app, True, True)
+accepted = [cell for cell in HAND if hand_verdict(*cell) in ACCEPTED]
+for kind in KINDS:
+    cells = [cell for cell in HAND if cell not in accepted and cell[2] == kind]
+    said = host.slip("to %s, where that is refused" % kind, 3, "deploy",
+                     make_bundle("hand-bad-" + kind, fill_hand(2, "new", cells))).splitlines()
+    for cell in cells:
+        ok("%s: refused by name" % hand_name(cell), any(os.path.join(host.app, hand_name(cell)) in line and
+                                                       hand_verdict(*cell) in line for line in said), hand_verdict(*cell), said)
+    same("nothing is touched", untouched, look(host.app, True, True))
+good = make_bundle("hand-good", fill_hand(2, "new", accepted))
+host.slip("what is accepted", 0, "deploy", good)
+seen, new = look(host.app), look(good + "/app")
+for cell in accepted:
+    what, name = hand_verdict(*cell), hand_name(cell)
+    want = below(new, name)
+    if what == "joined":
+        want = joined(before, new, name)
+        want[name] = (new if cell[0] == "directory" else before)[name]
+    elif what == "followed":
+        want = below(before, name)
+    same("%s: %s" % (name, what), want, below(seen, name))
+host.slip("and taken away", 0, "remove", "--group", GROUP)
+same("where links led all is as before", {k: v[:2] for k, v in outside.items()}, look(OUTSIDE))
+equal("no stage is left", [], host.stages())
+
+# --- what a script made is in the way back ----------------------------------------------------------------------------
+ALIKE = ["n" * 240 + end for end in "ab"]
+
+
+def fill_alike(kind, which):
+    def fill(app):
+        for name in ALIKE:
+            make(os.path.join(app, name), kind, which)
+    return fill
+
+
+host = Machine("aside")
+host.slip("two long names", 0, "deploy", make_bundle("alike-old", fill_alike("file", "old")))
+before = look(host.app, True)
+bad = make_bundle("alike-new", fill_alike("directory", "new"), fails=True)
+write(bad + "/validate.sh", '#!/bin/sh\nfor d in "$SLIPWAY_DESTINATION_ROOT"/srv/app/*; do : >"$d/by-script"; done\nexit 3\n', 0o755)
+host.slip("become directories in which a script writes, then fails", 1, "deploy", bad)
+back = look(host.app, True)
+same("the old files are back", before, {path: fact for path, fact in back.items() if ".kept-" not in path})
+equal("what the script wrote is kept, twice", 2, len([path for path in back if path.endswith("/by-script")]))
+
 # --- rare files and names -------------------------------------------------------------------------------------------
 HUGE = 32 << 20
 
