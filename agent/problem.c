@@ -41,6 +41,27 @@ void problems_add(struct problems *p, enum problem_level level, const char *wher
 	va_end(ap);
 }
 
+/* "name:12:3" -> 12; 0 without such a place. */
+static unsigned long line_of(const char *where)
+{
+	const char *column = strrchr(where, ':');
+	const char *line = column ? memrchr(where, ':', (size_t)(column - where)) : NULL;
+	return line ? strtoul(line + 1, NULL, 10) : 0;
+}
+
+/* By insertion: at most PROBLEMS_MAX, nearly sorted already, and equal ones keep their order. */
+void problems_by_line(struct problems *p)
+{
+	for (size_t i = 1; i < p->count; i++) {
+		struct problem one = p->list[i];
+		unsigned long line = line_of(one.where);
+		size_t k = i;
+		for (; k > 0 && line_of(p->list[k - 1].where) > line; k--)
+			p->list[k] = p->list[k - 1];
+		p->list[k] = one;
+	}
+}
+
 void problems_print(const struct problems *p, FILE *out)
 {
 	for (size_t i = 0; i < p->count; i++) {

@@ -29,6 +29,8 @@ void problems_clear(struct problems *p);
 #define auto_problems CLEANUP(problems_clear)
 void problems_add(struct problems *p, enum problem_level level, const char *where, const char *fmt,
 		  ...) PRINTF_LIKE(4, 5);
+/* In the order of a file's lines, for whom goes through it; what has no line comes first. */
+void problems_by_line(struct problems *p);
 /* One line each: "error: WHERE: TEXT". */
 void problems_print(const struct problems *p, FILE *out);
 /* [{"level":"error","where":"...","text":"..."}]; new reference. */

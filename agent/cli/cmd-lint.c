@@ -143,6 +143,7 @@ static int run(struct cli *cli, const struct cli_args *args)
 		return cli_fail(cli, CLI_USAGE, &err, NULL);
 	if (cli_has(args, "strict"))
 		problems_harden(&problems);
+	problems_by_line(&problems);
 	int exit_code = problems.errors ? CLI_USAGE : CLI_DONE;
 	if (cli->json)
 		return as_json(&problems, exit_code);

@@ -687,6 +687,16 @@ static void an_appspec_alone_is_held_against_itself(void **state)
 	assert_true(has_problem(&problems, PROBLEM_WARNING, "appspec.yml:6:5", "/opt"));
 	assert_true(has_problem(&problems, PROBLEM_WARNING, "appspec.yml:9:5", "3601 seconds"));
 	assert_int_equal(problems.count, 3);
+
+	problems_add(&problems, PROBLEM_WARNING, "appspec.yml:4:9", "later, of the same line");
+	problems_add(&problems, PROBLEM_WARNING, "appspec.yml", "of the file as a whole");
+	problems_add(&problems, PROBLEM_WARNING, "appspec.yml:10:1", "of a line with two digits");
+	problems_by_line(&problems);
+	static const char *const order[] = {"appspec.yml",     "appspec.yml:4:5",
+					    "appspec.yml:4:9", "appspec.yml:6:5",
+					    "appspec.yml:9:5", "appspec.yml:10:1"};
+	for (size_t i = 0; i < ARRAY_LEN(order); i++)
+		assert_string_equal(problems.list[i].where, order[i]);
 }
 
 int main(void)
