@@ -110,6 +110,72 @@ static int list_from_json(const json_t *array, size_t max, char **out, struct er
 	return 0;
 }
 
+static void put_figure(json_t *obj, const char *name, int64_t value)
+{
+	if (value >= 0)
+		json_set_int(obj, name, value);
+}
+
+/* -1: it is not there. */
+static int take_figure(const json_t *obj, const char *name, int64_t *ret, struct error *err)
+{
+	int64_t value = 0;
+	int r = json_opt_int(obj, name, &value, err);
+	if (r < 0)
+		return r;
+	if (value < 0)
+		return error_set(err, ERR_FORMAT, "'%s' is below 0", name);
+	*ret = json_is_integer(json_object_get(obj, name)) ? value : -1;
+	return 0;
+}
+
+static json_t *run_to_json(const struct state_run *run)
+{
+	json_t *obj = json_object();
+	json_set_int(obj, "number", run->number);
+	json_set_str(obj, "script", run->script);
+	json_set_bool(obj, "ok", run->ok);
+	put_figure(obj, "wall_ms", run->wall_ms);
+	put_figure(obj, "cpu_ms", run->cpu_ms);
+	put_figure(obj, "memory_peak", run->memory_peak);
+	json_set_str(obj, "left_running", run->left_running);
+	return obj;
+}
+
+static int run_from_json(const json_t *obj, struct state_deployment *d, struct error *err)
+{
+	struct state_run run = {0};
+	const char *script = NULL, *left = NULL;
+	int64_t number = 0;
+	int r;
+	if ((r = json_need_int(obj, "number", &number, err)) < 0 ||
+	    (r = json_need_str(obj, "script", &script, err)) < 0 ||
+	    (r = json_opt_bool(obj, "ok", &run.ok, err)) < 0 ||
+	    (r = take_figure(obj, "wall_ms", &run.wall_ms, err)) < 0 ||
+	    (r = take_figure(obj, "cpu_ms", &run.cpu_ms, err)) < 0 ||
+	    (r = take_figure(obj, "memory_peak", &run.memory_peak, err)) < 0 ||
+	    (r = json_opt_str(obj, "left_running", &left, err)) < 0)
+		return r;
+	if (number < 1 || number > INT32_MAX)
+		return error_set(err, ERR_FORMAT, "'number' is out of range");
+	run.number = (unsigned)number;
+	run.script = (char *)script;
+	run.left_running = (char *)left;
+	state_run_add(d, &run);
+	return 0;
+}
+
+static int runs_from_json(const json_t *obj, struct state_deployment *d, struct error *err)
+{
+	json_t *runs = NULL;
+	int r = json_opt_array(obj, "runs", &runs, err);
+	if (r >= 0 && json_array_size(runs) > STATE_RUNS_MAX)
+		return error_set(err, ERR_FORMAT, "more than %d runs", STATE_RUNS_MAX);
+	for (size_t i = 0; r >= 0 && i < json_array_size(runs); i++)
+		r = run_from_json(json_array_get(runs, i), d, err);
+	return r;
+}
+
 static json_t *step_to_json(const struct state_step *s)
 {
 	json_t *obj = json_object();
@@ -118,6 +184,12 @@ static json_t *step_to_json(const struct state_step *s)
 	json_set_time(obj, "started", s->started);
 	json_set_time(obj, "ended", s->ended);
 	json_set_str(obj, "message", s->message);
+	json_t *runs = json_array();
+	for (size_t i = 0; i < s->n_runs; i++)
+		json_array_append_new(runs, run_to_json(&s->runs[i]));
+	if (s->n_runs)
+		json_object_set(obj, "runs", runs);
+	json_decref(runs);
 	return obj;
 }
 
@@ -135,9 +207,10 @@ static int step_from_json(const json_t *obj, struct state_deployment *d, struct 
 	step->status = (enum state_step_status)known;
 	step->started = 0;
 	if ((r = json_opt_number(obj, "started", &step->started, err)) < 0 ||
-	    (r = json_opt_number(obj, "ended", &step->ended, err)) < 0)
+	    (r = json_opt_number(obj, "ended", &step->ended, err)) < 0 ||
+	    (r = take_text(obj, "message", &step->message, err)) < 0)
 		return r;
-	return take_text(obj, "message", &step->message, err);
+	return runs_from_json(obj, d, err);
 }
 
 static json_t *failure_to_json(const struct state_failure *f)

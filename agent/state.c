@@ -89,6 +89,21 @@ struct state_deployment *state_deployment_new(struct job *job)
 	return d;
 }
 
+static void run_clear(struct state_run *run)
+{
+	free(run->script);
+	free(run->left_running);
+}
+
+static void step_clear(struct state_step *step)
+{
+	free(step->event);
+	free(step->message);
+	for (size_t i = 0; i < step->n_runs; i++)
+		run_clear(&step->runs[i]);
+	free(step->runs);
+}
+
 void state_deployment_free(struct state_deployment *d)
 {
 	if (!d)
@@ -98,10 +113,8 @@ void state_deployment_free(struct state_deployment *d)
 			       d->command, d->command_event, d->rolled_back};
 	for (size_t i = 0; i < ARRAY_LEN(owned); i++)
 		free(owned[i]);
-	for (size_t i = 0; i < d->n_steps; i++) {
-		free(d->steps[i].event);
-		free(d->steps[i].message);
-	}
+	for (size_t i = 0; i < d->n_steps; i++)
+		step_clear(&d->steps[i]);
 	free(d->steps);
 	state_failure_free(d->failure);
 	str_list_free(d->left);
@@ -202,6 +215,59 @@ void state_step_end(struct state_step *step, enum state_step_status status, cons
 		return;
 	free(step->message);
 	step->message = xstrdup(message);
+}
+
+/* The run's place in the last step; NULL: there is no more room. */
+static struct state_run *run_place(struct state_deployment *d, unsigned number)
+{
+	struct state_step *step = &d->steps[d->n_steps - 1];
+	size_t total = 0;
+	for (size_t i = 0; i < step->n_runs; i++)
+		if (step->runs[i].number == number)
+			return &step->runs[i];
+	for (size_t i = 0; i < d->n_steps; i++)
+		total += d->steps[i].n_runs;
+	if (total >= STATE_RUNS_MAX)
+		return NULL;
+	step->runs = xrealloc_array(step->runs, step->n_runs + 1, sizeof(*step->runs));
+	struct state_run *place = &step->runs[step->n_runs++];
+	*place = (struct state_run){0};
+	return place;
+}
+
+static bool is_inside_char(const char *p)
+{
+	return ((unsigned char)*p & 0xc0) == 0x80;
+}
+
+/* The file's name says more than its directory. */
+static char *copy_end(const char *text)
+{
+	size_t len = strlen(text);
+	text += len > STATE_RUN_TEXT_MAX ? len - STATE_RUN_TEXT_MAX : 0;
+	while (is_inside_char(text))
+		text++;
+	return xstrdup(text);
+}
+
+static char *copy_beginning(const char *text)
+{
+	size_t len = strlen(text);
+	if (len > STATE_RUN_TEXT_MAX)
+		for (len = STATE_RUN_TEXT_MAX; len > 0 && is_inside_char(text + len);)
+			len--;
+	return xstrndup(text, len);
+}
+
+void state_run_add(struct state_deployment *d, const struct state_run *run)
+{
+	struct state_run *place = run_place(d, run->number);
+	if (!place)
+		return;
+	run_clear(place);
+	*place = *run;
+	place->script = copy_end(run->script);
+	place->left_running = run->left_running ? copy_beginning(run->left_running) : NULL;
 }
 
 struct state_step *state_step_find(const struct state_deployment *d, const char *event)

@@ -16,6 +16,8 @@
 #define STATE_MAX_BYTES (4 * 1024 * 1024)
 #define STATE_REVISIONS_MAX 500 /* of max_revisions; one takes 1 to 2 KiB */
 #define STATE_FINISHED_MAX 64   /* ids of ended deployments that are remembered */
+#define STATE_RUNS_MAX 128      /* of scripts, in one deployment; one takes 0.1 to 3 KiB */
+#define STATE_RUN_TEXT_MAX 200  /* bytes of a name in them */
 
 enum state_step_status {
 	STATE_STARTED,
@@ -28,11 +30,22 @@ const char *state_step_status_to_string(enum state_step_status status);
 /* Begins the message of a step that succeeded and whose scripts left something running, by name. */
 #define STATE_LEFT_RUNNING "left running: "
 
+/* A script that has ended. Figures are -1 when they are not known. */
+struct state_run {
+	unsigned number; /* in the names of its output files */
+	char *script;    /* as in the AppSpec; long ones lose their beginning */
+	bool ok;
+	int64_t wall_ms, cpu_ms, memory_peak; /* bytes */
+	char *left_running; /* "nginx (12), nginx (13)"; NULL: nothing. Long ones lose their end */
+};
+
 struct state_step {
 	char *event; /* a lifecycle event, or "Rollback: EVENT" */
 	enum state_step_status status;
 	double started, ended; /* Unix time; ended is 0 while it runs */
 	char *message;         /* NULL: nothing to say */
+	struct state_run *runs;
+	size_t n_runs;
 };
 
 /* Why a deployment failed: the diagnostics of the event, and more for people. */
@@ -145,6 +158,10 @@ struct state_step *state_step_find(const struct state_deployment *d, const char 
 /* Did scripts of the event start? (Not when it was skipped.) */
 bool state_step_ran(const struct state_deployment *d, const char *event);
 bool state_step_succeeded(const struct state_deployment *d, const char *event);
+
+/* A script of the last step has ended; texts are copied. A run of the same number is replaced; what
+ * is more than STATE_RUNS_MAX is not recorded. */
+void state_run_add(struct state_deployment *d, const struct state_run *run);
 
 void state_failure_free(struct state_failure *f);
 

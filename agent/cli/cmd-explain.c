@@ -53,6 +53,7 @@ static int run(struct cli *cli, const struct cli_args *args)
 		return cli_json(obj, CLI_DONE);
 	}
 	report_explain(d, group, stdout);
+	report_scripts(d, stdout);
 	if (d->failure)
 		printf("all output: 'slipway logs %s'\n", state_deployment_id(d));
 	else if (!id)
@@ -67,7 +68,8 @@ const struct cli_command cmd_explain = {
 	.summary = "why the last deployment, or the given one, failed",
 	.help = "The event and script that failed, how it ended, the end of its output, what was "
 		"put "
-		"back and what scripts left behind.",
+		"back and what scripts left behind; how long each script took, its CPU time and "
+		"memory.",
 	.example = "slipway explain\nslipway explain d-4GZ1KQ2XT",
 	.operand_kind = CLI_DEPLOYMENT,
 	.options = options,

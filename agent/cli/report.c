@@ -2,6 +2,7 @@
 #include "agent/cli/report.h"
 
 #include "agent/cli/host.h"
+#include "agent/cli/table.h"
 #include "agent/cli/view.h"
 #include "common/alloc.h"
 #include "common/buf.h"
@@ -16,6 +17,7 @@
 
 #define CLOCK_SLACK_S 1 /* between what the kernel and what a worker wrote down */
 #define SUMMARY_MAX 1024
+#define LINE_WIDTH 80
 #define ROLLBACK_PREFIX "Rollback: "
 
 char *report_revision(const struct wire_spec *spec)
@@ -240,6 +242,59 @@ void report_left_running(const struct state_deployment *d, FILE *out)
 		auto_free char *event = cli_clean(step->event);
 		fprintf(out, "  started  %s, by %s\n", names, event);
 	}
+}
+
+static char *memory_text(int64_t bytes)
+{
+	static const struct {
+		int64_t below;
+		unsigned shift;
+		const char *unit;
+	} rows[] = {
+		{(int64_t)1 << 20, 10, "KiB"},
+		{(int64_t)1 << 33, 20, "MiB"},
+		{INT64_MAX, 30, "GiB"},
+	};
+	size_t i = 0;
+	while (bytes >= rows[i].below && i + 1 < ARRAY_LEN(rows))
+		i++;
+	return xasprintf("peak %" PRId64 " %s", bytes >> rows[i].shift, rows[i].unit);
+}
+
+static void add_run(struct table *table, const struct state_run *run)
+{
+	char out[32];
+	auto_free char *wall = NULL, *cpu = NULL, *memory = NULL;
+	if (run->wall_ms >= 0)
+		wall = xstrdup(view_duration((double)run->wall_ms / 1000, out));
+	if (run->cpu_ms >= 0)
+		cpu = xasprintf("cpu %s", view_duration((double)run->cpu_ms / 1000, out));
+	if (run->memory_peak >= 0)
+		memory = memory_text(run->memory_peak);
+	const char *status = run->ok ? "ok" : "FAILED";
+	table_add(table, (const char *const[]){run->script, status, wall, cpu, memory});
+}
+
+static void print_runs(const struct state_deployment *d, bool back, const char *heading, FILE *out)
+{
+	auto_table struct table table = {.columns = 5, .indent = 4, .width = LINE_WIDTH};
+	for (size_t i = 0; i < d->n_steps; i++) {
+		const struct state_step *step = &d->steps[i];
+		if (str_starts(step->event, ROLLBACK_PREFIX) != back)
+			continue;
+		for (size_t k = 0; k < step->n_runs; k++)
+			add_run(&table, &step->runs[k]);
+	}
+	if (!table.rows)
+		return;
+	fputs(heading, out);
+	table_print(&table, out);
+}
+
+void report_scripts(const struct state_deployment *d, FILE *out)
+{
+	print_runs(d, false, "  scripts that ran:\n", out);
+	print_runs(d, true, "  and on the way back:\n", out);
 }
 
 static void print_running(const struct state_deployment *d, FILE *out)

@@ -22,6 +22,9 @@ const char *report_verb(const struct state_deployment *d);
  * output, what was put back and what was left. */
 void report_explain(const struct state_deployment *d, const char *group, FILE *out);
 
+/* What each of its scripts that ran took, a line for each. Nothing when that is not known. */
+void report_scripts(const struct state_deployment *d, FILE *out);
+
 /* What its scripts had left running when they ended, a line for each event: "started nginx (12), by
  * ApplicationStart". Nothing when no process of them is left. */
 void report_left_running(const struct state_deployment *d, FILE *out);

@@ -10,6 +10,8 @@
 
 struct table {
 	unsigned columns;
+	unsigned indent;
+	unsigned width; /* of a line, if that can be: the first column loses beginnings; 0: any */
 	size_t rows, room;
 	char **cells; /* rows * columns, owned */
 };

@@ -49,6 +49,10 @@ static json_t *result_to_json(const struct hook_result *r)
 	json_set_int(obj, "exit_code", r->exit_code);
 	json_set_int(obj, "signal", r->signal);
 	json_set_str(obj, "out_of_memory", r->shortage);
+	json_object_set_new(obj, "wall_s", json_real(r->wall_s));
+	json_object_set_new(obj, "cpu_s", json_real(r->cpu_s));
+	json_set_int(obj, "memory_peak", r->memory_peak_bytes);
+	json_set_str(obj, "left_running", r->left_running);
 	return obj;
 }
 
@@ -93,11 +97,17 @@ static int take_int(const json_t *obj, const char *name, int *place)
 static int result_from_json(const json_t *obj, struct hook_result *r)
 {
 	int code = 0;
+	r->wall_s = r->cpu_s = -1;
+	r->memory_peak_bytes = -1;
 	if (take_int(obj, "code", &code) < 0 || take_text(obj, "message", &r->message) < 0 ||
 	    take_text(obj, "log", &r->log_tail) < 0 ||
 	    take_text(obj, "out_of_memory", &r->shortage) < 0 ||
 	    take_int(obj, "exit_code", &r->exit_code) < 0 ||
-	    take_int(obj, "signal", &r->signal) < 0)
+	    take_int(obj, "signal", &r->signal) < 0 ||
+	    json_opt_number(obj, "wall_s", &r->wall_s, NULL) < 0 ||
+	    json_opt_number(obj, "cpu_s", &r->cpu_s, NULL) < 0 ||
+	    json_opt_int(obj, "memory_peak", &r->memory_peak_bytes, NULL) < 0 ||
+	    take_text(obj, "left_running", &r->left_running) < 0)
 		return -EINVAL;
 	r->code = (enum wire_error_code)code;
 	return 0;

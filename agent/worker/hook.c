@@ -309,7 +309,10 @@ int hook_run(const struct hook_request *request, struct hook_result *ret, struct
 	CLEANUP(hook_clear)
 	struct hook h = {.request = request,
 			 .path = fs_join(request->archive_path, request->location),
-			 .result = {.exit_code = -1, .memory_peak_bytes = -1}};
+			 .result = {.exit_code = -1,
+				    .wall_s = -1,
+				    .cpu_s = -1,
+				    .memory_peak_bytes = -1}};
 	hook_output_init(&h.output);
 	int r = run(&h, err);
 	if (r < 0)

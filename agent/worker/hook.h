@@ -55,7 +55,7 @@ struct hook_result {
 	bool timed_out;
 	char *shortage; /* the kernel killed it, or something of it, for want of memory: whose, in
 			   words; NULL: it did not, or this cannot be known */
-	double wall_s, cpu_s;
+	double wall_s, cpu_s;      /* -1: unknown */
 	int64_t memory_peak_bytes; /* -1: unknown */
 	char *left_running; /* "nginx (12), nginx (13)": what it started and still runs; NULL:
 			       nothing */

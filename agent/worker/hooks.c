@@ -4,7 +4,8 @@
  *
  *     note: step, unit, number   ->  state: the step is started  ->  StartTransientUnit
  *     note: started              ->  the script ends, its unit waits as "exited"
- *     note: the result           ->  the unit is taken away  ->  next script, or the step's end
+ *     note: the result           ->  the unit is taken away  ->  state: what it took, with the
+ *                                                                next script or the step's end
  *
  * So whoever finds a step that is started, and its note, knows: without "started" and without a
  * unit it has never run; with a unit it runs or has ended there; with a result it is over. */
@@ -213,12 +214,23 @@ static int open_logs(struct walk *w, struct error *err)
 	return fd;
 }
 
+/* What the event's scripts before this one took. Only figures: no reason not to go on. */
+static void save_runs(struct walk *w)
+{
+	struct error err = {0};
+	if (group_save(w->g, &err) < 0)
+		log_warning("what the scripts of '%s' took could not be recorded: %s",
+			    last_step(w->g)->event, err.text);
+}
+
 /* A new note, and for the first script of the event the state, which has the step. */
 static int begin_script(struct walk *w, unsigned index, struct error *err)
 {
 	struct group *g = w->g;
 	struct state_deployment *d = g->state->open;
 	const char *id = state_deployment_id(d);
+	if (index > 0)
+		save_runs(w);
 	auto_free char *left = TAKE(w->note.left);
 	hook_note_clear(&w->note);
 	hook_note_init(&w->note, id, last_step(g)->event);
@@ -285,8 +297,8 @@ static int run_script(struct walk *w, const struct spec_hook *hook, struct error
 static void note_left_running(struct walk *w)
 {
 	struct hook_note *note = &w->note;
-	if (!note->result.left_running)
-		return;
+	if (!note->result.left_running || note->ended)
+		return; /* the latter: another worker's note has it */
 	char *all = note->left ? xasprintf("%s, %s", note->left, note->result.left_running)
 			       : xstrdup(note->result.left_running);
 	free(note->left);
@@ -320,13 +332,36 @@ static void end_script(struct walk *w)
 static void log_end(const struct walk *w, const struct spec_hook *hook)
 {
 	const struct hook_result *r = &w->note.result;
+	double cpu_s = r->cpu_s > 0 ? r->cpu_s : 0;
+	if (r->wall_s < 0)
+		return;
 	if (r->memory_peak_bytes >= 0)
 		log_info("script '%s' took %.3f s, %.3f s of CPU time, %lld KiB of memory",
-			 hook->location_text, r->wall_s, r->cpu_s,
+			 hook->location_text, r->wall_s, cpu_s,
 			 (long long)r->memory_peak_bytes / 1024);
 	else
 		log_info("script '%s' took %.3f s, %.3f s of CPU time", hook->location_text,
-			 r->wall_s, r->cpu_s);
+			 r->wall_s, cpu_s);
+}
+
+static int64_t to_ms(double seconds)
+{
+	return seconds < 0 ? -1 : (int64_t)(seconds * 1000 + 0.5);
+}
+
+static void record_run(struct walk *w, const struct spec_hook *hook)
+{
+	const struct hook_result *r = &w->note.result;
+	const struct state_run run = {
+		.number = w->note.number,
+		.script = hook->location_text,
+		.ok = r->code == WIRE_SUCCESS,
+		.wall_ms = to_ms(r->wall_s),
+		.cpu_ms = to_ms(r->cpu_s),
+		.memory_peak = r->memory_peak_bytes,
+		.left_running = r->left_running,
+	};
+	state_run_add(w->g->state->open, &run);
 }
 
 static int run_one(struct walk *w, unsigned index, struct error *err)
@@ -342,6 +377,7 @@ static int run_one(struct walk *w, unsigned index, struct error *err)
 		log_end(w, hook);
 	}
 	end_script(w);
+	record_run(w, hook);
 	w->resumed = false;
 	const struct hook_result *result = &w->note.result;
 	free(w->log);

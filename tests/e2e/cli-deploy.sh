@@ -50,6 +50,10 @@ slip explain >"$T/explain"
 says "explain tells it again" "the database is not reachable" "$T/explain"
 slip explain "$third" >"$T/explain3"
 ok "by its id as well" cmp "$T/explain" "$T/explain3"
+is "and what each script took" "stop.sh ok, configure.sh ok, start.sh ok, validate.sh FAILED" "$(sed -nE '
+	/^  scripts that ran/,/^  [^ ]/s#^    scripts/(\S+) +(ok|FAILED) +[0-9.]+ s +cpu [0-9.]+ s +peak [0-9]+ [KM]iB$#\1 \2,#p
+	' "$T/explain" | xargs | sed 's/,$//')"
+says "and on the way back" "and on the way back:" "$T/explain"
 exits 2 "an unknown id is refused" slip explain d-NOTTHERE
 slip logs "$third" >"$T/logs"
 says "logs has the script's output" "the database is not reachable" "$T/logs"

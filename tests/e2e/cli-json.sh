@@ -35,6 +35,9 @@ failed=$(field 'd["deployment"]')
 json 0 "explain" explain
 is "has the event" ApplicationStart "$(field 'd["failure"]["event"]')"
 is "and the exit code" 3 "$(field 'd["failure"]["exit_code"]')"
+is "and what each script took" "[('scripts/start.sh', False, True)]" "$(field '[
+	(r["script"], r["ok"], min(r["wall_ms"], r["cpu_ms"], r["memory_peak"]) >= 0)
+	for s in d["steps"] if s["event"] == "ApplicationStart" for r in s["runs"]]')"
 json 0 "logs" logs "$failed"
 is "has the text" True "$(field '"broken" in d["log"]')"
 json 0 "status" status

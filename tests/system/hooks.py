@@ -323,6 +323,10 @@ for who in ("recover", "command"):
         else:
             equal(name + ": rolled back", {"srv/app/index.html": "old", "srv/app/only-old": "x"}, h.files())
         equal(name + ": once more there is nothing to do", [], h.recover().of("recovered"))
+        known = [(r["script"], r["ok"]) for step in h.state("group-1")["last"]["steps"] if step["event"] == "AfterInstall"
+                 for r in step["runs"] if r["wall_ms"] > 0]
+        took = [("scripts/AfterInstall.sh", "exit" not in first), ("second.sh", "exit" not in second)]
+        equal(name + ": what each script took is known", took[:1 if "exit" in first else 2], known)
 
 # It has ended, well or not, while nobody was there.
 for end, status in (("exit 0\n", "Succeeded"), ("exit 9\n", "Failed"), ("kill -9 $$\n", "Failed")):

@@ -228,6 +228,38 @@ static void what_was_refused_has_touched_nothing(void **state)
 	assert_non_null(strstr(text, "  now      nothing was touched\n"));
 }
 
+static void scripts_have_a_line_each_that_fits(void **state)
+{
+	static const char long_name[] = "scripts/\xc3\xa4/of/the/web/application/check.sh";
+	const struct state_run runs[] = {
+		{1, "scripts/start.sh", true, 1200, 400, 12 << 20, NULL},
+		{2, (char *)long_name, false, 3599000, 3599000, 100 << 10, NULL},
+		{3, "s.sh", true, -1, -1, -1, NULL},
+	};
+	auto_state_deployment struct state_deployment *d = deployment("d-A", NULL, 100);
+	auto_free char *text = NULL, *none = NULL;
+	size_t len;
+	FILE *out = open_memstream(&none, &len);
+	report_scripts(d, out);
+	fclose(out);
+	assert_string_equal(none, "");
+	state_step_start(d, "ApplicationStart");
+	state_run_add(d, &runs[0]);
+	state_run_add(d, &runs[1]);
+	state_step_start(d, "Rollback: ApplicationStart");
+	state_run_add(d, &runs[2]);
+	out = open_memstream(&text, &len);
+	report_scripts(d, out);
+	fclose(out);
+	assert_string_equal(
+		text,
+		"  scripts that ran:\n"
+		"    scripts/start.sh          ok      1.2 s        cpu 0.4 s        peak 12 MiB\n"
+		"    .../application/check.sh  FAILED  59 min 59 s  cpu 59 min 59 s  peak 100 KiB\n"
+		"  and on the way back:\n"
+		"    s.sh  ok\n");
+}
+
 /* What report_left_running() says of a step that ended then and left that process. */
 static char *left_running(pid_t pid, double ended)
 {
@@ -273,6 +305,7 @@ int main(void)
 		host_test(a_name_of_two_groups_is_not_guessed),
 		host_test(an_explanation_names_script_exit_output_and_what_is_back),
 		host_test(what_was_refused_has_touched_nothing),
+		cmocka_unit_test(scripts_have_a_line_each_that_fits),
 		cmocka_unit_test(only_what_still_runs_is_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/worker/hook-note.h"
 #include "agent/worker/hook-process.h"
 #include "agent/worker/hook-unit.h"
 #include "agent/worker/hook.h"
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/proc.h"
 #include "common/str.h"
 #include "tests/unit/tempdir.h"
 #include "tests/unit/unit.h"
@@ -647,6 +649,47 @@ static void a_leftover_whose_leader_has_ended_is_killed_too(void **state)
 	assert_true(is_gone(pid)); /* it has waited */
 }
 
+static void a_note_has_what_the_script_took(void **state)
+{
+	char path[] = "/tmp/test_hook.XXXXXX";
+	assert_non_null(mkdtemp(path));
+	auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_hook_note struct hook_note note = {0};
+	hook_note_init(&note, "d-1", "AfterInstall");
+	note.unit = xstrdup("x.service");
+	note.ended = true;
+	note.result = (struct hook_result){.wall_s = 1.25,
+					   .cpu_s = 0.5,
+					   .memory_peak_bytes = (int64_t)1 << 33,
+					   .left_running = xstrdup("server (12)")};
+	assert_int_equal(hook_note_save(fd, &note, NULL), 0);
+	auto_hook_note struct hook_note again = {0};
+	assert_true(hook_note_load(fd, &again));
+	assert_true(again.result.wall_s == 1.25 && again.result.cpu_s == 0.5);
+	assert_true(again.result.memory_peak_bytes == (int64_t)1 << 33);
+	assert_string_equal(again.result.left_running, "server (12)");
+	hook_note_remove(fd);
+	assert_int_equal(rmdir(path), 0);
+}
+
+static void a_note_of_an_older_worker_does_not_have_it(void **state)
+{
+	char path[] = "/tmp/test_hook.XXXXXX";
+	assert_non_null(mkdtemp(path));
+	auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_free char *boot = proc_boot_id();
+	auto_free char *text = xasprintf("{\"version\":1,\"boot\":\"%s\",\"deployment_id\":\"d-1\","
+					 "\"step\":\"AfterInstall\",\"result\":{\"code\":0}}",
+					 boot);
+	assert_int_equal(fs_write_atomic(fd, "hook", text, strlen(text), 0600, NULL), 0);
+	auto_hook_note struct hook_note note = {0};
+	assert_true(hook_note_load(fd, &note));
+	assert_true(note.ended && note.result.wall_s == -1 && note.result.cpu_s == -1);
+	assert_int_equal(note.result.memory_peak_bytes, -1);
+	hook_note_remove(fd);
+	assert_int_equal(rmdir(path), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
 
 int main(void)
@@ -681,6 +724,8 @@ int main(void)
 		TEST(a_script_has_a_slice_of_its_own),
 		TEST(a_refusal_of_pid_1_is_told_from_its_absence),
 		TEST(a_leftover_whose_leader_has_ended_is_killed_too),
+		cmocka_unit_test(a_note_has_what_the_script_took),
+		cmocka_unit_test(a_note_of_an_older_worker_does_not_have_it),
 		TEST(an_unknown_account_is_named),
 		TEST(a_script_runs_as_its_account),
 	};

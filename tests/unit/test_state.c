@@ -36,6 +36,12 @@ static void fill(struct state_deployment *d)
 	state_step_end(state_step_start(d, "ApplicationStop"), STATE_SKIPPED, NULL);
 	state_step_end(state_step_start(d, "Install"), STATE_SUCCEEDED, "fine");
 	state_step_start(d, "AfterInstall");
+	const struct state_run runs[] = {
+		{1, "scripts/a.sh", true, 1234, 0, 12 << 20, NULL},
+		{2, "scripts/b.sh", false, -1, -1, -1, "server (12)"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(runs); i++)
+		state_run_add(d, &runs[i]);
 	d->failure = xcalloc(1, sizeof(*d->failure));
 	*d->failure = (struct state_failure){
 		.shortage = xstrdup("its limit is 64 MiB"),
@@ -80,6 +86,16 @@ static void everything_survives_the_disk(void **state)
 	assert_true(d->job->rollback);
 	assert_int_equal(again->n_revisions, 1);
 	assert_string_equal(again->revisions[0].spec->bucket, "b");
+	assert_int_equal(d->steps[1].n_runs, 0);
+	assert_int_equal(d->steps[2].n_runs, 2);
+	const struct state_run *runs = d->steps[2].runs;
+	assert_string_equal(runs[0].script, "scripts/a.sh");
+	assert_true(runs[0].ok && runs[0].number == 1 && runs[0].wall_ms == 1234);
+	assert_true(runs[0].cpu_ms == 0 && runs[0].memory_peak == 12 << 20);
+	assert_null(runs[0].left_running);
+	assert_true(!runs[1].ok && runs[1].wall_ms == -1 && runs[1].cpu_ms == -1);
+	assert_int_equal(runs[1].memory_peak, -1);
+	assert_string_equal(runs[1].left_running, "server (12)");
 }
 
 static void a_group_without_a_file_has_no_state(void **state)
@@ -111,6 +127,80 @@ static void what_is_no_state_is_refused(void **state)
 		assert_int_equal(state_load(dir->fd, &s, &err), ERR_FORMAT);
 	}
 	fs_unlink_quiet(dir->fd, "state.json");
+}
+
+/* Reads a deployment whose one step has these runs. */
+static int read_runs(const char *runs, struct state_deployment **ret)
+{
+	auto_state_deployment struct state_deployment *d = make_deployment("d-A");
+	state_step_start(d, "AfterInstall");
+	auto_json json_t *doc = state_deployment_to_json(d);
+	json_t *list = json_loads(runs, 0, NULL);
+	assert_non_null(list);
+	json_object_set_new(json_array_get(json_object_get(doc, "steps"), 0), "runs", list);
+	struct error err = {0};
+	return state_deployment_from_json(doc, ret, &err);
+}
+
+static void runs_that_nobody_writes_are_refused(void **state)
+{
+	static const char *const bad[] = {
+		"{}",
+		"[1]",
+		"[{\"number\":1}]",
+		"[{\"script\":\"s\"}]",
+		"[{\"number\":0,\"script\":\"s\"}]",
+		"[{\"number\":4294967297,\"script\":\"s\"}]",
+		"[{\"number\":1,\"script\":\"s\",\"ok\":1}]",
+		"[{\"number\":1,\"script\":\"s\",\"wall_ms\":-1}]",
+		"[{\"number\":1,\"script\":\"s\",\"cpu_ms\":0.5}]",
+		"[{\"number\":1,\"script\":\"s\",\"memory_peak\":\"1\"}]",
+		"[{\"number\":1,\"script\":\"s\",\"left_running\":[]}]",
+	};
+	struct state_deployment *d = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (read_runs(bad[i], &d) != ERR_FORMAT)
+			fail_msg("%s is read", bad[i]);
+	auto_json json_t *many = json_array();
+	for (int i = 0; i <= STATE_RUNS_MAX; i++)
+		json_array_append_new(many, json_pack("{s:i,s:s}", "number", i + 1, "script", "s"));
+	auto_free char *text = json_text(many);
+	assert_int_equal(read_runs(text, &d), ERR_FORMAT);
+	assert_int_equal(read_runs("[{\"number\":1,\"script\":\"s\"}]", &d), 0);
+	assert_int_equal(d->steps[0].runs[0].wall_ms, -1);
+	state_deployment_free(d);
+}
+
+static void a_run_is_recorded_once_and_only_so_many(void **state)
+{
+	auto_state_deployment struct state_deployment *d = make_deployment("d-A");
+	state_step_start(d, "BeforeInstall");
+	struct state_run run = {.number = 1, .script = "s.sh"};
+	state_run_add(d, &run);
+	run.ok = true;
+	state_run_add(d, &run);
+	assert_int_equal(d->steps[0].n_runs, 1);
+	assert_true(d->steps[0].runs[0].ok);
+	state_step_start(d, "AfterInstall");
+	for (run.number = 2; run.number < STATE_RUNS_MAX + 3; run.number++)
+		state_run_add(d, &run);
+	assert_int_equal(d->steps[1].n_runs, STATE_RUNS_MAX - 1);
+}
+
+static void long_names_of_a_run_are_cut_between_characters(void **state)
+{
+	auto_state_deployment struct state_deployment *d = make_deployment("d-A");
+	state_step_start(d, "AfterInstall");
+	char name[3 * STATE_RUN_TEXT_MAX + 1] = "";
+	for (size_t i = 0; i < STATE_RUN_TEXT_MAX; i++)
+		memcpy(name + 3 * i, "\xe2\x82\xac", 4);
+	const struct state_run run = {.number = 1, .script = name, .left_running = name};
+	state_run_add(d, &run);
+	const char *cut[] = {d->steps[0].runs[0].script, d->steps[0].runs[0].left_running};
+	for (size_t i = 0; i < ARRAY_LEN(cut); i++) {
+		assert_int_equal(strlen(cut[i]), STATE_RUN_TEXT_MAX / 3 * 3);
+		assert_true(str_is_utf8(cut[i], strlen(cut[i])));
+	}
 }
 
 static void steps_tell_what_ran(void **state)
@@ -187,6 +277,21 @@ static void a_revision_is_kept_once(void **state)
 	assert_null(state_revision_find(s, NULL));
 }
 
+/* With names that take the most room. */
+static struct state_deployment *full_of_runs(const char *id)
+{
+	struct state_deployment *d = make_deployment(id);
+	char name[STATE_RUN_TEXT_MAX + 1] = "";
+	memset(name, 1, STATE_RUN_TEXT_MAX);
+	state_step_start(d, "AfterInstall");
+	for (unsigned i = 1; i <= STATE_RUNS_MAX; i++) {
+		const struct state_run run = {i,	 name,	    true, INT64_MAX,
+					      INT64_MAX, INT64_MAX, name};
+		state_run_add(d, &run);
+	}
+	return d;
+}
+
 static void as_many_revisions_as_the_settings_allow_can_be_read_again(void **state)
 {
 	const struct tempdir *dir = *state;
@@ -197,11 +302,14 @@ static void as_many_revisions_as_the_settings_allow_can_be_read_again(void **sta
 		d->archive = xstrdup(id);
 		state_revision_add(s, d, true);
 	}
+	s->open = full_of_runs("d-A");
+	s->last = full_of_runs("d-B");
 	struct error err = {0};
 	assert_int_equal(state_save(dir->fd, s, &err), 0);
 	auto_state struct state *back = NULL;
 	assert_int_equal(state_load(dir->fd, &back, &err), 0);
 	assert_int_equal(back->n_revisions, STATE_REVISIONS_MAX + 2);
+	assert_int_equal(back->open->steps[0].n_runs, STATE_RUNS_MAX);
 }
 
 static void what_could_not_be_read_again_is_not_written(void **state)
@@ -225,6 +333,9 @@ int main(void)
 		tempdir_test(everything_survives_the_disk),
 		tempdir_test(a_group_without_a_file_has_no_state),
 		tempdir_test(what_is_no_state_is_refused),
+		tempdir_test(runs_that_nobody_writes_are_refused),
+		tempdir_test(a_run_is_recorded_once_and_only_so_many),
+		tempdir_test(long_names_of_a_run_are_cut_between_characters),
 		tempdir_test(steps_tell_what_ran),
 		tempdir_test(a_closed_deployment_is_the_last_and_has_finished),
 		tempdir_test(only_so_many_finished_ids_are_remembered),
