@@ -26,8 +26,8 @@
 
 void hook_note_clear(struct hook_note *note)
 {
-	char *const texts[] = {note->boot, note->deployment, note->step,
-			       note->unit, note->log_before, note->left};
+	char *const texts[] = {note->boot,   note->deployment, note->step, note->unit,
+			       note->script, note->log_before, note->left};
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		free(texts[i]);
 	hook_result_clear(&note->result);
@@ -64,6 +64,7 @@ static json_t *to_json(const struct hook_note *note)
 	json_set_str(obj, "deployment_id", note->deployment);
 	json_set_str(obj, "step", note->step);
 	json_set_str(obj, "unit", note->unit);
+	json_set_str(obj, "script", note->script);
 	json_set_str(obj, "log_before", note->log_before);
 	json_set_str(obj, "left_running", note->left);
 	json_set_int(obj, "index", note->index);
@@ -122,6 +123,7 @@ static int from_json(const json_t *obj, struct hook_note *note)
 		     {"deployment_id", &note->deployment},
 		     {"step", &note->step},
 		     {"unit", &note->unit},
+		     {"script", &note->script},
 		     {"log_before", &note->log_before},
 		     {"left_running", &note->left}};
 	int version = 0, index = 0, number = 0, pid = 0;

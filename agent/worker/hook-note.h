@@ -17,6 +17,7 @@ struct hook_note {
 	char *deployment; /* under which it runs */
 	char *step;       /* "AfterInstall", "Rollback: AfterInstall" */
 	char *unit;       /* NULL: a process of ours */
+	char *script;     /* as in the AppSpec; NULL: an older worker's note */
 	char *log_before; /* as hook_request has it */
 	char *left;       /* what the step's scripts have left running so far; NULL: nothing */
 	unsigned index;   /* of the script in its event, from 0 */

@@ -90,6 +90,38 @@ static struct state_step *last_step(const struct group *g)
 	return d && d->n_steps ? &d->steps[d->n_steps - 1] : NULL;
 }
 
+static int64_t to_ms(double seconds)
+{
+	return seconds < 0 ? -1 : (int64_t)(seconds * 1000 + 0.5);
+}
+
+/* What the script of the note took, into the last step. */
+static void record_run(struct group *g, const struct hook_note *note)
+{
+	const struct hook_result *r = &note->result;
+	const struct state_run run = {
+		.number = note->number,
+		.script = note->script,
+		.ok = r->code == WIRE_SUCCESS,
+		.wall_ms = to_ms(r->wall_s),
+		.cpu_ms = to_ms(r->cpu_s),
+		.memory_peak = r->memory_peak_bytes,
+		.left_running = r->left_running,
+	};
+	state_run_add(g->state->open, &run);
+}
+
+void hooks_recall(struct group *g)
+{
+	const struct state_deployment *d = g->state->open;
+	const struct state_step *step = last_step(g);
+	auto_hook_note struct hook_note note = {0};
+	if (step && hook_note_load(g->fd, &note) && note.ended && note.script &&
+	    str_eq(note.deployment, state_deployment_id(d)) && str_eq(note.step, step->event) &&
+	    note.number >= d->scripts && note.number > 0)
+		record_run(g, &note);
+}
+
 char *hooks_interrupted(const struct group *g)
 {
 	const struct state_deployment *d = g->state->open;
@@ -224,7 +256,8 @@ static void save_runs(struct walk *w)
 }
 
 /* A new note, and for the first script of the event the state, which has the step. */
-static int begin_script(struct walk *w, unsigned index, struct error *err)
+static int begin_script(struct walk *w, unsigned index, const struct spec_hook *hook,
+			struct error *err)
 {
 	struct group *g = w->g;
 	struct state_deployment *d = g->state->open;
@@ -237,6 +270,7 @@ static int begin_script(struct walk *w, unsigned index, struct error *err)
 	w->note.index = index;
 	w->note.number = ++d->scripts;
 	w->note.left = TAKE(left);
+	w->note.script = xstrdup(hook->location_text);
 	w->note.log_before = xstrdup_null(w->log);
 	if (uses_units(g)) {
 		w->note.unit = hook_unit_name(id, w->request->event, w->note.number);
@@ -344,30 +378,10 @@ static void log_end(const struct walk *w, const struct spec_hook *hook)
 			 r->wall_s, cpu_s);
 }
 
-static int64_t to_ms(double seconds)
-{
-	return seconds < 0 ? -1 : (int64_t)(seconds * 1000 + 0.5);
-}
-
-static void record_run(struct walk *w, const struct spec_hook *hook)
-{
-	const struct hook_result *r = &w->note.result;
-	const struct state_run run = {
-		.number = w->note.number,
-		.script = hook->location_text,
-		.ok = r->code == WIRE_SUCCESS,
-		.wall_ms = to_ms(r->wall_s),
-		.cpu_ms = to_ms(r->cpu_s),
-		.memory_peak = r->memory_peak_bytes,
-		.left_running = r->left_running,
-	};
-	state_run_add(w->g->state->open, &run);
-}
-
 static int run_one(struct walk *w, unsigned index, struct error *err)
 {
 	const struct spec_hook *hook = &w->request->hooks->event->hooks[index];
-	int r = w->resumed ? 0 : begin_script(w, index, err);
+	int r = w->resumed ? 0 : begin_script(w, index, hook, err);
 	if (r < 0)
 		return r;
 	if (!w->note.ended) {
@@ -377,7 +391,8 @@ static int run_one(struct walk *w, unsigned index, struct error *err)
 		log_end(w, hook);
 	}
 	end_script(w);
-	record_run(w, hook);
+	if (w->note.script)
+		record_run(w->g, &w->note);
 	w->resumed = false;
 	const struct hook_result *result = &w->note.result;
 	free(w->log);

@@ -56,6 +56,10 @@ char *hooks_interrupted(const struct group *g);
 /* May a service that a killed worker has started run? Asks only the note. */
 bool hooks_may_run(const struct group *g);
 
+/* A worker that was killed may have noted, and not yet recorded, what a script took: record it in
+ * the open deployment, to be saved with what follows. */
+void hooks_recall(struct group *g);
+
 /* Kill the script that a worker which was killed has left behind, if it still runs. */
 void hooks_kill_leftover(struct group *g);
 

@@ -143,6 +143,7 @@ int recover_group(struct group *g, const char **ret_what, struct error *err)
 	int r = transact_recover(g, &installed, err);
 	if (r < 0)
 		return error_prefix(err, r, "group '%s'", g->id);
+	hooks_recall(g);
 	const struct state_deployment *d = g->state->open;
 	if (!d && installed == INSTALL_INSTALLED) {
 		what = "undone";
@@ -192,6 +193,7 @@ static int recover_files(struct group *g, const char **ret_what, struct error *e
 	int r = transact_recover(g, &installed, err);
 	if (r < 0)
 		return error_prefix(err, r, "group '%s'", g->id);
+	hooks_recall(g);
 	struct state_deployment *d = g->state->open;
 	if (installed != INSTALL_INSTALLED || (d && !will_roll_back(g)))
 		return 0;

@@ -430,8 +430,11 @@ for call in ("fsync", "sendmsg"):
         again = d.command("AfterInstall", acked=True)
         stored = h.stored(d.command_id("AfterInstall"))
         notes = [n.split()[0] for n in h.ran()]
-        if not stored or stored["status"] != "Succeeded" or notes != ["AfterInstall", "SECOND"] or units():
-            ok("killed at %s %d" % (call, number), False, stored, notes, units(), again.events)
+        h.recover()
+        took = [r["script"] for r in h.state()["open"]["steps"][-1].get("runs", []) if "wall_ms" in r]
+        if not stored or stored["status"] != "Succeeded" or notes != ["AfterInstall", "SECOND"] or units() or \
+                took != ["scripts/AfterInstall.sh", "second.sh"]:
+            ok("killed at %s %d" % (call, number), False, stored, notes, units(), took, again.events)
         seen.append(stored and stored["status"])
     ok("killed at each %s: the scripts run once, the result is the real one" % call, number > 2, number)
 

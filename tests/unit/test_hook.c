@@ -657,6 +657,7 @@ static void a_note_has_what_the_script_took(void **state)
 	auto_hook_note struct hook_note note = {0};
 	hook_note_init(&note, "d-1", "AfterInstall");
 	note.unit = xstrdup("x.service");
+	note.script = xstrdup("s.sh");
 	note.ended = true;
 	note.result = (struct hook_result){.wall_s = 1.25,
 					   .cpu_s = 0.5,
@@ -668,6 +669,7 @@ static void a_note_has_what_the_script_took(void **state)
 	assert_true(again.result.wall_s == 1.25 && again.result.cpu_s == 0.5);
 	assert_true(again.result.memory_peak_bytes == (int64_t)1 << 33);
 	assert_string_equal(again.result.left_running, "server (12)");
+	assert_string_equal(again.script, "s.sh");
 	hook_note_remove(fd);
 	assert_int_equal(rmdir(path), 0);
 }
