@@ -30,6 +30,9 @@ const char *state_step_status_to_string(enum state_step_status status);
 /* Begins the message of a step that succeeded and whose scripts left something running, by name. */
 #define STATE_LEFT_RUNNING "left running: "
 
+/* Begins the name of a step on the way back. */
+#define STATE_ROLLBACK_PREFIX "Rollback: "
+
 /* A script that has ended. Figures are -1 when they are not known. */
 struct state_run {
 	unsigned number; /* in the names of its output files */

@@ -18,7 +18,6 @@
 #define CLOCK_SLACK_S 1 /* between what the kernel and what a worker wrote down */
 #define SUMMARY_MAX 1024
 #define LINE_WIDTH 80
-#define ROLLBACK_PREFIX "Rollback: "
 
 char *report_revision(const struct wire_spec *spec)
 {
@@ -174,9 +173,9 @@ static void print_way_back(const struct state_deployment *d, FILE *out)
 {
 	for (size_t i = 0; i < d->n_steps; i++) {
 		const struct state_step *step = &d->steps[i];
-		if (!str_starts(step->event, ROLLBACK_PREFIX) || step->status == STATE_SKIPPED)
+		if (!str_starts(step->event, STATE_ROLLBACK_PREFIX) || step->status == STATE_SKIPPED)
 			continue;
-		auto_free char *event = cli_clean(step->event + strlen(ROLLBACK_PREFIX));
+		auto_free char *event = cli_clean(step->event + strlen(STATE_ROLLBACK_PREFIX));
 		fprintf(out, "           %s %s\n", event, step_word(step));
 		if (step->status == STATE_FAILED && !str_empty(step->message))
 			print_indented(step->message, "           ", out);
@@ -280,7 +279,7 @@ static void print_runs(const struct state_deployment *d, bool back, const char *
 	auto_table struct table table = {.columns = 5, .indent = 4, .width = LINE_WIDTH};
 	for (size_t i = 0; i < d->n_steps; i++) {
 		const struct state_step *step = &d->steps[i];
-		if (str_starts(step->event, ROLLBACK_PREFIX) != back)
+		if (str_starts(step->event, STATE_ROLLBACK_PREFIX) != back)
 			continue;
 		for (size_t k = 0; k < step->n_runs; k++)
 			add_run(&table, &step->runs[k]);

@@ -2,6 +2,7 @@
 #include "agent/cli/view.h"
 
 #include "agent/cli/cli.h"
+#include "agent/state.h"
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -13,7 +14,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#define ROLLBACK_PREFIX "Rollback: "
 #define STEP_WIDTH 20
 
 const char *view_duration(double seconds, char out[32])
@@ -80,14 +80,14 @@ static const char *member(const json_t *event, const char *name)
 /* The step's name without the prefix; says once that the way back begins. */
 static const char *step_name(struct view *view, const char *step)
 {
-	if (!str_starts(step, ROLLBACK_PREFIX))
+	if (!str_starts(step, STATE_ROLLBACK_PREFIX))
 		return step;
 	if (!view->rolling_back) {
 		view_clear(view);
 		puts("going back:");
 	}
 	view->rolling_back = true;
-	return step + strlen(ROLLBACK_PREFIX);
+	return step + strlen(STATE_ROLLBACK_PREFIX);
 }
 
 static void step_ended(struct view *view, const char *name, const char *state, const json_t *event)

@@ -11,7 +11,6 @@
 
 #include <string.h>
 
-#define STEP_PREFIX "Rollback: "
 #define LEFT_MAX 1000
 /* As JSON six times that at worst, which still fits a message to the caller and state.json. */
 #define LEFT_MAX_BYTES ((size_t)16 * 1024)
@@ -87,7 +86,7 @@ static int run_event(struct undo *u, const struct hooks_revision *revision, cons
 	*ret_ran = r < 0 || hooks.event;
 	if (r >= 0 && !hooks.event)
 		return 0;
-	auto_free char *name = xasprintf(STEP_PREFIX "%s", event);
+	auto_free char *name = xasprintf(STATE_ROLLBACK_PREFIX "%s", event);
 	const struct state_deployment *d = g->state->open;
 	bool there = resume && d->n_steps && str_eq(d->steps[d->n_steps - 1].event, name);
 	size_t step = there ? lifecycle_begin_again(g) : lifecycle_begin(g, name);
@@ -111,9 +110,9 @@ static void run_stop(struct undo *u)
 {
 	const struct state_deployment *d = u->g->state->open;
 	struct hooks_revision revision;
-	const struct state_step *undone = state_step_find(d, STEP_PREFIX "Install");
+	const struct state_step *undone = state_step_find(d, STATE_ROLLBACK_PREFIX "Install");
 	bool again = undone && undone->status == STATE_FAILED; /* it has had its chance */
-	if (again || state_step_succeeded(d, STEP_PREFIX "ApplicationStop") ||
+	if (again || state_step_succeeded(d, STATE_ROLLBACK_PREFIX "ApplicationStop") ||
 	    !hooks_revision_new(u->g, &revision))
 		return;
 	struct error err = {0};
@@ -136,7 +135,7 @@ static void stop_new(struct undo *u, bool started)
 /* An event before the interrupted one. */
 static void recall_previous(struct undo *u, const char *event)
 {
-	auto_free char *name = xasprintf(STEP_PREFIX "%s", event);
+	auto_free char *name = xasprintf(STATE_ROLLBACK_PREFIX "%s", event);
 	const struct state_step *step = state_step_find(u->g->state->open, name);
 	if (!step)
 		return;
@@ -186,7 +185,7 @@ static void collect_left(const char *path, void *arg)
 static bool is_undone(const struct undo *u)
 {
 	enum install_state state;
-	return state_step_succeeded(u->g->state->open, STEP_PREFIX "Install") &&
+	return state_step_succeeded(u->g->state->open, STATE_ROLLBACK_PREFIX "Install") &&
 	       install_state(u->g->fd, &state, NULL, NULL) >= 0 && state == INSTALL_NONE;
 }
 
@@ -200,9 +199,10 @@ static int undo_install(struct undo *u, struct error *err)
 	if (!state_step_succeeded(d, "Install"))
 		return transact_undo(u->g, collect_left, u, err);
 	const struct state_step *last = &d->steps[d->n_steps - 1];
-	bool again = str_eq(last->event, STEP_PREFIX "Install"); /* once more: no new record */
-	size_t step =
-		again ? lifecycle_begin_again(u->g) : lifecycle_begin(u->g, STEP_PREFIX "Install");
+	bool again =
+		str_eq(last->event, STATE_ROLLBACK_PREFIX "Install"); /* once more: no new record */
+	size_t step = again ? lifecycle_begin_again(u->g)
+			    : lifecycle_begin(u->g, STATE_ROLLBACK_PREFIX "Install");
 	int r = transact_undo(u->g, collect_left, u, err);
 	lifecycle_end(u->g, step, r < 0 ? STATE_FAILED : STATE_SUCCEEDED, r < 0 ? err->text : NULL);
 	return r;
@@ -229,7 +229,7 @@ static int reinstate(struct undo *u, struct error *err)
 	int r = install_state(g->fd, &state, NULL, err);
 	if (r < 0)
 		return r;
-	size_t step = lifecycle_begin(g, STEP_PREFIX "Install");
+	size_t step = lifecycle_begin(g, STATE_ROLLBACK_PREFIX "Install");
 	if (state != INSTALL_INSTALLED)
 		r = transact_install(g, &revision, revision.deployment_id, err);
 	if (r >= 0)
@@ -281,7 +281,9 @@ static int note_install(struct group *g, struct error *err)
 static char *interrupted_event(const struct group *g)
 {
 	auto_free char *step = hooks_interrupted(g);
-	return step && str_starts(step, STEP_PREFIX) ? xstrdup(step + strlen(STEP_PREFIX)) : NULL;
+	return step && str_starts(step, STATE_ROLLBACK_PREFIX)
+		       ? xstrdup(step + strlen(STATE_ROLLBACK_PREFIX))
+		       : NULL;
 }
 
 int rollback_tree(struct group *g, struct error *err)
