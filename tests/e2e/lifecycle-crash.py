@@ -32,16 +32,7 @@ def old_host(settings=""):
 
 def kill_in(host, d, event):
     """Kill the worker while the script of that event runs; the script's pid."""
-    d.all(SEVEN[:SEVEN.index(event)])
-    run = d.start(event)
-    while True:
-        message = run.next()
-        if message["event"] == "ready":
-            run.send({"verb": "go"})
-        if message["event"] == "fetch":
-            d.fetch(run)
-        if message["event"] == "step" and message["step"] == event:
-            break
+    run = d.walk_into(event, lambda message: message["event"] == "step" and message["step"] == event)
     script_pid = pid_of_script(host)
     run.kill()
     return script_pid

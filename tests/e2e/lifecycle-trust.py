@@ -64,20 +64,15 @@ equal("a verb that nobody knows: refused", 2, run.result["exit"])
 def handed(name, number, open_it, after=None, kind="tgz"):
     """DownloadBundle is answered with the descriptor of open_it(); after() runs when it was sent."""
     one = Deployment(host, "d-%d" % number, content, group="group-handed")
-    run = one.start("ApplicationStop")
-    while True:
-        event = run.next()
-        if event is None:
-            break
-        if event["event"] == "ready":
-            run.send({"verb": "go"})
-        if event["event"] == "fetch":
-            fd = open_it()
-            run.send({"verb": "bundle", "type": kind}, fd)
-            if after:
-                after(fd)
-            os.close(fd)
-    run.end()
+
+    def give(run):
+        fd = open_it()
+        run.send({"verb": "bundle", "type": kind}, fd)
+        if after:
+            after(fd)
+        os.close(fd)
+
+    run = one.command("ApplicationStop", fetched=give)
     failed = one.command("DownloadBundle") if run.result and run.result["exit"] == 0 else run
     ok(name + ": not taken for the bundle", failed.result is not None and failed.result["exit"] != 0 and not host.files()
        and len(run.of("fetch")) == 1,
@@ -115,25 +110,19 @@ handed("a socket", 45, lambda: socket.socket(socket.AF_UNIX).detach())
 evil = bundle(revision("evil"))
 swapped = Host()
 one = Deployment(swapped, "d-50", content)
-for event in SEVEN:
-    run = one.start(event)
-    while True:
-        said = run.next()
-        if said is None:
-            break
-        if said["event"] == "ready":
-            run.send({"verb": "go"})
-        if said["event"] == "fetch":
-            fd = right_bytes()
-            run.send({"verb": "bundle", "type": "tgz"}, fd)
-            while not select.select([run.sock], [], [], 0)[0] and run.process.poll() is None:
-                os.pwrite(fd, evil, 0)
-                os.pwrite(fd, content, 0)
-            os.pwrite(fd, evil, 0)
-            os.close(fd)
-    run.end()
-    if run.result["exit"] != 0:
-        break
+
+
+def rewrite(run):
+    fd = right_bytes()
+    run.send({"verb": "bundle", "type": "tgz"}, fd)
+    while not select.select([run.sock], [], [], 0)[0] and run.process.poll() is None:
+        os.pwrite(fd, evil, 0)
+        os.pwrite(fd, content, 0)
+    os.pwrite(fd, evil, 0)
+    os.close(fd)
+
+
+one.all(fetched=rewrite)
 ok("a bundle that is rewritten while it is read: never other bytes", "evil" not in "".join(swapped.files().values())
    and not any("evil" in line for line in swapped.ran()), swapped.files())
 

@@ -312,18 +312,29 @@ class Deployment:
     def start(self, event, env=None, **options):
         return self.host.start(self.message(event, **options), env=env)
 
-    def follow(self, run, answer="go", fetched=None):
-        """Answer as the daemon does, to the end."""
+    def follow(self, run, answer="go", fetched=None, until=None):
+        """Answer as the daemon does, to the end, or until that is true of an event."""
         while True:
             event = run.next()
             if event is None:
                 return run.end()
+            if until and until(event):
+                return run
             if event["event"] == "ready":
                 run.send({"verb": answer})
             if event["event"] == "fetch":
                 self.fetch(run, fetched)
 
+    def walk_into(self, event, until):
+        """Walk to that event; its run, which goes on, once `until` is true of what it tells."""
+        self.all(SEVEN[:SEVEN.index(event)])
+        return self.follow(self.start(event), until=until)
+
     def fetch(self, run, fetched=None):
+        """fetched: bytes, a message, or what answers by itself; None: the bundle."""
+        if callable(fetched):
+            fetched(run)
+            return
         if isinstance(fetched, dict):
             run.send(fetched)
             return

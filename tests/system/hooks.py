@@ -266,16 +266,7 @@ def unlink(name):
 
 def kill_in(h, d, event):
     """Kill the worker while the slow script of that event runs."""
-    d.all(SEVEN[:SEVEN.index(event)])
-    run = d.start(event)
-    while True:
-        message = run.next()
-        if message["event"] == "ready":
-            run.send({"verb": "go"})
-        if message["event"] == "fetch":
-            d.fetch(run)
-        if message["event"] == "output" and message["line"] == "before":
-            break
+    run = d.walk_into(event, lambda message: message["event"] == "output" and message["line"] == "before")
     pid = number_in(T + "/slow")
     run.kill()
     return pid

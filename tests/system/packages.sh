@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # What the packages do to a host: install, upgrade in the middle of a deployment, downgrade, remove, purge. And what they
-# leave alone. The endpoint is on the same host: what matters here is what dpkg does.
+# leave alone.
 . "${top_srcdir:?}/tests/system/lib.sh"
+. "$top_srcdir/tests/system/packages-lib.sh"
 need_hosts
 need_packages_built slipway slipway-agent slipway-controld
 
@@ -12,11 +13,7 @@ mkdir "$T/debs"
 for package in "${all[@]}"; do cp "$(deb "$package")" "$T/debs/$package.deb"; done
 for package in "${all[@]}"; do mv "$T/newer/${package}"_* "$T/newer/$package.deb"; done
 
-h() { in_host h "$@"; }
 apt() { h env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@"; }
-property() { h systemctl show -P "$2" "$1"; }
-daemon_pid() { property slipwayd.service MainPID; }
-app_pid() { h cat /run/app.pid; }
 owner() { h stat -c '%U:%G %a' "$1"; }
 
 new_host h || exit 1
@@ -46,17 +43,7 @@ is "no unit failed" 0 "$(h systemctl --failed --no-legend | wc -l)"
 
 # --- upgrade, in the middle of a deployment ------------------------------------------------------------------------------------
 
-# shellcheck disable=SC2034 # lib.sh reads it
-endpoint=h
-ok "the endpoint serves" within 20 h test -s /var/lib/slipway-control/admin-credentials.json
-ok "the host is enrolled" enrol h role=web
-make_group AllAtOnce >/dev/null
-for n in 1 2 3; do make_app "$T/r$n" $n; done
-hold_at "$T/r2" start.sh
-hold_at "$T/r3" start.sh
-id=$(create "$T/r1")
-ok "revision 1 is deployed" within 60 deployment_is "$id" Succeeded
-is "and served" 1 "$(served h)"
+first_deployment
 
 h sed -i 's/^#max_revisions: .*/max_revisions: 7/' /etc/slipway/agent.yml
 daemon=$(daemon_pid) server=$(app_pid) endpoint_pid=$(property slipway-controld.service MainPID)

@@ -4,6 +4,7 @@
 # of one, on a host that runs. The host is a Debian one with Debian's rpm: no other can be had everywhere. What an
 # upgrade does to configuration files and users: tests/packaging/rpm.sh.
 . "${top_srcdir:?}/tests/system/lib.sh"
+. "$top_srcdir/tests/system/packages-lib.sh"
 need_hosts
 image_packages+=(rpm)
 
@@ -16,11 +17,7 @@ done
 command -v rpmbuild >/dev/null || skip_all "rpmbuild is not installed, which makes the newer packages"
 "$top_srcdir/tests/tools/other-rpm" 9.9 "$T/newer" "$T"/rpms/*.rpm || exit 1
 
-h() { in_host h "$@"; }
 do_rpm() { h rpm --dbpath /var/lib/rpm --nodeps --nosignature --force-debian "$@"; }
-property() { h systemctl show -P "$2" "$1"; }
-daemon_pid() { property slipwayd.service MainPID; }
-app_pid() { h cat /run/app.pid; }
 
 new_host h || exit 1
 "$HOST" copy "$T/rpms" "$T/newer" h:/var/tmp/
@@ -29,17 +26,7 @@ ok "they are installed" do_rpm -i /var/tmp/rpms/slipway.rpm /var/tmp/rpms/slipwa
 exits 0 "the agent runs" h systemctl status slipwayd
 says "and its status says what it waits for" "not enrolled: run 'slipway enroll'" "$T/out"
 is "its user is not root" slipway "$(property slipwayd.service User)"
-# shellcheck disable=SC2034 # lib.sh reads it
-endpoint=h
-ok "the endpoint serves" within 20 h test -s /var/lib/slipway-control/admin-credentials.json
-ok "the host is enrolled" enrol h role=web
-make_group AllAtOnce >/dev/null
-for n in 1 2 3; do make_app "$T/r$n" $n; done
-hold_at "$T/r2" start.sh
-hold_at "$T/r3" start.sh
-id=$(create "$T/r1")
-ok "revision 1 is deployed" within 60 deployment_is "$id" Succeeded
-is "and served" 1 "$(served h)"
+first_deployment
 
 # --- upgrade, in the middle of a script -----------------------------------------------------------------------------------------
 
