@@ -58,5 +58,6 @@ for call in renameat2 renameat linkat unlinkat mkdirat symlinkat utimensat fsync
 done
 [ $bad = 0 ] && [ $old -gt 0 ] && [ $new -gt 0 ]
 ok $? "killed by strace at $kills calls: $old old, $new new, $bad violations"
+echo "# exhaust: every-call: $kills kill points, $bad violations"
 echo "1..$n"
 [ $bad = 0 ]

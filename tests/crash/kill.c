@@ -291,7 +291,7 @@ int main(int argc, char **argv)
 	if (tally == MAP_FAILED)
 		bail_out("mmap");
 
-	unsigned n = 0;
+	unsigned n = 0, points = 0, violations = 0;
 	bool good = true;
 	for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
 		const struct scenario *s = &scenarios[i];
@@ -301,6 +301,8 @@ int main(int argc, char **argv)
 		run(scratch, s, tally);
 		bool ok = verdict(s, tally);
 		good = good && ok;
+		points += s->defect ? 0 : tally->done;
+		violations += s->defect ? 0 : tally->violations;
 		if (s->defect)
 			printf("%sok %u - %s is noticed: at point %u\n", ok ? "" : "not ", ++n,
 			       s->name, tally->first_bad);
@@ -311,6 +313,7 @@ int main(int argc, char **argv)
 			       tally->violations);
 		fflush(stdout);
 	}
+	printf("# exhaust: kill: %u kill points, %u violations\n", points, violations);
 	printf("1..%u\n", n);
 	scratch_remove(scratch);
 	return good ? 0 : 1;

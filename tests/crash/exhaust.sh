@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# make exhaust: run the crash tests that are named, at full size and one after another (each has its own two
+# processes), and add up what they tried. Each prints, among its TAP, a line
+#
+#   # exhaust: NAME: N kill points|error points|power cuts|races, M violations
+#
+# for everything that it looked at. Fails when one of them found a violation, failed, or told no such line; a test that
+# cannot run here is named. What the tests printed is kept in exhaust/ of the build directory.
+set -euo pipefail
+: "${top_srcdir:?} ${top_builddir:?}"
+logs=$top_builddir/exhaust
+mkdir -p "$logs"
+declare -A sum=(["kill points"]=0 ["error points"]=0 ["power cuts"]=0 ["races"]=0)
+violations=0 noticed=0 failed=0
+
+# A line of a part: told again, and added up.
+add()
+{
+	local line=${1#\# exhaust: } figures count what bad
+	figures=${line#*: }
+	count=${figures%% *}
+	what=${figures#* } what=${what%%,*}
+	bad=${figures##*, } bad=${bad%% *}
+	if [[ ! $count =~ ^[0-9]+$ || ! $bad =~ ^[0-9]+$ || ! -v sum["$what"] ]]; then
+		echo "exhaust: not understood: $1"
+		failed=1
+		return
+	fi
+	echo "exhaust: $line"
+	sum[$what]=$((${sum[$what]} + count))
+	violations=$((violations + bad))
+}
+
+# The whole output of a part that has ended with status $2, in file $1.
+judge()
+{
+	local line told=0
+	while IFS= read -r line; do
+		case $line in
+		"# exhaust: "*) add "$line" && told=1 ;;
+		"1..0 # SKIP"* | "ok "*" # SKIP "*) echo "exhaust: $name: skipped: ${line#*SKIP }" && told=1 ;;
+		"ok "*" noticed"*) noticed=$((noticed + 1)) ;;
+		"not ok "* | "Bail out!"*) echo "exhaust: $name: $line" && failed=1 ;;
+		esac
+	done <"$1"
+	if [ "$2" != 0 ] || [ $told = 0 ]; then
+		echo "exhaust: $name: failed with status $2, see $1"
+		failed=1
+	fi
+}
+
+export SLIPWAY_EXHAUST=1
+for test in "$@"; do
+	name=${test##*/} name=${name%.sh}
+	program=$top_builddir/$test
+	[ -x "$program" ] || program=$top_srcdir/$test
+	begun=$SECONDS status=0
+	timeout -k 10 5400 "$program" >"$logs/$name.log" 2>&1 || status=$?
+	judge "$logs/$name.log" $status
+	echo "exhaust: $name: $((SECONDS - begun)) s"
+done
+echo "exhaust: $noticed broken builds noticed, $((SECONDS / 60)) min in all"
+echo "exhaust: ${sum["kill points"]} kill points, ${sum["error points"]} error points," \
+	"${sum["power cuts"]} power cuts, ${sum["races"]} races: $violations violations"
+[ $violations = 0 ] && [ $failed = 0 ]
