@@ -13,11 +13,13 @@ struct settings {
 	char *destination_root; /* prefix of every destination and permission object; NULL: none.
 				   Hooks see SLIPWAY_DESTINATION_ROOT */
 	struct conf_map hook_environment;
-	int64_t max_revisions;      /* kept deployments per group, 5 */
-	bool local_rollback;        /* true; false: the official behaviour */
-	uint64_t orphan_timeout;    /* ms; 10 min */
-	int64_t max_parallel;       /* groups at once, 16 */
-	uint64_t http_read_timeout; /* ms; 80 s */
+	int64_t max_revisions;       /* kept deployments per group, 5 */
+	uint64_t max_revision_age;   /* ms; 0: none */
+	uint64_t max_revision_bytes; /* of a group's kept deployments together; 0: no ceiling */
+	bool local_rollback;         /* true; false: the official behaviour */
+	uint64_t orphan_timeout;     /* ms; 10 min */
+	int64_t max_parallel;        /* groups at once, 16 */
+	uint64_t http_read_timeout;  /* ms; 80 s */
 	char *proxy_uri;
 	char *endpoint; /* overrides the enrolled one (deploy_control_endpoint) */
 	char *ca_file;

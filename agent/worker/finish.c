@@ -8,6 +8,7 @@
 #include "agent/worker/hooks.h"
 #include "agent/worker/lifecycle.h"
 #include "agent/worker/report.h"
+#include "agent/worker/retention.h"
 #include "agent/worker/rollback.h"
 #include "agent/worker/transact.h"
 #include "common/alloc.h"
@@ -102,6 +103,8 @@ static int close_deployment(struct group *g, bool succeeded, struct error *err)
 	struct error quiet = {0};
 	if (history_ensure(g->run->host_fd, g->state, &quiet) < 0)
 		log_warning("history was not written: %s", quiet.text);
+	if (retention_run(g, &quiet) < 0)
+		log_warning("old deployments stay: %s", quiet.text);
 	return 0;
 }
 

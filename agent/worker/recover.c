@@ -310,8 +310,9 @@ static int recover_one(struct run *run, const char *id, enum pass pass, struct e
 		log_error("recovery of group '%s': %s", label, err->text);
 		return run_exit_code(r);
 	}
-	if (pass != PASS_FILES)
-		retention_finish(&g);
+	struct error quiet = {0};
+	if (pass != PASS_FILES && retention_run(&g, &quiet) < 0)
+		log_warning("old deployments of group '%s' stay: %s", g.id, quiet.text);
 	group_write_pointers(&g);
 	return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "agent/worker/bundle.h"
 #include "common/alloc.h"
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/str.h"
@@ -16,30 +17,57 @@
 #include <unistd.h>
 
 #define DOOMED ".old-"
+#define NS_PER_S INT64_C(1000000000)
 
-static struct retention_entry *oldest(struct retention_entry *entries, size_t n)
+/* Nobody who stays uses its archive. users: per entry, see count_users(). */
+static struct retention_entry *oldest_free(struct retention_entry *entries, size_t n,
+					   const size_t *users)
 {
 	struct retention_entry *found = NULL;
 	for (size_t i = 0; i < n; i++) {
 		struct retention_entry *e = &entries[i];
-		if (!e->kept && !e->doomed && (!found || e->age_key < found->age_key))
+		if (!e->kept && !e->doomed && !users[i] && (!found || e->made_ns < found->made_ns))
 			found = e;
 	}
 	return found;
 }
 
-void retention_choose(struct retention_entry *entries, size_t n, size_t max)
+/* How many entries use the archive of each. Caller frees. */
+static size_t *count_users(const struct retention_entry *entries, size_t n)
 {
-	struct retention_entry *e;
-	for (size_t left = n; left > max && (e = oldest(entries, n)); left--)
-		e->doomed = true;
+	size_t *users = xcalloc(n + 1, sizeof(*users));
+	for (size_t i = 0; i < n; i++)
+		if (entries[i].uses < n)
+			users[entries[i].uses]++;
+	return users;
 }
 
-static bool is_in_use(const struct state *state, const char *name)
+void retention_choose(struct retention_entry *entries, size_t n,
+		      const struct retention_limits *limits)
 {
-	const struct state_deployment *d = state->open;
+	auto_free size_t *users = count_users(entries, n);
+	uint64_t left = n, bytes = 0;
+	for (size_t i = 0; i < n; i++)
+		bytes += entries[i].bytes;
+	struct retention_entry *e;
+	while ((e = oldest_free(entries, n, users))) {
+		bool too_large = limits->max_bytes && bytes > limits->max_bytes;
+		if (left <= limits->max_entries && !too_large && e->made_ns >= limits->oldest_ns)
+			return;
+		e->doomed = true;
+		left--;
+		bytes -= e->bytes;
+		if (e->uses < n)
+			users[e->uses]--;
+	}
+}
+
+bool retention_is_needed(const struct state *state, const char *name, int64_t max_revisions)
+{
+	const struct state_deployment *d = state->open, *last = d ? NULL : state->last;
 	/* However many have failed since: there is always one to go back to. */
-	const struct state_revision *before = state_revision_before(state);
+	const struct state_revision *before =
+		max_revisions > 1 ? state_revision_before(state) : NULL;
 	const char *const ids[] = {
 		state->installed,
 		state->last_successful,
@@ -47,20 +75,20 @@ static bool is_in_use(const struct state *state, const char *name)
 		d ? state_deployment_id(d) : NULL,
 		d ? d->archive : NULL,
 		d ? d->previous : NULL,
+		last ? state_deployment_id(last) : NULL,
+		last ? last->archive : NULL,
+		/* a load balancer's event may still fail, and bring it back */
+		last && last->complete && !job_is_local(last->job) ? last->previous : NULL,
 	};
-	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
-		if (!ids[i])
-			continue;
-		const struct state_revision *r = state_revision_find(state, ids[i]);
-		if (strcmp(ids[i], name) == 0 || (r && strcmp(r->archive, name) == 0))
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+		if (str_eq(ids[i], name))
 			return true;
-	}
 	return false;
 }
 
-static int64_t age_key(const struct stat *st)
+static int64_t made_ns(const struct stat *st)
 {
-	return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+	return (int64_t)st->st_mtim.tv_sec * NS_PER_S + st->st_mtim.tv_nsec;
 }
 
 static DIR *open_list(int dirfd)
@@ -95,41 +123,77 @@ static void discard_halves(struct group *g)
 			discard_half(g, entry->d_name);
 }
 
-static struct retention_entry *list_deployments(struct group *g, size_t *ret_n)
+/* fs_walk_fn */
+static int add_blocks(const struct fs_entry *entry, void *arg, struct error *err)
 {
-	struct retention_entry *entries = NULL;
-	size_t n = 0;
+	*(uint64_t *)arg += (uint64_t)entry->st.st_blocks * 512;
+	return 0;
+}
+
+/* What a directory takes, blocks that it shares with others counted in full. A hard link is counted
+ * as often as it is there: that is rare in a revision, and errs on the safe side. */
+static uint64_t bytes_of(int dirfd, const char *name)
+{
+	struct error err = {0};
+	uint64_t bytes = 0;
+	auto_close int fd = fs_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0 || fs_walk(fd, 0, add_blocks, &bytes, &err) < 0)
+		log_warning("the size of '%s' is not known: %s", name,
+			    fd < 0 ? strerror(-fd) : err.text);
+	return bytes;
+}
+
+/* The deployments of a group, as the limits see them. */
+struct listing {
+	struct retention_entry *entries;
+	size_t n;
+};
+
+static void listing_clear(struct listing *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		free(list->entries[i].name);
+	free(list->entries);
+}
+
+static void list_deployments(struct group *g, struct listing *list)
+{
+	const struct settings *settings = &g->run->settings;
 	auto_closedir DIR *dir = open_list(g->dir_fd);
 	struct dirent *entry;
 	while (dir && (entry = readdir(dir))) {
+		const char *name = entry->d_name;
 		struct stat st;
-		if (entry->d_name[0] == '.' ||
-		    fstatat(g->dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		if (name[0] == '.' || fstatat(g->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    !S_ISDIR(st.st_mode))
 			continue;
-		entries = xrealloc_array(entries, n + 1, sizeof(*entries));
-		entries[n++] = (struct retention_entry){
-			.name = xstrdup(entry->d_name),
-			.age_key = age_key(&st),
-			.kept = is_in_use(g->state, entry->d_name),
+		list->entries = xrealloc_array(list->entries, list->n + 1, sizeof(*list->entries));
+		list->entries[list->n++] = (struct retention_entry){
+			.name = xstrdup(name),
+			.made_ns = made_ns(&st),
+			.bytes = settings->max_revision_bytes ? bytes_of(g->dir_fd, name) : 0,
+			.uses = RETENTION_ALONE,
+			.kept = retention_is_needed(g->state, name, settings->max_revisions),
 		};
 	}
-	*ret_n = n;
-	return entries;
 }
 
-/* An archive that a younger revision which stays still uses stays with it. */
-static void spare_shared(const struct state *state, struct retention_entry *entries, size_t n)
+static size_t find(const struct listing *list, const char *name)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (str_eq(list->entries[i].name, name))
+			return i;
+	return RETENTION_ALONE;
+}
+
+/* A redeployed revision lies in the directory of an older deployment. */
+static void note_uses(struct listing *list, const struct state *state)
 {
 	for (size_t i = 0; i < state->n_revisions; i++) {
 		const struct state_revision *r = &state->revisions[i];
-		bool stays = false;
-		for (size_t k = 0; k < n; k++)
-			stays |= !entries[k].doomed &&
-				 strcmp(entries[k].name, r->deployment_id) == 0;
-		for (size_t k = 0; stays && k < n; k++)
-			if (strcmp(entries[k].name, r->archive) == 0)
-				entries[k].doomed = false;
+		size_t user = find(list, r->deployment_id);
+		if (user != RETENTION_ALONE && !str_eq(r->archive, r->deployment_id))
+			list->entries[user].uses = find(list, r->archive);
 	}
 }
 
@@ -137,48 +201,17 @@ static void remove_old(struct group *g, const char *name)
 {
 	struct error err = {0};
 	auto_free char *doomed = xasprintf(DOOMED "%s", name);
-	if (renameat(g->dir_fd, name, g->dir_fd, doomed) < 0 ||
-	    fs_remove_tree(g->dir_fd, doomed, &err) < 0)
-		log_warning("old deployment '%s' stays: %s", name,
-			    err.code ? err.text : strerror(errno));
-	else
+	if (renameat(g->dir_fd, name, g->dir_fd, doomed) < 0)
+		error_errno(&err, "rename it");
+	else if (fs_remove_tree(g->dir_fd, doomed, &err) >= 0)
 		log_info("deployment '%s' is no longer kept", name);
+	if (err.code)
+		log_warning("old deployment '%s' stays: %s", name, err.text);
 }
 
-/* Returns how many go. */
-static size_t forget_doomed(struct state *state, const struct retention_entry *entries, size_t n)
+/* What an earlier retention was killed in. */
+static void remove_doomed(struct group *g)
 {
-	size_t doomed = 0;
-	for (size_t i = 0; i < n; i++) {
-		if (!entries[i].doomed)
-			continue;
-		state_revision_remove(state, entries[i].name);
-		doomed++;
-	}
-	return doomed;
-}
-
-int retention_run(struct group *g, struct error *err)
-{
-	discard_halves(g);
-	size_t n;
-	struct retention_entry *entries = list_deployments(g, &n);
-	int64_t max = g->run->settings.max_revisions;
-	retention_choose(entries, n, max > 0 ? (size_t)max : 1);
-	spare_shared(g->state, entries, n);
-	int r = forget_doomed(g->state, entries, n) ? group_save(g, err) : 0;
-	for (size_t i = 0; i < n; i++) {
-		if (entries[i].doomed && r >= 0)
-			remove_old(g, entries[i].name);
-		free(entries[i].name);
-	}
-	free(entries);
-	return r;
-}
-
-void retention_finish(struct group *g)
-{
-	discard_halves(g);
 	auto_closedir DIR *dir = open_list(g->dir_fd);
 	struct dirent *entry;
 	while (dir && (entry = readdir(dir))) {
@@ -187,4 +220,45 @@ void retention_finish(struct group *g)
 		    fs_remove_tree(g->dir_fd, entry->d_name, &err) < 0)
 			log_warning("'%s' stays: %s", entry->d_name, err.text);
 	}
+}
+
+/* Returns how many go. */
+static size_t forget_doomed(struct state *state, const struct listing *list)
+{
+	size_t doomed = 0;
+	for (size_t i = 0; i < list->n; i++) {
+		if (!list->entries[i].doomed)
+			continue;
+		state_revision_remove(state, list->entries[i].name);
+		doomed++;
+	}
+	return doomed;
+}
+
+static struct retention_limits limits_of(const struct settings *settings)
+{
+	/* in ns it overflows after 292 years */
+	uint64_t age_s = settings->max_revision_age / 1000;
+	bool ages = settings->max_revision_age && age_s < (uint64_t)clock_wall_s();
+	return (struct retention_limits){
+		.max_entries = (uint64_t)settings->max_revisions,
+		.oldest_ns = ages ? (clock_wall_s() - (int64_t)age_s) * NS_PER_S : INT64_MIN,
+		.max_bytes = settings->max_revision_bytes,
+	};
+}
+
+int retention_run(struct group *g, struct error *err)
+{
+	discard_halves(g);
+	remove_doomed(g);
+	CLEANUP(listing_clear) struct listing list = {0};
+	list_deployments(g, &list);
+	note_uses(&list, g->state);
+	const struct retention_limits limits = limits_of(&g->run->settings);
+	retention_choose(list.entries, list.n, &limits);
+	int r = forget_doomed(g->state, &list) ? group_save(g, err) : 0;
+	for (size_t i = 0; r >= 0 && i < list.n; i++)
+		if (list.entries[i].doomed)
+			remove_old(g, list.entries[i].name);
+	return r < 0 ? r : 0;
 }

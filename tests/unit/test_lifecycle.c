@@ -2,7 +2,6 @@
 /* What follows from what has happened: the pure parts of the lifecycle, as tables. */
 #include "agent/worker/env.h"
 #include "agent/worker/prepare.h"
-#include "agent/worker/retention.h"
 #include "agent/worker/rollback.h"
 #include "agent/worker/run.h"
 #include "common/alloc.h"
@@ -105,34 +104,6 @@ static void facts_are_read_from_the_steps(void **state)
 		struct rollback_facts seen = rollback_facts(d);
 		assert_memory_equal(&seen, &rows[i].facts, sizeof(seen));
 	}
-}
-
-static void retention_takes_the_oldest_that_need_not_stay(void **state)
-{
-	struct retention_entry entries[] = {
-		{.name = "b", .age_key = 2},
-		{.name = "a", .age_key = 1, .kept = true},
-		{.name = "d", .age_key = 4},
-		{.name = "c", .age_key = 3},
-		{.name = "e", .age_key = 5, .kept = true},
-	};
-	retention_choose(entries, ARRAY_LEN(entries), 3);
-	assert_true(entries[0].doomed);
-	assert_true(entries[3].doomed);
-	assert_false(entries[1].doomed);
-	assert_false(entries[2].doomed);
-	assert_false(entries[4].doomed);
-}
-
-static void retention_keeps_more_than_the_maximum_when_all_are_needed(void **state)
-{
-	struct retention_entry entries[] = {
-		{.name = "a", .age_key = 1, .kept = true},
-		{.name = "b", .age_key = 2, .kept = true},
-	};
-	retention_choose(entries, ARRAY_LEN(entries), 1);
-	assert_false(entries[0].doomed);
-	assert_false(entries[1].doomed);
 }
 
 static const char *value_of(char **env, const char *key)
@@ -239,8 +210,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_rollback_does_what_the_facts_ask_for),
 		cmocka_unit_test(facts_are_read_from_the_steps),
-		cmocka_unit_test(retention_takes_the_oldest_that_need_not_stay),
-		cmocka_unit_test(retention_keeps_more_than_the_maximum_when_all_are_needed),
 		cmocka_unit_test(scripts_see_the_documented_variables),
 		cmocka_unit_test(nothing_of_the_agents_environment_leaks),
 		cmocka_unit_test(hook_names_must_be_events_of_the_deployment),

@@ -77,6 +77,8 @@ static void without_a_file_the_defaults_hold(void **state)
 	write_settings(*state, NULL, &paths);
 	assert_int_equal(settings_load(&settings, &paths, &err), 0);
 	assert_int_equal(settings.max_revisions, 5);
+	assert_int_equal(settings.max_revision_age, 0);
+	assert_int_equal(settings.max_revision_bytes, 0);
 	assert_true(settings.local_rollback);
 	assert_int_equal(settings.orphan_timeout, 600000);
 	assert_int_equal(settings.max_parallel, 16);
@@ -94,13 +96,17 @@ static void our_own_keys_are_taken(void **state)
 	struct error err = {0};
 	write_settings(*state,
 		       "destination_root: /srv/host-a\nhook_environment: {HOST: a}\n"
-		       "orphan_timeout: 30s\narchive_max_bytes: 2G\n",
+		       "orphan_timeout: 30s\narchive_max_bytes: 2G\n"
+		       "max_revisions: 0\nmax_revision_age: 30d\nmax_revision_bytes: 10G\n",
 		       &paths);
 	assert_int_equal(settings_load(&settings, &paths, &err), 0);
 	assert_string_equal(settings.destination_root, "/srv/host-a");
 	assert_string_equal(settings.hook_environment.values[0], "a");
 	assert_int_equal(settings.orphan_timeout, 30000);
 	assert_int_equal(settings.archive_max_bytes, 2147483648);
+	assert_int_equal(settings.max_revisions, 0);
+	assert_int_equal(settings.max_revision_age, 30 * INT64_C(86400000));
+	assert_int_equal(settings.max_revision_bytes, INT64_C(10) << 30);
 }
 
 static void a_mistake_is_named_with_file_and_line(void **state)
@@ -108,10 +114,10 @@ static void a_mistake_is_named_with_file_and_line(void **state)
 	auto_paths struct paths paths = {0};
 	auto_settings struct settings settings = {0};
 	struct error err = {0};
-	write_settings(*state, "verbose: true\n:max_revisions: 0\n", &paths);
+	write_settings(*state, "verbose: true\n:max_revisions: -1\n", &paths);
 	assert_int_equal(settings_load(&settings, &paths, &err), ERR_INPUT);
 	assert_non_null(strstr(err.text, "/etc/slipway/agent.yml:2: 'max_revisions' must be from "
-					 "1 to 500, not 0"));
+					 "0 to 500, not -1"));
 }
 
 int main(void)
