@@ -17,7 +17,7 @@ struct plan_dir {
 	uint32_t index, mount;
 	uint64_t ino;
 	uint32_t mode, uid, gid;
-	bool inherit; /* it has a default ACL */
+	bool inherit; /* it has a default ACL, flags or a project to bequeath */
 	const char *path;
 };
 void plan_dir_put(struct record_out *out, const struct plan_dir *d);

@@ -5,6 +5,7 @@
 #include "agent/worker/plan-build.h"
 
 #include "agent/state.h"
+#include "agent/worker/inherit-flags.h"
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/str.h"
@@ -47,7 +48,7 @@ static int dir_record(struct plan_build *b, uint32_t *ret, struct error *err)
 			     .mode = b->dir_st.st_mode & 07777,
 			     .uid = b->dir_st.st_uid,
 			     .gid = b->dir_st.st_gid,
-			     .inherit = b->dir_inherit.len > 0,
+			     .inherit = b->dir_inherit.len > 0 || inherit_flags_any(b->dir_fd),
 			     .path = b->dir_path};
 	int r = plan_mount_use(b, b->dir_path, &d.mount, err);
 	if (r < 0)

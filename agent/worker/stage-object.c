@@ -3,6 +3,7 @@
  * switch only moves names. The stage belongs to us alone (0700) and no planned path leads through a
  * symlink, so paths below it are used as they are. */
 #include "agent/worker/fault.h"
+#include "agent/worker/inherit-flags.h"
 #include "agent/worker/inherit.h"
 #include "agent/worker/txn.h"
 #include "common/alloc.h"
@@ -318,8 +319,8 @@ static int on_op(struct stager *s, struct record *rec, struct error *err)
 	return r;
 }
 
-/* Objects whose parent has a default ACL are made in a directory that has it too: the kernel knows
- * best what they inherit. */
+/* Objects whose parent has a default ACL, or flags or a project to bequeath, are made in a
+ * directory that has them too: the kernel knows best what they inherit. */
 static int make_heir(struct stager *s, const struct plan_dir *d, struct error *err)
 {
 	static_assert(STAGE_NAME_MAX >= 32, "must hold the name");
@@ -342,8 +343,10 @@ static int make_heir(struct stager *s, const struct plan_dir *d, struct error *e
 	if (fd < 0)
 		return error_errno(err, "stage what '%s' bequeaths", d->path);
 	r = acl.len > 0 ? inherit_copy(fd, &acl, err) : 0;
+	if (r >= 0)
+		r = inherit_flags_copy(fd, live, err);
 	FAULT("heir finished");
-	return r;
+	return r < 0 ? error_prefix(err, r, "stage what '%s' bequeaths", d->path) : 0;
 }
 
 static int on_dir(struct stager *s, struct record *rec, struct error *err)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/worker/fault.h"
+#include "agent/worker/inherit-flags.h"
 #include "agent/worker/inherit.h"
 #include "agent/worker/txn.h"
 #include "common/alloc.h"
@@ -80,6 +81,7 @@ static int stage_guard(int fd, struct error *err)
 	if (fchown(fd, geteuid(), getegid()) < 0 || fchmod(fd, 0700) < 0)
 		return error_errno(err, "set up the staging directory");
 	FAULT("stage guarded");
+	inherit_flags_none(fd);
 	return inherit_none(fd, err);
 }
 

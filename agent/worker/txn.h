@@ -55,8 +55,8 @@ int stage_make(struct txn *t, struct error *err) MUST_CHECK;
 int stage_open(struct txn *t, bool needed, struct error *err) MUST_CHECK;
 int stage_remove(struct txn *t, struct error *err) MUST_CHECK;
 int stage_sync(struct txn *t, struct error *err) MUST_CHECK;
-/* Of an operation: the name of its staged object (inherit: its parent has a default ACL) and of the
- * old object. out has STAGE_NAME_MAX bytes. */
+/* Of an operation: the name of its staged object (inherit: its parent bequeaths something) and of
+ * the old object. out has STAGE_NAME_MAX bytes. */
 void stage_new_name(uint32_t number, uint32_t dir, bool inherit, char *out);
 void stage_old_name(uint32_t number, char *out);
 
