@@ -176,6 +176,12 @@ static int runs_from_json(const json_t *obj, struct state_deployment *d, struct 
 	return r;
 }
 
+static void put_causes(json_t *obj, const struct state_causes *causes)
+{
+	if (causes->n)
+		json_object_set_new(obj, "causes", state_causes_to_json(causes));
+}
+
 static json_t *step_to_json(const struct state_step *s)
 {
 	json_t *obj = json_object();
@@ -190,6 +196,7 @@ static json_t *step_to_json(const struct state_step *s)
 	if (s->n_runs)
 		json_object_set(obj, "runs", runs);
 	json_decref(runs);
+	put_causes(obj, &s->causes);
 	return obj;
 }
 
@@ -208,7 +215,8 @@ static int step_from_json(const json_t *obj, struct state_deployment *d, struct 
 	step->started = 0;
 	if ((r = json_opt_number(obj, "started", &step->started, err)) < 0 ||
 	    (r = json_opt_number(obj, "ended", &step->ended, err)) < 0 ||
-	    (r = take_text(obj, "message", &step->message, err)) < 0)
+	    (r = take_text(obj, "message", &step->message, err)) < 0 ||
+	    (r = state_causes_from_json(obj, "causes", &step->causes, err)) < 0)
 		return r;
 	return runs_from_json(obj, d, err);
 }
@@ -227,6 +235,8 @@ static json_t *failure_to_json(const struct state_failure *f)
 	if (f->signal)
 		json_set_int(obj, "signal", f->signal);
 	json_set_str(obj, "out_of_memory", f->shortage);
+	json_set_str(obj, "output", f->output);
+	put_causes(obj, &f->causes);
 	return obj;
 }
 
@@ -239,11 +249,13 @@ static int failure_from_json(const json_t *obj, struct state_failure **ret, stru
 		{"event", &f->event},     {"script_name", &f->script_name},
 		{"message", &f->message}, {"log", &f->log},
 		{"error", &f->error},     {"out_of_memory", &f->shortage},
+		{"output", &f->output},
 	};
 	int r;
 	if ((r = take_texts(obj, texts, ARRAY_LEN(texts), err)) < 0 ||
 	    (r = take_int(obj, "error_code", &f->code, err)) < 0 ||
-	    (r = take_int(obj, "exit_code", &f->exit_code, err)) < 0)
+	    (r = take_int(obj, "exit_code", &f->exit_code, err)) < 0 ||
+	    (r = state_causes_from_json(obj, "causes", &f->causes, err)) < 0)
 		return r;
 	return take_int(obj, "signal", &f->signal, err);
 }

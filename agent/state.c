@@ -76,6 +76,8 @@ void state_failure_free(struct state_failure *f)
 	free(f->script_name);
 	free(f->message);
 	free(f->log);
+	free(f->output);
+	state_causes_clear(&f->causes);
 	free(f->error);
 	free(f->shortage);
 	free(f);
@@ -99,6 +101,7 @@ static void step_clear(struct state_step *step)
 {
 	free(step->event);
 	free(step->message);
+	state_causes_clear(&step->causes);
 	for (size_t i = 0; i < step->n_runs; i++)
 		run_clear(&step->runs[i]);
 	free(step->runs);

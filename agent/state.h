@@ -14,10 +14,12 @@
 #include <stdint.h>
 
 #define STATE_MAX_BYTES (4 * 1024 * 1024)
-#define STATE_REVISIONS_MAX 500 /* of max_revisions; one takes 1 to 2 KiB */
-#define STATE_FINISHED_MAX 64   /* ids of ended deployments that are remembered */
-#define STATE_RUNS_MAX 128      /* of scripts, in one deployment; one takes 0.1 to 3 KiB */
-#define STATE_RUN_TEXT_MAX 200  /* bytes of a name in them */
+#define STATE_REVISIONS_MAX 500  /* of max_revisions; one takes 1 to 2 KiB */
+#define STATE_FINISHED_MAX 64    /* ids of ended deployments that are remembered */
+#define STATE_RUNS_MAX 128       /* of scripts, in one deployment; one takes 0.1 to 3 KiB */
+#define STATE_RUN_TEXT_MAX 200   /* bytes of a name in them */
+#define STATE_CAUSES_MAX 4       /* of one failure; more are not recorded */
+#define STATE_CAUSE_TEXT_MAX 400 /* bytes of a text in them */
 
 enum state_step_status {
 	STATE_STARTED,
@@ -42,6 +44,18 @@ struct state_run {
 	char *left_running; /* "nginx (12), nginx (13)"; NULL: nothing. Long ones lose their end */
 };
 
+/* What a failure was found to come from. Texts are for people; name is a stable one, evidence a
+ * line of the script's output. */
+struct state_cause {
+	char *name, *text;
+	char *evidence; /* NULL: a fact of the host or of the script's end says it */
+	char *next;     /* what to do */
+};
+struct state_causes {
+	struct state_cause *list;
+	size_t n;
+};
+
 struct state_step {
 	char *event; /* a lifecycle event, or "Rollback: EVENT" */
 	enum state_step_status status;
@@ -49,6 +63,7 @@ struct state_step {
 	char *message;         /* NULL: nothing to say */
 	struct state_run *runs;
 	size_t n_runs;
+	struct state_causes causes; /* of a failure on the way back; others are in state_failure */
 };
 
 /* Why a deployment failed: the diagnostics of the event, and more for people. */
@@ -56,6 +71,8 @@ struct state_failure {
 	char *event;
 	int code; /* enum wire_error_code */
 	char *script_name, *message, *log;
+	char *output; /* the last lines that the script printed; NULL: not known */
+	struct state_causes causes;
 	int exit_code, signal; /* of the script; -1 and 0 when there was none */
 	char *shortage;        /* the kernel killed it, or something of it, out of memory: whose, in
 				  words; NULL: it did not */
@@ -167,6 +184,15 @@ bool state_step_succeeded(const struct state_deployment *d, const char *event);
 void state_run_add(struct state_deployment *d, const struct state_run *run);
 
 void state_failure_free(struct state_failure *f);
+
+/* Texts are copied; one of a name that is there, or above the ceiling, is left out. */
+void state_cause_add(struct state_causes *causes, const struct state_cause *cause);
+void state_causes_clear(struct state_causes *causes);
+/* New reference. */
+json_t *state_causes_to_json(const struct state_causes *causes);
+/* From an optional member of that name. */
+int state_causes_from_json(const json_t *obj, const char *name, struct state_causes *causes,
+			   struct error *err) MUST_CHECK;
 
 /* What people call a group: "APPLICATION/GROUP" of an endpoint's, whose id nobody can remember,
  * else the id. d: a deployment of it, may be NULL. Caller frees. */

@@ -2,6 +2,7 @@
 #include "agent/cli/report.h"
 
 #include "agent/cli/host.h"
+#include "agent/cli/lines.h"
 #include "agent/cli/table.h"
 #include "agent/cli/view.h"
 #include "common/alloc.h"
@@ -17,7 +18,6 @@
 
 #define CLOCK_SLACK_S 1 /* between what the kernel and what a worker wrote down */
 #define SUMMARY_MAX 1024
-#define LINE_WIDTH 80
 
 char *report_revision(const struct wire_spec *spec)
 {
@@ -110,47 +110,77 @@ static void print_indented(const char *text, const char *prefix, FILE *out)
 	}
 }
 
-static void print_exit_code(const struct state_failure *f, FILE *out)
-{
-	fprintf(out, "  reason   it ended with exit code %d\n", f->exit_code);
-	if (f->shortage)
-		fprintf(out, "           the kernel killed a process of it, out of memory (%s)\n",
-			f->shortage);
-}
-
-/* How the script ended, when that says it all. */
-static bool print_script_end(const struct state_failure *f, FILE *out)
+/* How the script ended, when that says it all. NULL: it does not. Caller frees. */
+static char *script_end(const struct state_failure *f)
 {
 	if (f->code == WIRE_SCRIPT_TIMED_OUT)
-		fputs("  reason   it ran into its timeout and was killed\n", out);
-	else if (f->shortage && f->signal)
-		fprintf(out, "  reason   killed by the kernel, out of memory (%s)\n", f->shortage);
-	else if (f->signal)
-		fprintf(out, "  reason   it ended by signal %d (%s)\n", f->signal,
-			strsignal(f->signal));
-	else if (f->exit_code >= 0)
-		print_exit_code(f, out);
-	else
-		return false;
-	return true;
+		return xstrdup("it ran into its timeout and was killed");
+	if (f->shortage && f->signal)
+		return xasprintf("killed by the kernel, out of memory (%s)", f->shortage);
+	if (f->signal)
+		return xasprintf("it ended by signal %d (%s)", f->signal, strsignal(f->signal));
+	if (f->exit_code < 0)
+		return NULL;
+	if (f->shortage)
+		return xasprintf(
+			"it ended with exit code %d; the kernel killed a process of it, out "
+			"of memory (%s)",
+			f->exit_code, f->shortage);
+	return xasprintf("it ended with exit code %d", f->exit_code);
 }
 
-static void print_failure(const struct state_failure *f, FILE *out)
+/* How long the script took that failed; below 0: not known. */
+static double seconds_of_failure(const struct state_deployment *d)
 {
-	bool said = false;
-	if (!str_empty(f->script_name)) {
-		auto_free char *script = cli_clean(f->script_name);
-		fprintf(out, "  script   %s\n", script);
-		said = print_script_end(f, out);
+	const struct state_step *step =
+		d->failure->event ? state_step_find(d, d->failure->event) : NULL;
+	for (size_t i = step ? step->n_runs : 0; i-- > 0;)
+		if (!step->runs[i].ok)
+			return step->runs[i].wall_ms < 0 ? -1
+							 : (double)step->runs[i].wall_ms / 1000;
+	return -1;
+}
+
+static void print_causes(const struct state_causes *causes, FILE *out)
+{
+	for (size_t i = 0; i < causes->n; i++) {
+		const struct state_cause *cause = &causes->list[i];
+		lines_item(out, i ? "or" : "cause", cause->text);
+		if (cause->evidence)
+			lines_itemf(out, "", "it says: %s", cause->evidence);
+		if (cause->next)
+			lines_itemf(out, "", "next: %s", cause->next);
 	}
-	if (!said && !str_empty(f->message)) {
-		auto_free char *message = cli_clean_lines(f->message);
-		fprintf(out, "  reason   %s\n", message);
-	}
-	if (str_empty(f->log))
+}
+
+static void print_output(const struct state_failure *f, FILE *out)
+{
+	const char *text = str_empty(f->output) ? f->log : f->output;
+	if (str_empty(text))
 		return;
 	fputs("  the end of its output:\n", out);
-	print_indented(f->log, "    | ", out);
+	print_indented(text, "    | ", out);
+}
+
+static void print_failure(const struct state_deployment *d, FILE *out)
+{
+	const struct state_failure *f = d->failure;
+	auto_free char *end = NULL;
+	char took[32];
+	if (!str_empty(f->script_name)) {
+		double seconds = seconds_of_failure(d);
+		lines_item(out, "script", f->script_name);
+		end = script_end(f);
+		if (end && seconds >= 0)
+			lines_itemf(out, "reason", "%s, after %s", end,
+				    view_duration(seconds, took));
+		else if (end)
+			lines_item(out, "reason", end);
+	}
+	if (!end && !str_empty(f->message))
+		lines_item(out, "reason", f->message);
+	print_causes(&f->causes, out);
+	print_output(f, out);
 }
 
 static const char *step_word(const struct state_step *step)
@@ -173,12 +203,14 @@ static void print_way_back(const struct state_deployment *d, FILE *out)
 {
 	for (size_t i = 0; i < d->n_steps; i++) {
 		const struct state_step *step = &d->steps[i];
-		if (!str_starts(step->event, STATE_ROLLBACK_PREFIX) || step->status == STATE_SKIPPED)
+		if (!str_starts(step->event, STATE_ROLLBACK_PREFIX) ||
+		    step->status == STATE_SKIPPED)
 			continue;
 		auto_free char *event = cli_clean(step->event + strlen(STATE_ROLLBACK_PREFIX));
 		fprintf(out, "           %s %s\n", event, step_word(step));
 		if (step->status == STATE_FAILED && !str_empty(step->message))
-			print_indented(step->message, "           ", out);
+			lines_item(out, "", step->message);
+		print_causes(&step->causes, out);
 	}
 }
 
@@ -217,8 +249,8 @@ static void print_aftermath(const struct state_deployment *d, FILE *out)
 	}
 }
 
-/* One of the processes "NAME (PID)" that ran when the step ended. A PID means nothing after a reboot,
- * and may be somebody else's by now: that one is younger. */
+/* One of the processes "NAME (PID)" that ran when the step ended. A PID means nothing after a
+ * reboot, and may be somebody else's by now: that one is younger. */
 static bool runs_still(const struct state_step *step)
 {
 	const char *p = step->message;
@@ -276,7 +308,7 @@ static void add_run(struct table *table, const struct state_run *run)
 
 static void print_runs(const struct state_deployment *d, bool back, const char *heading, FILE *out)
 {
-	auto_table struct table table = {.columns = 5, .indent = 4, .width = LINE_WIDTH};
+	auto_table struct table table = {.columns = 5, .indent = 4, .width = lines_width(out)};
 	for (size_t i = 0; i < d->n_steps; i++) {
 		const struct state_step *step = &d->steps[i];
 		if (str_starts(step->event, STATE_ROLLBACK_PREFIX) != back)
@@ -327,7 +359,7 @@ void report_explain(const struct state_deployment *d, const char *group, FILE *o
 	if (d->ended > 0)
 		fprintf(out, "  ended    %s\n", clock_format_local((int64_t)d->ended, when));
 	if (f)
-		print_failure(f, out);
+		print_failure(d, out);
 	if (d->phase != STATE_CLOSED)
 		print_running(d, out);
 	report_left_running(d, out);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/worker/hook-note.h"
 
+#include "agent/worker/cause.h"
 #include "agent/worker/hook-process.h"
 #include "common/alloc.h"
 #include "common/buf.h"
@@ -46,6 +47,7 @@ static json_t *result_to_json(const struct hook_result *r)
 	json_set_int(obj, "code", r->code);
 	json_set_str(obj, "message", r->message);
 	json_set_str(obj, "log", r->log_tail);
+	json_set_str(obj, "output", r->output ? cause_last_lines(r->output) : NULL);
 	json_set_int(obj, "exit_code", r->exit_code);
 	json_set_int(obj, "signal", r->signal);
 	json_set_str(obj, "out_of_memory", r->shortage);
@@ -102,6 +104,7 @@ static int result_from_json(const json_t *obj, struct hook_result *r)
 	r->memory_peak_bytes = -1;
 	if (take_int(obj, "code", &code) < 0 || take_text(obj, "message", &r->message) < 0 ||
 	    take_text(obj, "log", &r->log_tail) < 0 ||
+	    take_text(obj, "output", &r->output) < 0 ||
 	    take_text(obj, "out_of_memory", &r->shortage) < 0 ||
 	    take_int(obj, "exit_code", &r->exit_code) < 0 ||
 	    take_int(obj, "signal", &r->signal) < 0 ||

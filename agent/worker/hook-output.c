@@ -25,7 +25,8 @@
 #define STEP ((size_t)64 * 1024)
 #define LINE_MAX_BYTES STEP /* a longer line is handed on in pieces */
 #define LOG_FLUSH ((size_t)256 * 1024)
-#define ENTRY_MAX ((size_t)1023) /* of a line in the tail */
+#define ENTRY_MAX ((size_t)1023)       /* of a line in the tail */
+#define RECENT_MAX ((size_t)64 * 1024) /* of the output that is looked through for a reason */
 #define CUT_MARK "..."
 #define FILE_MODE 0640
 #define REPLAY ((uint64_t)64 * 1024) /* what is read again for the tail, after another worker */
@@ -134,7 +135,8 @@ void hook_output_init(struct hook_output *out)
 				    .log_fd = -1,
 				    .inotify_fd = -1,
 				    .log = BUF_INIT(4 * LOG_FLUSH),
-				    .tail = BUF_INIT(4 * (size_t)WIRE_LOG_TAIL_MAX)};
+				    .tail = BUF_INIT(4 * (size_t)WIRE_LOG_TAIL_MAX),
+				    .recent = BUF_INIT(3 * RECENT_MAX)};
 	for (size_t i = 0; i < ARRAY_LEN(out->streams); i++)
 		out->streams[i].line = BUF_INIT(LINE_MAX_BYTES);
 }
@@ -168,6 +170,7 @@ void hook_output_close(struct hook_output *out)
 	fs_close_quiet(out->inotify_fd);
 	buf_clear(&out->log);
 	buf_clear(&out->tail);
+	buf_clear(&out->recent);
 }
 
 /* scripts.log */
@@ -217,6 +220,17 @@ static void cut(char *text, size_t max)
 	memcpy(text + len, CUT_MARK "\n", sizeof(CUT_MARK "\n"));
 }
 
+/* Rarely cut, and by a lot: each time all of it is moved. */
+static void remember(struct hook_output *out, const char *entry)
+{
+	buf_adds(&out->recent, entry);
+	if (out->recent.len < 2 * RECENT_MAX)
+		return;
+	const char *from = out->recent.data + out->recent.len - RECENT_MAX;
+	const char *end = strchr(from, '\n');
+	buf_consume(&out->recent, (size_t)((end ? end + 1 : from) - out->recent.data));
+}
+
 static void tail_entry(struct hook_output *out, const char *stream, const char *data, size_t len)
 {
 	/* what cut() takes away need not be looked at */
@@ -225,6 +239,8 @@ static void tail_entry(struct hook_output *out, const char *stream, const char *
 	auto_free char *entry = stream ? xasprintf("[%s]%s%s", stream, clean, ends ? "" : "\n")
 				       : xasprintf("%s%s", clean, ends ? "" : "\n");
 	cut(entry, ENTRY_MAX);
+	if (stream)
+		remember(out, entry);
 	buf_adds(&out->tail, entry);
 	while (out->tail.len >= WIRE_LOG_TAIL_MAX) {
 		const char *end = memchr(out->tail.data, '\n', out->tail.len);
@@ -235,6 +251,11 @@ static void tail_entry(struct hook_output *out, const char *stream, const char *
 char *hook_output_tail(const struct hook_output *out)
 {
 	return xstrdup(buf_str(&out->tail));
+}
+
+char *hook_output_recent(const struct hook_output *out)
+{
+	return xstrdup(buf_str(&out->recent));
 }
 
 /* Lines */

@@ -27,6 +27,7 @@ struct hook_output {
 	int inotify_fd;  /* -1: none, look from time to time */
 	struct buf log;  /* to be written */
 	struct buf tail; /* the end of the log as diagnostics show it: text, whole lines */
+	struct buf recent; /* more of it, without the headings */
 	bool again;      /* another worker has begun to copy it */
 	uint64_t copied; /* of this script's output */
 	bool full;       /* output_max is reached */
@@ -48,3 +49,6 @@ void hook_output_follow(struct hook_output *out);
 void hook_output_finish(struct hook_output *out);
 /* Caller frees. */
 char *hook_output_tail(const struct hook_output *out);
+/* The end of this script's output: text, entries as in the tail, at least its last 64 KiB. Caller
+ * frees. */
+char *hook_output_recent(const struct hook_output *out);

@@ -41,6 +41,7 @@ void hook_result_clear(struct hook_result *r)
 {
 	free(r->message);
 	free(r->log_tail);
+	free(r->output);
 	free(r->left_running);
 	free(r->shortage);
 	*r = (struct hook_result){0};
@@ -319,6 +320,7 @@ int hook_run(const struct hook_request *request, struct hook_result *ret, struct
 		return r;
 	hook_output_finish(&h.output);
 	h.result.log_tail = hook_output_tail(&h.output);
+	h.result.output = hook_output_recent(&h.output);
 	*ret = h.result;
 	h.result = (struct hook_result){0};
 	return 0;

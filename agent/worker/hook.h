@@ -50,6 +50,7 @@ struct hook_result {
 			 */
 	char *log_tail; /* official form, at most WIRE_LOG_TAIL_MAX bytes; whole lines, one long
 			   line is cut, not dropped */
+	char *output;   /* more of what it printed, as text, "[stderr]LINE": about 64 KiB of its end */
 	int exit_code;  /* -1: it did not run, or a signal ended it */
 	int signal;     /* 0: none */
 	bool timed_out;

@@ -11,6 +11,7 @@
  * unit it has never run; with a unit it runs or has ended there; with a result it is over. */
 #include "agent/worker/hooks.h"
 
+#include "agent/worker/cause.h"
 #include "agent/worker/env.h"
 #include "agent/worker/hook-note.h"
 #include "agent/worker/hook.h"
@@ -176,6 +177,7 @@ struct walk {
 	struct hook_note note; /* of the script that runs */
 	char *log;             /* what the event has printed so far */
 	bool resumed;          /* the script that runs is another worker's */
+	uint64_t oom_kills;    /* of the host, when the script began; 0: not known */
 	struct state_failure **ret_failure;
 };
 
@@ -211,11 +213,35 @@ static void note_start(pid_t pid, uint64_t start_time, void *arg)
 	save_note(w);
 }
 
-static struct state_failure *describe_failure(const char *event, const struct spec_hook *hook,
-					      const struct hook_result *result)
+static void find_causes(const struct walk *w, const struct spec_hook *hook,
+			struct state_causes *ret)
 {
+	const struct hook_result *result = &w->note.result;
+	const struct cause_request request = {
+		.event = w->request->event,
+		.archive_fd = w->request->hooks->archive_fd,
+		.location = hook->location,
+		.runas = hook->runas,
+		.timeout_s = hook->timeout_s,
+		.timed_out = result->code == WIRE_SCRIPT_TIMED_OUT,
+		.missing = result->code == WIRE_SCRIPT_MISSING,
+		.started = result->exit_code >= 0 || result->signal || result->timed_out,
+		.message = result->message,
+		.shortage = result->shortage,
+		.exit_code = result->signal ? -1 : result->exit_code,
+		.signal = result->signal,
+		.output = result->output,
+		.proc_net = uses_units(w->g) ? "/proc/1/net" : "/proc/self/net",
+		.oom_kills = w->oom_kills ? cause_oom_kills() - w->oom_kills : 0,
+	};
+	cause_find(&request, ret);
+}
+
+static struct state_failure *describe_failure(const struct walk *w, const struct spec_hook *hook)
+{
+	const struct hook_result *result = &w->note.result;
 	struct state_failure *f = xcalloc(1, sizeof(*f));
-	f->event = xstrdup(event);
+	f->event = xstrdup(w->request->event);
 	f->code = result->code;
 	f->script_name = xstrdup(hook->location_text);
 	f->message = xstrdup_null(result->message);
@@ -223,6 +249,8 @@ static struct state_failure *describe_failure(const char *event, const struct sp
 	f->exit_code = result->signal ? -1 : result->exit_code;
 	f->signal = result->signal;
 	f->shortage = xstrdup_null(result->shortage);
+	f->output = result->output ? xstrdup(cause_last_lines(result->output)) : NULL;
+	find_causes(w, hook, &f->causes);
 	return f;
 }
 
@@ -322,6 +350,7 @@ static int run_script(struct walk *w, const struct spec_hook *hook, struct error
 		.on_start = note_start,
 		.arg = w,
 	};
+	w->oom_kills = w->resumed ? 0 : cause_oom_kills();
 	int r = hook_run(&run, &w->note.result, err);
 	str_list_free(env);
 	return r;
@@ -399,7 +428,7 @@ static int run_one(struct walk *w, unsigned index, struct error *err)
 	w->log = xstrdup_null(result->log_tail);
 	if (result->code == WIRE_SUCCESS)
 		return 0;
-	*w->ret_failure = describe_failure(w->request->event, hook, result);
+	*w->ret_failure = describe_failure(w, hook);
 	return error_set(err, ERR_SCRIPT, "%s",
 			 result->message ? result->message : "script failed");
 }

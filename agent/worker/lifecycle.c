@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/worker/lifecycle.h"
 
+#include "agent/worker/cause.h"
 #include "agent/worker/report.h"
 #include "agent/worker/retention.h"
 #include "agent/worker/transact.h"
@@ -53,6 +54,7 @@ void lifecycle_set_failure(struct group *g, const char *event, int code, const s
 		.exit_code = -1,
 		.error = xstrdup(error_name(why->code)),
 	};
+	cause_find_error(why->code, why->text, &d->failure->causes);
 }
 
 /* The event's hooks in the revision whose turn it is. A previous revision that is gone or broken

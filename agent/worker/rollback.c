@@ -101,6 +101,11 @@ static int run_event(struct undo *u, const struct hooks_revision *revision, cons
 		};
 		r = hooks_run(g, &request, &failure, err);
 	}
+	if (failure) {
+		state_causes_clear(&g->state->open->steps[step].causes);
+		g->state->open->steps[step].causes = failure->causes;
+		failure->causes = (struct state_causes){0};
+	}
 	state_failure_free(failure);
 	lifecycle_end(g, step, r < 0 ? STATE_FAILED : STATE_SUCCEEDED, r < 0 ? err->text : NULL);
 	return r;

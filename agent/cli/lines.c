@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/lines.h"
+
+#include "agent/cli/cli.h"
+#include "common/alloc.h"
+#include "common/cleanup.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define LEAST_WIDTH 20
+#define TEXT_COLUMN 11
+
+unsigned lines_width(FILE *out)
+{
+	struct winsize size;
+	if (fileno(out) < 0 || ioctl(fileno(out), TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+		return LINES_WIDTH;
+	return size.ws_col < LEAST_WIDTH ? LEAST_WIDTH : size.ws_col;
+}
+
+size_t lines_cut(const char *text, unsigned columns)
+{
+	size_t len = 0;
+	while (text[len]) {
+		if (((unsigned char)text[len] & 0xc0) != 0x80 && columns-- == 0)
+			return len;
+		len++;
+	}
+	return len;
+}
+
+/* The part of the text that the next line takes; at least a word. */
+static size_t next_line(const char *text, unsigned columns)
+{
+	size_t fits = lines_cut(text, columns), line = strcspn(text, "\n");
+	if (line <= fits)
+		return line;
+	for (size_t len = fits; len > 0; len--)
+		if (text[len] == ' ')
+			return len;
+	return strcspn(text, " \n");
+}
+
+void lines_item(FILE *out, const char *label, const char *text)
+{
+	auto_free char *clean = cli_clean_lines(text);
+	unsigned width = lines_width(out);
+	fprintf(out, "  %-*s", TEXT_COLUMN - 2, label);
+	for (const char *p = clean;;) {
+		size_t len = next_line(p, width - TEXT_COLUMN);
+		fprintf(out, "%.*s\n", (int)len, p);
+		p += len;
+		p += *p ? strspn(p, "\n ") : 0;
+		if (!*p)
+			return;
+		fprintf(out, "%*s", TEXT_COLUMN, "");
+	}
+}
+
+void lines_itemf(FILE *out, const char *label, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	auto_free char *text = xvasprintf(fmt, ap);
+	va_end(ap);
+	lines_item(out, label, text);
+}

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the host is like at this moment. Nothing here may wait for another host: a file system that
+ * comes over a network is not looked at, however much a script may have named a path on it. */
+#include "agent/worker/cause-facts.h"
+
+#include "common/alloc.h"
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/str.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <elf.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define LISTEN 0x0a       /* of /proc/net/tcp */
+#define SEARCH_US 2000000 /* for who has a socket, among all processes */
+#define ENVIRON_MAX ((size_t)1024 * 1024)
+#define FULL_NAMES_MAX 3 /* full file systems that are told */
+#define LITTLE ((uint64_t)16 * 1024 * 1024)
+#define NOTHING ((uint64_t)64 * 1024)
+#define FEW_INODES 16
+
+/* Who listens */
+
+struct socket {
+	unsigned uid;
+	unsigned long inode;
+};
+
+static bool find_socket(const char *proc_net, const char *name, unsigned port, struct socket *ret)
+{
+	auto_free char *path = fs_join(proc_net, name);
+	auto_fclose FILE *file = fopen(path, "re");
+	char line[512];
+	while (file && fgets(line, sizeof(line), file)) {
+		unsigned there, state;
+		struct socket s;
+		if (sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*s %x %*s %*s %*s %u %*u %lu", &there,
+			   &state, &s.uid, &s.inode) != 4 ||
+		    there != port || state != LISTEN)
+			continue;
+		*ret = s;
+		return true;
+	}
+	return false;
+}
+
+static bool has_socket(long pid, unsigned long inode)
+{
+	char path[64], wanted[64], link[64];
+	snprintf(path, sizeof(path), "/proc/%ld/fd", pid);
+	int len = snprintf(wanted, sizeof(wanted), "socket:[%lu]", inode);
+	auto_closedir DIR *dir = opendir(path);
+	for (struct dirent *e; dir && (e = readdir(dir));)
+		if (readlinkat(dirfd(dir), e->d_name, link, sizeof(link)) == len &&
+		    memcmp(link, wanted, (size_t)len) == 0)
+			return true;
+	return false;
+}
+
+/* 0: it is not to be seen. */
+static long find_owner(unsigned long inode)
+{
+	uint64_t deadline_us = clock_mono_us() + SEARCH_US;
+	auto_closedir DIR *dir = opendir("/proc");
+	for (struct dirent *e; dir && (e = readdir(dir));) {
+		long pid = isdigit((unsigned char)e->d_name[0]) ? strtol(e->d_name, NULL, 10) : 0;
+		if (pid > 0 && has_socket(pid, inode))
+			return pid;
+		if (clock_mono_us() > deadline_us)
+			break;
+	}
+	return 0;
+}
+
+char *cause_process(long pid)
+{
+	auto_free char *path = xasprintf("/proc/%ld/comm", pid), *comm = NULL;
+	size_t len = 0;
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fs_read_fd(fd, 64, &comm, &len, NULL) < 0 || !len)
+		return NULL;
+	return str_to_line(comm, strcspn(comm, "\n"));
+}
+
+/* The value of a variable in its first environment; NULL. */
+static char *variable_of(long pid, const char *name)
+{
+	auto_free char *path = xasprintf("/proc/%ld/environ", pid), *text = NULL;
+	size_t len = 0, n = strlen(name);
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fs_read_fd(fd, ENVIRON_MAX, &text, &len, NULL) < 0)
+		return NULL;
+	for (const char *p = text; p < text + len; p += strlen(p) + 1)
+		if (strncmp(p, name, n) == 0 && p[n] == '=' && str_is_filename(p + n + 1))
+			return str_to_line(p + n + 1, strlen(p + n + 1));
+	return NULL;
+}
+
+/* The unit that it runs in; NULL. */
+static char *unit_of(long pid)
+{
+	auto_free char *path = xasprintf("/proc/%ld/cgroup", pid);
+	auto_fclose FILE *file = fopen(path, "re");
+	char line[4096];
+	while (file && fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = '\0';
+		const char *slash = strrchr(line, '/');
+		if (slash && (str_ends(slash, ".service") || str_ends(slash, ".scope")))
+			return str_to_line(slash + 1, strlen(slash + 1));
+	}
+	return NULL;
+}
+
+static char *describe_process(long pid, bool *ret_ours)
+{
+	auto_free char *name = cause_process(pid), *unit = unit_of(pid);
+	auto_free char *deployment = variable_of(pid, "DEPLOYMENT_ID");
+	auto_free char *event = variable_of(pid, "LIFECYCLE_EVENT");
+	const char *what = name ? name : "a process";
+	*ret_ours = (deployment && event) || (unit && str_starts(unit, "slipway-hook-"));
+	if (deployment && event)
+		return xasprintf("%s (%ld), started by %s of %s", what, pid, event, deployment);
+	if (unit)
+		return xasprintf("%s (%ld), of %s", what, pid, unit);
+	return xasprintf("%s (%ld)", what, pid);
+}
+
+static char *describe_user(unsigned uid)
+{
+	const struct passwd *user = getpwuid(uid);
+	return user ? xasprintf("a process of user '%s'", user->pw_name)
+		    : xasprintf("a process of user %u", uid);
+}
+
+char *cause_listener(const char *proc_net, unsigned port, bool *ret_ours)
+{
+	static const char *const tables[] = {"tcp", "tcp6"};
+	struct socket s;
+	*ret_ours = false;
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+		if (!find_socket(proc_net, tables[i], port, &s))
+			continue;
+		long pid = find_owner(s.inode);
+		return pid ? describe_process(pid, ret_ours) : describe_user(s.uid);
+	}
+	return NULL;
+}
+
+/* Mounts */
+
+struct mount {
+	char *at;
+	bool local, read_only;
+};
+
+static void mount_clear(struct mount *m)
+{
+	free(m->at);
+	*m = (struct mount){0};
+}
+#define auto_mount CLEANUP(mount_clear)
+
+static bool is_local(const char *type)
+{
+	static const char *const types[] = {"ext2",  "ext3",    "ext4",    "xfs",  "btrfs",
+					    "tmpfs", "overlay", "f2fs",    "vfat", "zfs",
+					    "jfs",   "nilfs2",  "bcachefs"};
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (strcmp(types[i], type) == 0)
+			return true;
+	return false;
+}
+
+/* "\040" is a blank, in mountinfo. */
+static void unescape(char *text)
+{
+	char *out = text;
+	for (const char *p = text; *p; out++) {
+		unsigned code;
+		if (*p == '\\' && sscanf(p, "\\%3o", &code) == 1) {
+			*out = (char)code;
+			p += 4;
+		} else {
+			*out = *p++;
+		}
+	}
+	*out = '\0';
+}
+
+static bool has_option(const char *options, const char *name)
+{
+	char **list = str_split(options, ',');
+	bool found = false;
+	for (char **option = list; *option; option++)
+		found = found || strcmp(*option, name) == 0;
+	str_list_free(list);
+	return found;
+}
+
+/* Calls fn with each mount, in their order; it may take m->at. */
+static void each_mount(void (*fn)(struct mount *m, void *arg), void *arg)
+{
+	auto_fclose FILE *file = fopen("/proc/self/mountinfo", "re");
+	auto_free char *line = NULL;
+	size_t room = 0;
+	while (file && getline(&line, &room, file) > 0) {
+		auto_free char *at = NULL, *options = NULL, *type = NULL, *super = NULL;
+		const char *rest = strstr(line, " - ");
+		if (sscanf(line, "%*s %*s %*s %*s %ms %ms", &at, &options) != 2 || !rest ||
+		    sscanf(rest, " - %ms %*s %ms", &type, &super) != 2)
+			continue;
+		unescape(at);
+		auto_mount struct mount m = {.at = TAKE(at),
+					     .local = is_local(type),
+					     .read_only = has_option(options, "ro") ||
+							  has_option(super, "ro")};
+		fn(&m, arg);
+	}
+}
+
+struct search {
+	const char *path;
+	struct mount best;
+};
+
+/* Of mounts with the same place the last one counts. */
+static void note_mount(struct mount *m, void *arg)
+{
+	struct search *search = arg;
+	size_t len = strcmp(m->at, "/") == 0 ? 0 : strlen(m->at);
+	if (strncmp(search->path, m->at, len) != 0 ||
+	    (search->path[len] != '/' && search->path[len] != '\0'))
+		return;
+	if (search->best.at && strlen(search->best.at) > strlen(m->at))
+		return;
+	mount_clear(&search->best);
+	search->best = *m;
+	m->at = NULL;
+}
+
+/* By its text alone: nothing is opened. */
+static struct mount mount_of(const char *path)
+{
+	struct search search = {.path = path};
+	each_mount(note_mount, &search);
+	return search.best;
+}
+
+static bool may_look(const char *path)
+{
+	auto_mount struct mount m = mount_of(path);
+	return m.at && m.local;
+}
+
+char *cause_read_only(const char *path)
+{
+	auto_mount struct mount m = mount_of(path);
+	return m.at && m.read_only ? xstrdup(m.at) : NULL;
+}
+
+/* Full ones */
+
+struct full {
+	bool all;
+	unsigned count;
+	bool inodes;
+	dev_t seen[FULL_NAMES_MAX];
+	struct buf text;
+};
+
+/* Of no use to about every script. */
+static bool is_aside(const char *at)
+{
+	static const char *const places[] = {"/boot", "/run/user", "/sys", "/proc", "/media"};
+	for (size_t i = 0; i < ARRAY_LEN(places); i++)
+		if (str_starts(at, places[i]))
+			return true;
+	return false;
+}
+
+static bool is_seen(const struct full *full, dev_t device)
+{
+	for (unsigned i = 0; i < full->count; i++)
+		if (full->seen[i] == device)
+			return true;
+	return false;
+}
+
+static void add_full(struct full *full, const char *at, dev_t device, const struct statvfs *fs,
+		     bool inodes)
+{
+	char free_text[32], all_text[32];
+	full->seen[full->count++] = device;
+	full->inodes = full->inodes || inodes;
+	buf_addf(&full->text, "%sthe file system %s ", full->text.len ? "; " : "", at);
+	if (inodes)
+		buf_addf(&full->text, "has %llu of %llu inodes free",
+			 (unsigned long long)fs->f_favail, (unsigned long long)fs->f_files);
+	else
+		buf_addf(&full->text, "has %s of %s free",
+			 str_human_bytes((uint64_t)fs->f_bavail * fs->f_frsize, free_text,
+					 sizeof(free_text)),
+			 str_human_bytes((uint64_t)fs->f_blocks * fs->f_frsize, all_text,
+					 sizeof(all_text)));
+}
+
+static void look_full(struct mount *m, void *arg)
+{
+	struct full *full = arg;
+	struct statvfs fs;
+	struct stat st;
+	if (!m->local || m->read_only || full->count == FULL_NAMES_MAX ||
+	    (!full->all && is_aside(m->at)) || statvfs(m->at, &fs) < 0 || stat(m->at, &st) < 0 ||
+	    is_seen(full, st.st_dev))
+		return;
+	uint64_t left = (uint64_t)fs.f_bavail * fs.f_frsize;
+	bool hundredth = fs.f_bavail < fs.f_blocks / 100;
+	bool bytes =
+		fs.f_blocks > 0 && (left < NOTHING || (full->all && hundredth && left < LITTLE));
+	bool inodes = fs.f_files > 0 && fs.f_favail < (full->all ? FEW_INODES : 1);
+	if (bytes || inodes)
+		add_full(full, m->at, st.st_dev, &fs, !bytes);
+}
+
+char *cause_full(bool all, bool *ret_inodes)
+{
+	struct full full = {.all = all, .text = BUF_INIT(4096)};
+	each_mount(look_full, &full);
+	*ret_inodes = full.inodes;
+	if (full.text.len)
+		return buf_take(&full.text);
+	buf_clear(&full.text);
+	return NULL;
+}
+
+/* Files */
+
+char *cause_owner(const char *path)
+{
+	struct stat st;
+	if (!may_look(path) || lstat(path, &st) < 0)
+		return NULL;
+	const struct passwd *user = getpwuid(st.st_uid);
+	auto_free char *owner = user ? xstrdup(user->pw_name) : xasprintf("%u", st.st_uid);
+	const struct group *group = getgrgid(st.st_gid);
+	auto_free char *of_group = group ? xstrdup(group->gr_name) : xasprintf("%u", st.st_gid);
+	const char *what = S_ISDIR(st.st_mode)   ? "a directory"
+			   : S_ISREG(st.st_mode) ? "a file"
+						 : "an object";
+	return xasprintf("%s of %s:%s with mode %04o", what, owner, of_group, st.st_mode & 07777);
+}
+
+bool cause_is_absent(const char *path)
+{
+	struct stat st;
+	return may_look(path) && lstat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
+/* -1: it is no program of this kind. */
+static int machine_of(int fd)
+{
+	unsigned char head[20];
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    pread(fd, head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
+	    memcmp(head, ELFMAG, SELFMAG) != 0)
+		return -1;
+	return head[EI_DATA] == ELFDATA2MSB ? head[18] << 8 | head[19] : head[19] << 8 | head[18];
+}
+
+static char *machine_name(int machine)
+{
+	static const struct {
+		int machine;
+		const char *name;
+	} names[] = {{EM_X86_64, "x86_64"}, {EM_AARCH64, "aarch64"}, {EM_386, "i386"},
+		     {EM_ARM, "arm"},       {EM_RISCV, "riscv"},     {EM_PPC64, "ppc64"},
+		     {EM_S390, "s390x"},    {EM_MIPS, "mips"}};
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (names[i].machine == machine)
+			return xstrdup(names[i].name);
+	return xasprintf("machine %d", machine);
+}
+
+char *cause_foreign_fd(int fd)
+{
+	auto_close int own_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	int machine = machine_of(fd), own = machine_of(own_fd);
+	return machine >= 0 && machine != own ? machine_name(machine) : NULL;
+}
+
+char *cause_foreign(const char *path)
+{
+	auto_close int fd =
+		may_look(path) ? open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+	return cause_foreign_fd(fd);
+}
