@@ -146,7 +146,7 @@ char *cli_clean_lines(const char *text);
 
 extern const struct cli_command cmd_deploy, cmd_explain, cmd_help, cmd_history, cmd_lint, cmd_logs,
 	cmd_pack, cmd_plan, cmd_recover, cmd_redeploy, cmd_remove, cmd_rollback, cmd_status,
-	cmd_version;
+	cmd_verify, cmd_version;
 extern const struct cli_command cmd_enroll, cmd_unenroll, cmd_whoami;
 extern const struct cli_command cmd_fleet_app_create, cmd_fleet_app_delete, cmd_fleet_app_list,
 	cmd_fleet_deploy, cmd_fleet_deployments, cmd_fleet_group_create, cmd_fleet_group_delete,

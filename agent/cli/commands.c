@@ -10,6 +10,7 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_explain,
 	&cmd_logs,
 	&cmd_history,
+	&cmd_verify,
 	&cmd_rollback,
 	&cmd_redeploy,
 	&cmd_remove,

@@ -22,8 +22,8 @@ void talk_init(struct talk *talk, struct cli *cli)
 		.cli = cli,
 		.problems = json_array(),
 		.steps = json_array(),
-		.operations = json_array(),
 		.recovered = json_array(),
+		.groups = json_array(),
 	};
 }
 
@@ -32,8 +32,9 @@ void talk_clear(struct talk *talk)
 	json_decref(talk->result);
 	json_decref(talk->problems);
 	json_decref(talk->steps);
-	json_decref(talk->operations);
 	json_decref(talk->recovered);
+	json_decref(talk->groups);
+	spool_clear(&talk->spool);
 	free(talk->deployment);
 	*talk = (struct talk){0};
 }
@@ -93,6 +94,23 @@ static void note_deployment(struct talk *talk, const json_t *event)
 	talk->deployment = xstrdup(id);
 }
 
+/* Of these there may be more than memory should hold. Returns 1 when it is one of them. */
+static int keep_many(struct talk *talk, json_t *event, const char *name, struct error *err)
+{
+	static const struct {
+		const char *name, *member;
+	} many[] = {{"operation", "operations"}, {"drift", "drift"}};
+	for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+		if (strcmp(many[i].name, name) != 0)
+			continue;
+		talk->spooled = many[i].member;
+		json_object_del(event, "event");
+		int r = spool_add(&talk->spool, event, err);
+		return r < 0 ? r : 1;
+	}
+	return 0;
+}
+
 /* Take the members that callers of --json want from an event. */
 static void keep(struct talk *talk, const json_t *event, const char *name)
 {
@@ -102,9 +120,12 @@ static void keep(struct talk *talk, const json_t *event, const char *name)
 	} lists[] = {
 		{"problem", talk->problems},
 		{"step", talk->steps},
-		{"operation", talk->operations},
 		{"recovered", talk->recovered},
+		{"verified", talk->groups},
 	};
+	/* what was found in a group that turns out to be busy does not count */
+	if (strcmp(name, "verified") == 0)
+		spool_mark(&talk->spool, !json_object_get(event, "busy"));
 	if (strcmp(name, "step") == 0 &&
 	    str_eq(json_string_value(json_object_get(event, "state")), "started"))
 		return;
@@ -137,7 +158,10 @@ static int follow(struct talk *talk, const struct launch *worker, int signals, s
 		view_event(view, event);
 		if (str_eq(name, "step"))
 			note_deployment(talk, event);
-		if (name)
+		r = name ? keep_many(talk, event, name, err) : 0;
+		if (r < 0)
+			return r;
+		if (name && r == 0)
 			keep(talk, event, name);
 	}
 }
@@ -262,31 +286,40 @@ int talk_run(struct talk *talk, json_t *request, int fd, struct error *err)
 	int r = converse(talk, owned, fd, err);
 	if (r < 0)
 		return r;
+	if (r == 0 && talk->looks)
+		return error_set(err, ERR_BUSY, "the worker is gone without a result");
 	return r == 0 ? recover(talk, err) : 0;
 }
 
-static int exit_of(const struct talk *talk)
+int talk_exit(const struct talk *talk)
 {
 	const json_t *code = json_object_get(talk->result, "exit");
 	return json_is_integer(code) ? (int)json_integer_value(code) : CLI_FAILED;
 }
 
-static int finish_json(struct talk *talk)
+int talk_finish_json(struct talk *talk)
 {
-	int code = exit_of(talk);
+	int code = talk_exit(talk);
 	const struct {
 		const char *name;
 		json_t *list;
 	} lists[] = {
 		{"problems", talk->problems},
 		{"steps", talk->steps},
-		{"operations", talk->operations},
 		{"recovered", talk->recovered},
+		{"groups", talk->groups},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
 		if (json_array_size(lists[i].list) || i == 0)
 			json_object_set(talk->result, lists[i].name, lists[i].list);
-	return cli_json(json_incref(talk->result), code);
+	json_set_int(talk->result, "exit", code);
+	if (!talk->spooled)
+		return cli_json(json_incref(talk->result), code);
+	auto_free char *text = json_text(talk->result);
+	printf("%.*s,\"%s\":[", (int)strlen(text) - 1, text, talk->spooled);
+	spool_print(&talk->spool, stdout);
+	puts("]}");
+	return code;
 }
 
 /* A warning alone explains no refusal. */
@@ -303,8 +336,8 @@ static size_t count_errors(const json_t *problems)
 int talk_finish(struct talk *talk)
 {
 	if (talk->cli->json)
-		return finish_json(talk);
-	int code = exit_of(talk);
+		return talk_finish_json(talk);
+	int code = talk_exit(talk);
 	report_end(talk->cli, talk->result, count_errors(talk->problems), code);
 	return code;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "agent/cli/cli.h"
+#include "agent/cli/spool.h"
 #include "common/cleanup.h"
 
 struct talk {
@@ -13,8 +14,11 @@ struct talk {
 	char *deployment; /* that its events were about; NULL: none yet */
 	json_t *problems; /* arrays of what came before it */
 	json_t *steps;
-	json_t *operations;
 	json_t *recovered;
+	json_t *groups;      /* that were verified */
+	struct spool spool;  /* what may be many: operations of a plan, drift */
+	const char *spooled; /* their name as a member; NULL: none came */
+	bool looks;          /* the verb only looks: a worker that is gone has left nothing */
 };
 
 void talk_init(struct talk *talk, struct cli *cli);
@@ -28,6 +32,11 @@ int talk_run(struct talk *talk, json_t *request, int fd, struct error *err) MUST
 
 /* Say how it ended and what runs now. what: "deploy", "remove", ... Returns the exit code. */
 int talk_finish(struct talk *talk);
+
+/* The worker's exit code. */
+int talk_exit(const struct talk *talk);
+/* The whole of what was heard as one object; returns the exit code. */
+int talk_finish_json(struct talk *talk);
 
 /* talk_run() and talk_finish() in one, with errors said. */
 int talk_do(struct cli *cli, json_t *request, int fd);

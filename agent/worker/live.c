@@ -185,6 +185,36 @@ void live_object_get(struct record *rec, struct live_object *o)
 	o->gid = record_u32(rec);
 }
 
+static int read_exactly(int fd, char *buf, size_t len)
+{
+	for (size_t done = 0; done < len;) {
+		ssize_t n = read(fd, buf + done, len - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
+		done += (size_t)n;
+	}
+	return 1;
+}
+
+int live_bytes_equal(int a, int b, uint64_t size)
+{
+	char left[32768], right[32768];
+	while (size > 0) {
+		size_t len = size < sizeof(left) ? (size_t)size : sizeof(left);
+		int r = read_exactly(a, left, len);
+		if (r > 0)
+			r = read_exactly(b, right, len);
+		if (r <= 0)
+			return r;
+		if (memcmp(left, right, len) != 0)
+			return 0;
+		size -= len;
+	}
+	return 1;
+}
+
 bool live_is_canonical(const char *path)
 {
 	if (strnlen(path, PATH_MAX) >= PATH_MAX)

@@ -60,6 +60,10 @@ bool live_same(const struct live_object *a, const struct live_object *b);
 void live_object_put(struct record_out *out, const struct live_object *o);
 void live_object_get(struct record *rec, struct live_object *o);
 
+/* Are the first size bytes of two files, which is all that both had a moment ago, the same? Returns
+ * 1, 0 or negative errno. */
+int live_bytes_equal(int a, int b, uint64_t size) MUST_CHECK;
+
 /* Absolute, shorter than PATH_MAX, and no component is empty, "." or "..". The root is none:
  * nothing is ever done to it. What is read from a file is checked with this. */
 bool live_is_canonical(const char *path);

@@ -6,6 +6,7 @@
  *   plan-live.c     what is there: the operation for each target, then deletions
  *   plan-earlier.c  what the plan before this one found out already
  *   plan-mounts.c   where each mount stages, and whether it has room
+ *   plan-sources.c  the targets alone, for whom compares what is installed
  *
  * Targets lie in a record stream (an unlinked file in group_fd); in memory there is an index of
  * their paths and one node per directory. */
@@ -110,6 +111,13 @@ struct plan_build {
 	struct live_mount dir_mount;
 	struct inherit dir_inherit;
 };
+
+/* Without a plan file, and with the manifest of the previous install loaded. */
+int plan_build_new(const struct plan_request *request, struct problems *problems,
+		   struct plan_build **ret, struct error *err) MUST_CHECK;
+void plan_build_free(struct plan_build *b);
+DEFINE_CLEANUP(struct plan_build *, plan_build_free)
+#define auto_plan_build CLEANUP(plan_build_free_at)
 
 /* Functions below return 0, below 0 for what cannot go on, and PLAN_SKIP when a problem was added
  * and the object is left out. */

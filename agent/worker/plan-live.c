@@ -195,38 +195,6 @@ static int link_equal(struct plan_build *b, const char *name, const char *source
 	return n == m && memcmp(live, wanted, (size_t)n) == 0;
 }
 
-static int read_exactly(int fd, char *buf, size_t len)
-{
-	for (size_t done = 0; done < len;) {
-		ssize_t n = read(fd, buf + done, len - done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : 0;
-		done += (size_t)n;
-	}
-	return 1;
-}
-
-/* Are the first size bytes, which is all that both had a moment ago, the same? Returns 1, 0 or
- * negative errno. */
-static int bytes_equal(int a, int b, uint64_t size)
-{
-	char left[32768], right[32768];
-	while (size > 0) {
-		size_t len = size < sizeof(left) ? (size_t)size : sizeof(left);
-		int r = read_exactly(a, left, len);
-		if (r > 0)
-			r = read_exactly(b, right, len);
-		if (r <= 0)
-			return r;
-		if (memcmp(left, right, len) != 0)
-			return 0;
-		size -= len;
-	}
-	return 1;
-}
-
 /* Content and ACL of the live file against what would be staged. Returns 2 when both are the same,
  * 1 when only the content is, 0, or negative errno. */
 static int file_equal(struct plan_build *b, const struct target *t, const char *name,
@@ -248,7 +216,7 @@ static int file_equal(struct plan_build *b, const struct target *t, const char *
 		fs_open_beneath(b->request->archive_fd, t->source, O_RDONLY | O_NOFOLLOW, 0);
 	if (new < 0)
 		return new;
-	int r = bytes_equal(old, new, t->size);
+	int r = live_bytes_equal(old, new, t->size);
 	return r > 0 && inherit_matches(old, acl) ? 2 : r;
 }
 

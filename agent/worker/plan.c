@@ -22,8 +22,10 @@ const char *plan_op_to_string(enum plan_op op)
 	return op_names[op];
 }
 
-static void build_free(struct plan_build *b)
+void plan_build_free(struct plan_build *b)
 {
+	if (!b)
+		return;
 	manifest_clear(&b->manifest);
 	record_close(&b->targets);
 	record_close(&b->plan);
@@ -41,13 +43,11 @@ static void build_free(struct plan_build *b)
 	fs_close_quiet(b->dir_fd);
 	free(b);
 }
-DEFINE_CLEANUP(struct plan_build *, build_free)
-#define auto_build CLEANUP(build_free_at)
 
-static int build_new(const struct plan_request *request, struct problems *problems,
-		     struct plan_build **ret, struct error *err)
+int plan_build_new(const struct plan_request *request, struct problems *problems,
+		   struct plan_build **ret, struct error *err)
 {
-	auto_build struct plan_build *b = xcalloc(1, sizeof(*b));
+	auto_plan_build struct plan_build *b = xcalloc(1, sizeof(*b));
 	b->request = request;
 	b->problems = problems;
 	b->root = geteuid() == 0;
@@ -99,8 +99,8 @@ int plan_make(const struct plan_request *request, struct plan_summary *ret,
 					 plan_overlap,       plan_perms_prepare, plan_live,
 					 plan_mounts_finish, write_end};
 	struct error ignored;
-	auto_build struct plan_build *b = NULL;
-	int r = build_new(request, problems, &b, err ? err : &ignored);
+	auto_plan_build struct plan_build *b = NULL;
+	int r = plan_build_new(request, problems, &b, err ? err : &ignored);
 	for (size_t i = 0; i < ARRAY_LEN(steps) && r >= 0; i++)
 		r = steps[i](b, err ? err : &ignored);
 	if (r >= 0) {

@@ -8,6 +8,7 @@
 
 #include "agent/problem.h"
 #include "agent/worker/spec.h"
+#include "common/cleanup.h"
 #include "common/error.h"
 
 #include <stdint.h>
@@ -57,3 +58,20 @@ int plan_make(const struct plan_request *request, struct plan_summary *ret,
 /* Walk the plan in group_fd, for "slipway plan". path is absolute. */
 typedef int plan_each_fn(enum plan_op op, const char *path, uint64_t bytes, void *arg);
 int plan_each(int group_fd, plan_each_fn *fn, void *arg, struct error *err) MUST_CHECK;
+
+/* Where each path that a revision wants came from in its archive, found as the plan finds it: for
+ * comparing what is installed with what was. group_fd is a directory to work in that holds the
+ * manifest; spec NULL: nothing is known of any path. */
+struct manifest;
+struct plan_sources;
+int plan_sources_make(const struct plan_request *request, struct plan_sources **ret,
+		      struct error *err) MUST_CHECK;
+void plan_sources_free(struct plan_sources *s);
+DEFINE_CLEANUP(struct plan_sources *, plan_sources_free)
+#define auto_plan_sources CLEANUP(plan_sources_free_at)
+/* 1 with the type ('f' 'l') and the path in the archive, which is borrowed until the next call; 0:
+ * the revision has no file or symlink for that path. */
+int plan_sources_find(struct plan_sources *s, const char *path, char *ret_type,
+		      const char **ret_source, struct error *err) MUST_CHECK;
+/* Of the group; borrowed. */
+struct manifest *plan_sources_manifest(struct plan_sources *s);

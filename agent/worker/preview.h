@@ -5,6 +5,3 @@
 #include "agent/worker/run.h"
 
 run_verb_fn preview_verb;
-
-/* Remove what killed workers left in host/tmp. Best effort. */
-void preview_clear(struct run *run);

@@ -6,10 +6,10 @@
 #include "agent/worker/history.h"
 #include "agent/worker/hooks.h"
 #include "agent/worker/lifecycle.h"
-#include "agent/worker/preview.h"
 #include "agent/worker/report.h"
 #include "agent/worker/retention.h"
 #include "agent/worker/rollback.h"
+#include "agent/worker/scratch.h"
 #include "agent/worker/transact.h"
 #include "common/alloc.h"
 #include "common/clock.h"
@@ -360,7 +360,7 @@ int recover_verb(struct run *run, const json_t *message, int fd, json_t *result,
 		return recover_all(run, PASS_FILES, 0, err);
 	int exit_code = recover_all(run, PASS_AT_ONCE, 0, err);
 	exit_code = recover_all(run, PASS_REST, exit_code, err);
-	preview_clear(run);
+	scratch_clear_unused(run);
 	report_expire(run);
 	return exit_code;
 }

@@ -2,6 +2,7 @@
 #include "agent/worker/run.h"
 
 #include "agent/worker/command.h"
+#include "agent/worker/inspect.h"
 #include "agent/worker/local.h"
 #include "agent/worker/preview.h"
 #include "agent/worker/recover.h"
@@ -29,6 +30,7 @@ static const struct {
 	{"command", command_verb, false},
 	{"deploy", local_deploy_verb, true},
 	{"plan", preview_verb, true},
+	{"verify", inspect_verify_verb, true},
 	{"redeploy", local_redeploy_verb, true},
 	{"rollback", local_rollback_verb, true},
 	{"remove", local_remove_verb, true},
