@@ -19,6 +19,8 @@ const char *cause_line_has(const struct cause_line *line, const char *word);
 
 /* The port that the line names, else one that a line near it calls a port; 0: none. */
 unsigned cause_port(const struct cause_line *line);
+/* The ports that any line names, in their order, at most max of them; returns how many. */
+size_t cause_ports(const char *output, unsigned *ports, size_t max);
 /* What stands before (or, with after, behind) that mark, with its quotes taken away: a name that is
  * safe to be shown anywhere, else NULL. Caller frees. */
 char *cause_word_before(const struct cause_line *line, const char *mark);
@@ -31,6 +33,9 @@ long cause_number_after(const struct cause_line *line, const char *mark);
 /* Who listens there, in words: "nginx (812), of nginx.service". NULL: nobody. Caller frees.
  * *ret_ours: a script of ours has started it. */
 char *cause_listener(const char *proc_net, unsigned port, bool *ret_ours);
+/* The same for the first port that the output names and that somebody listens on. */
+char *cause_listener_any(const char *proc_net, const char *output, unsigned *ret_port,
+			 bool *ret_ours);
 /* "the file system /srv has 0 B of 20 GB free"; all: of every file system, else only of those that
  * about every script needs. NULL: none is full. Caller frees. */
 char *cause_full(bool all, bool *ret_inodes);

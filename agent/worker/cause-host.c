@@ -25,6 +25,7 @@
 #define LISTEN 0x0a       /* of /proc/net/tcp */
 #define SEARCH_US 2000000 /* for who has a socket, among all processes */
 #define ENVIRON_MAX ((size_t)1024 * 1024)
+#define PORTS_MAX 8      /* of an output that are looked up */
 #define FULL_NAMES_MAX 3 /* full file systems that are told */
 #define LITTLE ((uint64_t)16 * 1024 * 1024)
 #define NOTHING ((uint64_t)64 * 1024)
@@ -153,6 +154,21 @@ char *cause_listener(const char *proc_net, unsigned port, bool *ret_ours)
 			continue;
 		long pid = find_owner(s.inode);
 		return pid ? describe_process(pid, ret_ours) : describe_user(s.uid);
+	}
+	return NULL;
+}
+
+char *cause_listener_any(const char *proc_net, const char *output, unsigned *ret_port,
+			 bool *ret_ours)
+{
+	unsigned ports[PORTS_MAX];
+	size_t n = cause_ports(output, ports, PORTS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		char *who = cause_listener(proc_net, ports[i], ret_ours);
+		if (!who)
+			continue;
+		*ret_port = ports[i];
+		return who;
 	}
 	return NULL;
 }

@@ -192,6 +192,23 @@ unsigned cause_port(const struct cause_line *line)
 	return port ? port : port_near(line);
 }
 
+size_t cause_ports(const char *output, unsigned *ports, size_t max)
+{
+	size_t n = 0;
+	for (const char *p = output; *p && n < max;) {
+		struct cause_line line = line_at(output, p);
+		unsigned port = port_by_name(&line);
+		port = port ? port : port_of_address(&line);
+		for (size_t i = 0; port && i < n; i++)
+			port = ports[i] == port ? 0 : port;
+		if (port)
+			ports[n++] = port;
+		p = line.text + line.len;
+		p += *p == '\n';
+	}
+	return n;
+}
+
 /* Words */
 
 static const char *const quotes[] = {"'", "\"", "`", "\xe2\x80\x98", "\xe2\x80\x99", "?"};

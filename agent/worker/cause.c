@@ -173,7 +173,13 @@ static void tell_foreign(struct look *look, const char *what, const char *machin
 	    line, "build the revision for this host's architecture ('uname -m' names it)");
 }
 
-/* It could not be started, or its shell could not start something. */
+static bool could_not_run(const struct cause_request *request)
+{
+	return !request->started || request->exit_code == EXIT_NOT_EXECUTED ||
+	       request->exit_code == EXIT_NOT_FOUND;
+}
+
+/* A program for another machine may have been taken for a shell's script. */
 static void look_at_file(struct look *look)
 {
 	const struct cause_request *request = look->request;
@@ -190,7 +196,7 @@ static void look_at_file(struct look *look)
 		tell_directory(look, &st);
 	else if (machine)
 		tell_foreign(look, "the script", machine, NULL);
-	else if (tell_first_line(look, line) || request->started)
+	else if (!could_not_run(request) || tell_first_line(look, line) || request->started)
 		return;
 	else if (fstatvfs(fd, &fs) == 0 && (fs.f_flag & ST_NOEXEC))
 		add(look, "noexec",
@@ -231,9 +237,11 @@ static void tell_port(struct look *look, const struct cause_line *line)
 {
 	static const char here[] =
 		"stop or move what listens there ('ss -ltnp' lists it), or choose another port";
+	const char *net = look->request->proc_net;
 	unsigned port = cause_port(line);
 	bool ours = false;
-	auto_free char *who = port ? cause_listener(look->request->proc_net, port, &ours) : NULL;
+	auto_free char *who = port ? cause_listener(net, port, &ours)
+				   : cause_listener_any(net, line->output, &port, &ours);
 	char *text;
 	if (who)
 		text = xasprintf("port %u is in use: %s listens on it", port, who);
@@ -368,9 +376,9 @@ static void tell_command(struct look *look, const struct cause_line *line)
 
 static void tell_user(struct look *look, const struct cause_line *line)
 {
-	static const char *const marks[] = {"invalid user:",  "invalid group:", "invalid user ",
-					    "invalid group ", "unknown user:",  "unknown user ",
-					    "unknown group:", "unknown group "};
+	static const char *const marks[] = {"invalid spec:", "invalid user:",  "invalid group:",
+					    "invalid user ", "invalid group ", "unknown user:",
+					    "unknown user ", "unknown group:", "unknown group "};
 	char *name = NULL;
 	for (size_t i = 0; !name && i < ARRAY_LEN(marks); i++)
 		name = cause_word_after(line, marks[i]);
@@ -520,9 +528,9 @@ static const struct rule {
 	{{"command not found", ": not found", ": No such file or directory"},
 	 ended_not_found,
 	 tell_command},
-	{{"invalid user", "invalid group", "unknown user", "unknown group", "no such user",
-	  "does not exist or the user entry", "illegal user name", "illegal group name",
-	  "getpwnam(", "unknown username"},
+	{{"invalid user", "invalid group", "invalid spec", "unknown user", "unknown group",
+	  "no such user", "does not exist or the user entry", "illegal user name",
+	  "illegal group name", "getpwnam(", "unknown username"},
 	 NULL,
 	 tell_user},
 	{{"OutOfMemoryError", "heap out of memory", "Cannot allocate memory", "ENOMEM",
@@ -611,15 +619,13 @@ static void look_at_rest(struct look *look)
 void cause_find(const struct cause_request *request, struct state_causes *ret)
 {
 	struct look look = {request, ret};
-	int code = request->exit_code;
 	if (request->timed_out)
 		tell_timeout(&look);
 	if (request->shortage)
 		tell_shortage(&look);
 	else
 		tell_oom(&look);
-	if (!request->started || code == EXIT_NOT_EXECUTED || code == EXIT_NOT_FOUND)
-		look_at_file(&look);
+	look_at_file(&look);
 	look_at_start(&look);
 	if (request->started)
 		look_at_output(&look);

@@ -52,6 +52,16 @@ static void fill(struct state_deployment *d)
 		.log = xstrdup("[stdout]x\n"),
 		.exit_code = 3,
 	};
+	const struct state_cause causes[] = {
+		{"port_in_use", "port 80 is in use", "bind: in use", "look who listens"},
+		{"signal", "it crashed", NULL, NULL},
+		{"port_in_use", "once more", NULL, NULL},
+	};
+	d->failure->output = xstrdup("[stdout]x\n[stderr]y\n");
+	for (size_t i = 0; i < ARRAY_LEN(causes); i++) {
+		state_cause_add(&d->failure->causes, &causes[i]);
+		state_cause_add(&d->steps[2].causes, &causes[i]);
+	}
 	d->left = xcalloc(2, sizeof(*d->left));
 	d->left[0] = xstrdup("/srv/app/cache");
 }
@@ -79,6 +89,11 @@ static void everything_survives_the_disk(void **state)
 	assert_int_equal(d->failure->exit_code, 3);
 	assert_string_equal(d->failure->shortage, "its limit is 64 MiB");
 	assert_int_equal(d->failure->code, WIRE_SCRIPT_FAILED);
+	assert_string_equal(d->failure->output, "[stdout]x\n[stderr]y\n");
+	assert_int_equal(d->failure->causes.n, 2);
+	assert_string_equal(d->failure->causes.list[0].evidence, "bind: in use");
+	assert_null(d->failure->causes.list[1].next);
+	assert_int_equal(d->steps[2].causes.n, 2);
 	assert_int_equal(d->unprepared_code, ERR_INPUT);
 	assert_string_equal(d->left[0], "/srv/app/cache");
 	assert_null(d->left[1]);
@@ -96,6 +111,40 @@ static void everything_survives_the_disk(void **state)
 	assert_true(!runs[1].ok && runs[1].wall_ms == -1 && runs[1].cpu_ms == -1);
 	assert_int_equal(runs[1].memory_peak, -1);
 	assert_string_equal(runs[1].left_running, "server (12)");
+}
+
+/* What the release before this one wrote: no causes, no output of its own. */
+static void a_failure_of_an_earlier_release_is_read(void **state)
+{
+	auto_state_deployment struct state_deployment *d = make_deployment("d-A");
+	fill(d);
+	auto_json json_t *doc = state_deployment_to_json(d);
+	json_t *failure = json_object_get(doc, "failure");
+	json_object_del(failure, "causes");
+	json_object_del(failure, "output");
+	struct state_deployment *again = NULL;
+	struct error err = {0};
+	assert_int_equal(state_deployment_from_json(doc, &again, &err), 0);
+	auto_state_deployment struct state_deployment *owned = again;
+	assert_int_equal(owned->failure->causes.n, 0);
+	assert_null(owned->failure->output);
+	assert_string_equal(owned->failure->log, "[stdout]x\n");
+}
+
+static void texts_and_number_of_causes_are_bounded(void **state)
+{
+	struct state_causes causes = {0};
+	char name[2] = "a", text[2 * STATE_CAUSE_TEXT_MAX];
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	memcpy(text + STATE_CAUSE_TEXT_MAX - 1, "\xc3\xa4", 2);
+	const struct state_cause cause = {name, text, text, NULL};
+	for (; *name < 'z'; (*name)++)
+		state_cause_add(&causes, &cause);
+	assert_int_equal(causes.n, STATE_CAUSES_MAX);
+	assert_int_equal(strlen(causes.list[0].text), STATE_CAUSE_TEXT_MAX - 1);
+	assert_true(str_is_utf8(causes.list[0].text, strlen(causes.list[0].text)));
+	state_causes_clear(&causes);
 }
 
 static void a_group_without_a_file_has_no_state(void **state)
@@ -331,6 +380,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		tempdir_test(everything_survives_the_disk),
+		tempdir_test(a_failure_of_an_earlier_release_is_read),
+		tempdir_test(texts_and_number_of_causes_are_bounded),
 		tempdir_test(a_group_without_a_file_has_no_state),
 		tempdir_test(what_is_no_state_is_refused),
 		tempdir_test(runs_that_nobody_writes_are_refused),
