@@ -460,6 +460,12 @@ static void say_ending(const struct cli *cli, const json_t *result, int exit_cod
 		      stderr);
 		break;
 	case CLI_BUSY:
+		if (str_eq(member(result, "code"), "not_mounted")) {
+			fputs("it waits for that: mount what is missing or unmount what is in the "
+			      "way, then 'slipway recover'\n",
+			      stderr);
+			break;
+		}
 		fputs("nothing was changed: try again in a moment ('slipway status' shows what "
 		      "goes "
 		      "on)\n",

@@ -112,13 +112,16 @@ static int undo(struct txn *t, struct error *err)
 			? 0
 			: journal_set_state(t->journal, JOURNAL_UNDOING, err);
 	if (r >= 0)
+		r = txn_check_mounts(t, err);
+	if (r >= 0)
 		r = undo_run(t, err);
 	if (r >= 0)
 		r = stage_sync(t, err);
 	if (r >= 0)
 		r = journal_set_state(t->journal, JOURNAL_UNDONE, err);
 	if (r < 0)
-		return r == ERR_UNDO ? r : error_prefix(err, ERR_UNDO, "undo");
+		return r == ERR_UNDO || r == ERR_NOT_MOUNTED ? r
+							     : error_prefix(err, ERR_UNDO, "undo");
 	r = drop(t, err);
 	/* The old tree is back and durable: what is left is for the next start. */
 	if (r < 0)
@@ -268,6 +271,9 @@ static int discard(struct txn *t, struct error *err)
 static int roll_forward(struct txn *t, enum install_state *ret, struct error *err)
 {
 	int r = stage_open(t, true, err);
+	if (r < 0)
+		return r;
+	r = txn_check_mounts(t, err);
 	if (r < 0)
 		return r;
 	r = switch_all(t, err);

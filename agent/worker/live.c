@@ -147,12 +147,21 @@ int live_look(int dirfd, const char *name, struct live_object *ret, struct stat 
 	return errno == ENOENT ? 0 : -errno;
 }
 
-bool live_is_frozen(int dirfd, const char *name)
+static bool has_attribute(int dirfd, const char *name, uint64_t attributes)
 {
 	struct statx stx;
 	int flags = AT_SYMLINK_NOFOLLOW | (*name ? 0 : AT_EMPTY_PATH);
-	return statx(dirfd, name, flags, STATX_TYPE, &stx) == 0 &&
-	       stx.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND);
+	return statx(dirfd, name, flags, STATX_TYPE, &stx) == 0 && stx.stx_attributes & attributes;
+}
+
+bool live_is_frozen(int dirfd, const char *name)
+{
+	return has_attribute(dirfd, name, STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND);
+}
+
+bool live_is_mount_point(int dirfd, const char *name)
+{
+	return has_attribute(dirfd, name, STATX_ATTR_MOUNT_ROOT);
 }
 
 bool live_same(const struct live_object *a, const struct live_object *b)

@@ -55,6 +55,8 @@ void live_object(const struct stat *st, struct live_object *ret);
 int live_look(int dirfd, const char *name, struct live_object *ret, struct stat *ret_st) MUST_CHECK;
 /* Is it guarded against every change, also by root (chattr +i, +a)? "": dirfd itself. */
 bool live_is_frozen(int dirfd, const char *name);
+/* Is something mounted right there? Then it cannot be renamed, nor anything over it. */
+bool live_is_mount_point(int dirfd, const char *name);
 /* Same type, inode, size and change time. */
 bool live_same(const struct live_object *a, const struct live_object *b);
 void live_object_put(struct record_out *out, const struct live_object *o);

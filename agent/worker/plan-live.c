@@ -119,6 +119,11 @@ static bool is_movable(struct plan_build *b, const struct plan_entry *e)
 	char parent[PATH_MAX];
 	const char *name = live_split(e->path, parent);
 	const char *what = NULL;
+	if (e->old.type && live_is_mount_point(b->dir_fd, name)) {
+		problems_add(b->problems, PROBLEM_ERROR, e->path,
+			     "it is a mount point, and nothing can take its place; unmount it");
+		return false;
+	}
 	if (e->old.type && live_is_frozen(b->dir_fd, name))
 		what = e->path;
 	else if (b->dir_frozen)
@@ -270,13 +275,15 @@ static int gives_way(const struct fs_entry *entry, void *arg, struct error *err)
 	if (r < 0)
 		return r;
 	bool dir = S_ISDIR(entry->st.st_mode);
-	if (r > 0 && dir == (e.type == 'd') && live_type(entry->st.st_mode) != 'o')
+	bool mounted = live_is_mount_point(entry->dirfd, entry->name) ||
+		       (dir && entry->st.st_dev != g->b->dir_st.st_dev);
+	if (!mounted && r > 0 && dir == (e.type == 'd') && live_type(entry->st.st_mode) != 'o')
 		return 0;
 	if (g->problems++ < 5)
 		problems_add(g->b->problems, PROBLEM_ERROR, path,
-			     "a file takes the place of the directory '%s', but this is not ours; "
-			     "move it away",
-			     g->path);
+			     "a file takes the place of the directory '%s', but this is %s",
+			     g->path,
+			     mounted ? "a mount point; unmount it" : "not ours; move it away");
 	return dir ? FS_WALK_SKIP : 0;
 }
 
@@ -460,11 +467,23 @@ static int live_dir(struct plan_build *b, struct target *t, bool mode_fixed, str
 			return error_set(err, ERR_CONFLICT,
 					 "%s: it changed while the plan was made", path);
 		e.op = compare_dir(b, t, mode_fixed, &e.old, &e.mode);
+		if (e.op == PLAN_METADATA && live_is_mount_point(b->dir_fd, name)) {
+			problems_add(
+				b->problems, PROBLEM_WARNING, path,
+				"it is a mount point now; its owner and mode stay as they are");
+			e.op = PLAN_KEEP;
+		}
 		e.mtime_s = st.st_mtim.tv_sec;
 		e.mtime_ns = (uint32_t)st.st_mtim.tv_nsec;
 		return emit(b, &e, err);
 	}
 	e.op = b->nodes[self].flags & NODE_SWAP ? PLAN_REPLACE : PLAN_MKDIR;
+	struct manifest_entry was;
+	r = e.op == PLAN_MKDIR ? manifest_find(&b->manifest, path, &was, err) : 0;
+	if (r > 0)
+		note_drift(b, &was, path, &e.old, &st, "it will be made again");
+	if (r < 0)
+		return r;
 	e.root = b->n_ops;
 	e.root_len = b->nodes[self].path_len;
 	r = emit(b, &e, err);
@@ -522,6 +541,11 @@ static int gone(struct plan_build *b, const struct manifest_entry *before, struc
 	if (e.old.type == 0)
 		return 0;
 	bool dir = e.old.type == 'd';
+	if (live_is_mount_point(b->dir_fd, name)) {
+		problems_add(b->problems, PROBLEM_WARNING, path,
+			     "it is not removed: it is a mount point");
+		return 0;
+	}
 	struct live_mount id = b->dir_mount;
 	if (dir && live_mount_at(b->dir_fd, name, &id) < 0)
 		return error_errno(err, "%s", path);

@@ -118,15 +118,83 @@ bool txn_dir_is_empty(int fd)
 	return dir != NULL;
 }
 
+static const char *advice(int e)
+{
+	switch (e) {
+	case EBUSY:
+		return "; something is mounted there: unmount it";
+	case EPERM:
+		return "; it or its directory is immutable or append-only: 'chattr -ia' it";
+	case EXDEV:
+		return "; its file system does not let it leave its directory (another project, "
+		       "encryption, or a lower layer of an overlay)";
+	default:
+		return "";
+	}
+}
+
+int txn_failed(const struct txn_site *s, const char *what, struct error *err)
+{
+	int e = errno;
+	return error_set(err, -e, "%s %s: %s%s", what, s->path, strerror(e), advice(e));
+}
+
+/* The directory, or the deepest that is there of those above it. */
+static int open_nearest(const char *path)
+{
+	char at[PATH_MAX], above[PATH_MAX];
+	strcpy(at, path);
+	for (;;) {
+		int fd = live_open_dir(at);
+		if (fd != -ENOENT || !at[1])
+			return fd;
+		live_split(at, above);
+		strcpy(at, above);
+	}
+}
+
+static int check_mount(struct txn *t, uint32_t mount, const char *path, struct error *err)
+{
+	struct live_mount id;
+	auto_close int fd = open_nearest(path);
+	if (fd < 0)
+		return 0;
+	int r = live_mount(fd, &id, err);
+	if (r < 0 || live_mount_equal(&id, &t->mounts[mount].id))
+		return r;
+	return error_set(err, ERR_NOT_MOUNTED,
+			 "something else is mounted at or above '%s' now; unmount it and run "
+			 "'slipway recover'",
+			 path);
+}
+
+int txn_check_mounts(struct txn *t, struct error *err)
+{
+	uint32_t last = UINT32_MAX;
+	for (uint32_t i = 0; i < t->journal->n_ops; i++) {
+		struct txn_site s;
+		int r = txn_site(t, i, &s, err);
+		if (r < 0)
+			return r;
+		if (r == 0)
+			continue;
+		uint32_t mount = t->journal->dirs[s.op.dir].mount;
+		char parent[PATH_MAX];
+		live_split(s.path, parent);
+		r = s.op.dir == last ? 0 : check_mount(t, mount, parent, err);
+		last = s.op.dir;
+		if (r >= 0 && s.op.kind == JOURNAL_META)
+			r = check_mount(t, mount, s.path, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int conflict(const struct txn_site *s, struct error *err)
 {
 	return error_set(err, ERR_CONFLICT, "%s: it was changed while the installation ran",
 			 s->path);
-}
-
-static int failed(const struct txn_site *s, const char *what, struct error *err)
-{
-	return error_errno(err, "%s %s", what, s->path);
 }
 
 static int look(int dirfd, const char *name, const struct txn_site *s, struct live_object *ret,
@@ -179,10 +247,10 @@ static int put_blindly(struct txn *t, struct txn_site *s, struct error *err)
 	fs_unlink_quiet(s->stage_fd, s->old_name);
 	FAULT("put: old forgotten");
 	if (linkat(s->dir_fd, s->name, s->stage_fd, s->old_name, 0) < 0)
-		return failed(s, "keep the old", err);
+		return txn_failed(s, "keep the old", err);
 	FAULT("put: old linked");
 	if (renameat(s->stage_fd, s->new_name, s->dir_fd, s->name) < 0)
-		return failed(s, "replace", err);
+		return txn_failed(s, "replace", err);
 	FAULT("put: replaced");
 	return 0;
 }
@@ -202,7 +270,7 @@ static int put(struct txn *t, struct txn_site *s, struct error *err)
 		if (!live_same(&at.name, &s->op.old))
 			return conflict(s, err);
 		if (linkat(s->dir_fd, s->name, s->stage_fd, s->old_name, 0) < 0)
-			return failed(s, "keep the old", err);
+			return txn_failed(s, "keep the old", err);
 		FAULT("put: old linked");
 		r = look(s->stage_fd, s->old_name, s, &at.old, err);
 		if (r < 0)
@@ -211,7 +279,7 @@ static int put(struct txn *t, struct txn_site *s, struct error *err)
 	if (at.old.ino != s->op.old.ino || at.name.ino != s->op.old.ino)
 		return conflict(s, err);
 	if (renameat(s->stage_fd, s->new_name, s->dir_fd, s->name) < 0)
-		return failed(s, "replace", err);
+		return txn_failed(s, "replace", err);
 	FAULT("put: replaced");
 	return 0;
 }
@@ -227,7 +295,7 @@ static int create(struct txn *t, struct txn_site *s, struct error *err)
 	if (at.new.ino != s->op.new_ino)
 		return error_set(err, ERR_CONFLICT, "%s: what was staged for it is lost", s->path);
 	if (renameat2(s->stage_fd, s->new_name, s->dir_fd, s->name, RENAME_NOREPLACE) < 0)
-		return errno == EEXIST ? conflict(s, err) : failed(s, "create", err);
+		return errno == EEXIST ? conflict(s, err) : txn_failed(s, "create", err);
 	FAULT("create: put in place");
 	return 0;
 }
@@ -244,7 +312,7 @@ static int delete (struct txn *t, struct txn_site *s, struct error *err)
 		if (!live_same(&at.name, &s->op.old))
 			return conflict(s, err);
 		if (renameat2(s->dir_fd, s->name, s->stage_fd, s->old_name, RENAME_NOREPLACE) < 0)
-			return failed(s, "remove", err);
+			return txn_failed(s, "remove", err);
 		FAULT("delete: taken away");
 		r = look(s->stage_fd, s->old_name, s, &at.old, err);
 		if (r < 0)
@@ -279,7 +347,7 @@ static int remove_dir(struct txn *t, struct txn_site *s, struct error *err)
 		if (r <= 0)
 			return r;
 		if (renameat2(s->dir_fd, s->name, s->stage_fd, s->old_name, RENAME_NOREPLACE) < 0)
-			return failed(s, "remove", err);
+			return txn_failed(s, "remove", err);
 		FAULT("rmdir: taken away");
 	}
 	/* Something may have been made in it just now. */
@@ -290,7 +358,7 @@ static int remove_dir(struct txn *t, struct txn_site *s, struct error *err)
 	if (r < 0)
 		return r;
 	if (renameat2(s->stage_fd, s->old_name, s->dir_fd, s->name, RENAME_NOREPLACE) < 0)
-		return failed(s, "put back", err);
+		return txn_failed(s, "put back", err);
 	FAULT("rmdir: put back");
 	return 0;
 }
@@ -314,7 +382,7 @@ static int exchange(struct txn *t, struct txn_site *s, struct error *err)
 		if (r <= 0)
 			return r < 0 ? r : conflict(s, err);
 		if (renameat2(s->stage_fd, s->new_name, s->dir_fd, s->name, RENAME_EXCHANGE) < 0)
-			return failed(s, "exchange", err);
+			return txn_failed(s, "exchange", err);
 		FAULT("exchange: exchanged");
 		r = look(s->stage_fd, s->new_name, s, &at.new, err);
 		if (r < 0)
@@ -345,10 +413,10 @@ static int metadata(struct txn *t, struct txn_site *s, struct error *err)
 	    !(old_owner && mode == old->mode))
 		return conflict(s, err);
 	if (fchown(fd, s->op.uid, s->op.gid) < 0)
-		return failed(s, "set the owner of", err);
+		return txn_failed(s, "set the owner of", err);
 	FAULT("metadata: owner set");
 	if (fchmod(fd, s->op.mode) < 0)
-		return failed(s, "set the mode of", err);
+		return txn_failed(s, "set the mode of", err);
 	FAULT("metadata: mode set");
 	return 0;
 }

@@ -85,6 +85,11 @@ enum txn_open {
 int txn_site_open(struct txn *t, struct txn_site *s, enum txn_open how,
 		  struct error *err) MUST_CHECK;
 bool txn_dir_is_empty(int fd);
+/* From errno, with what a person can do about it. Returns the code. */
+int txn_failed(const struct txn_site *s, const char *what, struct error *err);
+/* Is something else mounted over a destination since the plan? ERR_NOT_MOUNTED: it has to go before
+ * anything can be done. */
+int txn_check_mounts(struct txn *t, struct error *err) MUST_CHECK;
 /* Open a directory; make it, and those above that are missing, again as the journal remembers it.
  * Returns the descriptor or negative errno. */
 int txn_dirs_again(const struct journal_dir *d, const char *path) MUST_CHECK;

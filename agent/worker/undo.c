@@ -17,7 +17,7 @@
 
 static int failed(const struct txn_site *s, struct error *err)
 {
-	return error_errno(err, "put back %s", s->path);
+	return txn_failed(s, "put back", err);
 }
 
 static int look(int dirfd, const char *name, const struct txn_site *s, struct live_object *ret,
@@ -44,7 +44,7 @@ static int move_aside(struct txn *t, struct txn_site *s, int from_fd, const char
 	auto_free char *name =
 		xasprintf("%.*s" KEPT "%s%s", room, s->name, t->journal->txid, number);
 	if (renameat2(from_fd, from, s->dir_fd, name, RENAME_NOREPLACE) < 0)
-		return error_errno(err, "move %s aside", s->path);
+		return txn_failed(s, "move aside", err);
 	FAULT("undo: moved aside");
 	auto_free char *path = xasprintf("%.*s%s", (int)(s->name - s->path), s->path, name);
 	report(t, path);
@@ -343,6 +343,10 @@ static int remove_entry(struct subtrees *st, const struct txn_site *root, char t
 		r = unlinkat(dirfd, name, flags);
 	if (r == 0) {
 		FAULT("undo: new object removed");
+		return 0;
+	}
+	if (errno == EBUSY) { /* a script has mounted something there */
+		report(st->t, path);
 		return 0;
 	}
 	if (errno != ENOTEMPTY && errno != EEXIST)

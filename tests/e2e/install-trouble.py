@@ -1,0 +1,284 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What stands in the way of an installation: mount points among the objects, file systems that come and go, objects that
+are guarded or in use. Each is refused before anything is touched, or taken back, or waited for; and each says so."""
+from places import *
+
+need_places()
+CASES = []
+
+
+def case(name):
+    def add(run):
+        CASES.append((name, run))
+        return run
+    return add
+
+
+DISK = {}
+
+
+def fresh(name, kind="ext4"):
+    """A folder on a disk that all cases of its kind share."""
+    if kind not in DISK:
+        DISK[kind] = Disk(kind)
+    path = os.path.join(DISK[kind].path, name.replace(" ", "-").replace(",", ""))
+    os.makedirs(path)
+    return path
+
+
+def files(**content):
+    """A function that makes these: {name: text}; "a__b" is b in the folder a, text None a folder, text = mode only there."""
+    def fill(app):
+        for name, text in content.items():
+            path = os.path.join(app, *name.split("__"))
+            os.makedirs(path if text is None else os.path.dirname(path), exist_ok=True)
+            if text is not None:
+                write(path, text)
+    return fill
+
+
+count = 0
+
+
+def revision_of(*arguments, **more):
+    global count
+    count += 1
+    return bundle_of("bundle.%d" % count, *arguments, **more)
+
+
+def text_of(path):
+    with open(path) as f:
+        return f.read()
+
+
+def bind_over(path, text="mounted"):
+    """Something else is mounted over that file or folder; returns where it really is."""
+    global count
+    count += 1
+    other = os.path.join(T, "other.%d" % count)
+    if os.path.isdir(path):
+        os.mkdir(other, 0o700)
+        write(other + "/inside", text)
+    else:
+        write(other, text)
+    mount("--bind", other, path)
+    return other
+
+
+def unchanged(host, before, *more):
+    same("%s: nothing is touched" % host.name, before, host.picture(), *more)
+    equal("%s: no stage is left" % host.name, [], host.stages())
+
+
+# --- mount points among the objects -----------------------------------------------------------------------------------
+
+
+@case("a file that is a mount point")
+def _(host):
+    host.slip("one", 0, "deploy", revision_of(files(config="one", other="one")))
+    path = host.path("srv/app/config")
+    bind_over(path)
+    before = host.picture()
+    said = host.says("another content for it", 3, "mount point", "deploy", revision_of(files(config="two", other="two")))
+    holds("it is named", path, said)
+    unchanged(host, before, said)
+    for behaviour in ("OVERWRITE", "DISALLOW"):
+        host.says("also with " + behaviour, 3, "mount point", "deploy",
+                  revision_of(files(config="two"), behaviour=behaviour))
+    unchanged(host, before)
+    host.slip("the very content that is there", 0, "deploy", revision_of(files(config="mounted", other="two")))
+    equal("the rest is new", "two", text_of(host.path("srv/app/other")))
+    said = host.says("it is wanted no more", 0, "mount point", "deploy", revision_of(files(other="three")))
+    equal("it stays", "mounted", text_of(path), said)
+    umount(path)
+    equal("also what is below it", "one", text_of(path))
+
+
+@case("a foreign file that is a mount point")
+def _(host):
+    os.makedirs(host.path("srv/app"))
+    write(host.path("srv/app/config"), "foreign")
+    bind_over(host.path("srv/app/config"))
+    before = host.picture()
+    bundle = revision_of(files(config="one", other="one"))
+    host.says("not overwritten", 3, "mount point", "deploy", bundle, "--file-exists-behavior", "OVERWRITE")
+    unchanged(host, before)
+    host.slip("retained", 0, "deploy", bundle, "--file-exists-behavior", "RETAIN")
+    equal("it stays", "mounted", text_of(host.path("srv/app/config")))
+    umount(host.path("srv/app/config"))
+
+
+@case("a folder of ours that became a mount point")
+def _(host):
+    def with_mode(mode):
+        def fill(app):
+            files(data__file="%o" % mode, other="one")(app)
+            os.chmod(app + "/data", mode)
+        return fill
+    host.slip("one", 0, "deploy", revision_of(with_mode(0o755)))
+    other = bind_over(host.path("srv/app/data"))
+    host.slip("its mode changes, and what is in it", 0, "deploy", revision_of(with_mode(0o711)))
+    equal("the mount keeps its mode", "0o700", oct(os.stat(other).st_mode & 0o7777))
+    equal("and gets the file", "711", text_of(other + "/file"))
+    said = host.slip("it is wanted no more", 0, "deploy", revision_of(files(other="two")))
+    holds("that it stays is said", host.path("srv/app/data"), said)
+    equal("its own file is gone, the others are not", ["inside"], os.listdir(other))
+    umount(host.path("srv/app/data"))
+
+
+@case("a mount point in a folder that gives way to a file")
+def _(host):
+    host.slip("one", 0, "deploy", revision_of(files(data__sub__deep__file="one", other="one")))
+    for name in ("srv/app/data/sub/deep", "srv/app/data/sub", "srv/app/data"):
+        bind_over(host.path(name))
+        before = host.picture()
+        said = host.says("a file instead, a mount at " + name, 3, "mount point", "deploy", revision_of(files(data="two")))
+        holds("it is named", host.path(name), said)
+        unchanged(host, before, said)
+        umount(host.path(name))
+    bind_over(host.path("srv/app/data/sub/deep/file"))
+    before = host.picture()
+    host.says("a file instead, one in it is a mount", 3, "mount point", "deploy", revision_of(files(data="two")))
+    unchanged(host, before)
+    umount(host.path("srv/app/data/sub/deep/file"))
+    host.slip("and none", 0, "deploy", revision_of(files(data="two")))
+
+
+@case("a script mounts something in the new tree")
+def _(host):
+    hooks = {**FAILS, "AfterInstall": "mount -t tmpfs none $SLIPWAY_DESTINATION_ROOT/srv/app/new/sub && "
+                                      "echo x >$SLIPWAY_DESTINATION_ROOT/srv/app/new/sub/by-script"}
+    host.slip("one", 0, "deploy", revision_of(files(file="one")))
+    before = host.picture()
+    said = host.slip("then the validation fails", 1, "deploy",
+                     revision_of(files(file="two", new__sub__file="two", new__file="two"), hooks=hooks))
+    mounted.append(host.path("srv/app/new/sub"))
+    equal("the mount is left alone", ["by-script"], os.listdir(host.path("srv/app/new/sub")), said)
+    holds("and told", "srv/app/new", said)
+    umount(host.path("srv/app/new/sub"))
+    equal("what it covers could not be reached", ["file"], os.listdir(host.path("srv/app/new/sub")))
+    shutil.rmtree(host.path("srv/app/new"))
+    unchanged(host, before)
+
+
+# --- file systems that come and go ------------------------------------------------------------------------------------
+
+
+@case("a read-only file system")
+def _(host):
+    path = host.path("srv")
+    os.makedirs(path)
+    mount("-t", "tmpfs", "-o", "mode=755", "none", path)
+    host.slip("one", 0, "deploy", revision_of(files(file="one", gone="one")))
+    before = host.picture()
+    tool("mount", "-o", "remount,ro", path)
+    host.says("another", 3, "read-only", "deploy", revision_of(files(file="two")))
+    host.says("and away with it", 1, "read-only", "remove", "--group", GROUP)
+    unchanged(host, before)
+    host.slip("nothing changes", 0, "deploy", revision_of(files(file="one", gone="one")))
+    tool("mount", "-o", "remount,rw", path)
+    umount(path)
+
+
+def switched(host, text="two"):
+    return lambda: os.path.exists(host.path("srv/app/a")) and text_of(host.path("srv/app/a")) == text
+
+
+SWITCH = "renameat,renameat2"
+TWO_PLACES = [("app", "/srv/app"), ("app", "/opt/app")]
+
+
+@case("read-only in the middle of the switch")
+def _(host):
+    path = host.path("srv")
+    mount("-t", "tmpfs", "-o", "mode=755", "none", path)
+    host.slip("one", 0, "deploy", revision_of(files(a="one", b="one", c="one")))
+    before = host.picture()
+    with host.stopped(["deploy", revision_of(files(a="two", b="two", c="two"))], SWITCH, switched(host)) as run:
+        tool("mount", "-o", "remount,ro", path)
+        code, said = run.go_on()
+    equal("it cannot go forth or back", 4, code, said)
+    holds("it says why", "Read-only file system", said)
+    host.slip("nor by recovery", 4, "recover")
+    tool("mount", "-o", "remount,rw", path)
+    host.slip("until it is writable again", 0, "recover")
+    unchanged(host, before)
+    umount(path)
+
+
+@case("a mount disappears between crash and recovery")
+def _(host):
+    path, other = host.path("srv"), os.path.join(T, "comes-and-goes")
+    os.makedirs(other)
+    mount("--bind", other, path)
+    entries = revision_of(files(a="one", b="one"), entries=TWO_PLACES)
+    host.slip("one", 0, "deploy", entries)
+    before = host.picture()
+    new = revision_of(files(a="two", b="two"), entries=TWO_PLACES)
+    with host.stopped(["deploy", new], SWITCH, switched(host)) as run:
+        code, said = run.kill(recover=False)
+    umount(path)
+    there = host.picture()
+    for what in (["recover"], ["recover", "--files"], ["deploy", new], ["rollback"], ["remove", "--group", GROUP]):
+        host.says("without it: " + what[0], 6, host.path("srv"), *what)
+    same("nothing was touched meanwhile", there, host.picture())
+    mount("--bind", other, path)
+    host.slip("with it", 0, "recover")
+    unchanged(host, before)
+    umount(path)
+
+
+@case("something is mounted over a destination before the recovery")
+def _(host):
+    host.slip("one", 0, "deploy", revision_of(files(a="one", b="one"), entries=TWO_PLACES))
+    before = host.picture()
+    for name in ("srv/app", "srv", "opt/app"):
+        with host.stopped(["deploy", revision_of(files(a="two", b="two"), entries=TWO_PLACES)], SWITCH,
+                          switched(host)) as run:
+            run.kill(recover=False)
+        bind_over(host.path(name))
+        there = host.picture()
+        said = host.says(name + ": recovery waits", 6, host.path(name), "recover")
+        same("nothing was touched meanwhile", there, host.picture(), said)
+        umount(host.path(name))
+        host.slip("it is away again", 0, "recover")
+        unchanged(host, before)
+
+
+@case("something is mounted over a destination during the switch")
+def _(host):
+    host.slip("one", 0, "deploy", revision_of(files(a="one", b__c="one")))
+    before = host.picture()
+    with host.stopped(["deploy", revision_of(files(a="two", b__c="two"))], SWITCH, switched(host)) as run:
+        bind_over(host.path("srv/app/b"))
+        code, said = run.go_on()
+    holds("it says what", host.path("srv/app/b"), said)
+    holds("and what to do", "it waits for that", said)
+    equal("it waits", 6, code, said)
+    umount(host.path("srv/app/b"))
+    host.slip("then it is put back", 0, "recover")
+    unchanged(host, before)
+
+
+@case("a mount is gone at the next deployment")
+def _(host):
+    path, other = host.path("srv"), os.path.join(T, "forgotten")
+    os.makedirs(other)
+    mount("--bind", other, path)
+    host.slip("one", 0, "deploy", revision_of(files(a="one", b="one")))
+    umount(path)
+    said = host.slip("two", 0, "deploy", revision_of(files(a="two", b="one")))
+    holds("it warns", "it was removed since it was installed", said)
+    equal("all is there", "one", text_of(host.path("srv/app/b")))
+    mount("--bind", other, path)
+    host.slip("with the mount it puts all right", 0, "deploy", revision_of(files(a="three", b="one")))
+    equal("on the mount", "three", text_of(other + "/app/a"))
+    umount(path)
+
+
+only = os.environ.get("SLIPWAY_CASE", "")
+for case_name, run_case in CASES:
+    if only in case_name:
+        run_case(Machine(case_name, fresh(case_name)))
+done_testing()
