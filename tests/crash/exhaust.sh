@@ -3,15 +3,15 @@
 # make exhaust: run the crash tests that are named, at full size and one after another (each has its own two
 # processes), and add up what they tried. Each prints, among its TAP, a line
 #
-#   # exhaust: NAME: N kill points|error points|power cuts|races, M violations
+#   # exhaust: NAME: N kill points|error points|power cuts|races|..., M violations
 #
-# for everything that it looked at. Fails when one of them found a violation, failed, or told no such line; a test that
+# for everything that it looked at; sorts that are not named here are added up beside. Fails when one of them found a violation, failed, or told no such line; a test that
 # cannot run here is named. What the tests printed is kept in exhaust/ of the build directory.
 set -euo pipefail
 : "${top_srcdir:?} ${top_builddir:?}"
 logs=$top_builddir/exhaust
 mkdir -p "$logs"
-declare -A sum=(["kill points"]=0 ["error points"]=0 ["power cuts"]=0 ["races"]=0)
+declare -A sum=(["kill points"]=0 ["error points"]=0 ["power cuts"]=0 ["races"]=0) others=()
 violations=0 noticed=0 failed=0
 
 # A line of a part: told again, and added up.
@@ -22,13 +22,17 @@ add()
 	count=${figures%% *}
 	what=${figures#* } what=${what%%,*}
 	bad=${figures##*, } bad=${bad%% *}
-	if [[ ! $count =~ ^[0-9]+$ || ! $bad =~ ^[0-9]+$ || ! -v sum["$what"] ]]; then
+	if [[ ! $count =~ ^[0-9]+$ || ! $bad =~ ^[0-9]+$ || -z $what ]]; then
 		echo "exhaust: not understood: $1"
 		failed=1
 		return
 	fi
 	echo "exhaust: $line"
-	sum[$what]=$((${sum[$what]} + count))
+	if [[ -v sum["$what"] ]]; then
+		sum[$what]=$((${sum[$what]} + count))
+	else
+		others[$what]=$((${others[$what]:-0} + count))
+	fi
 	violations=$((violations + bad))
 }
 
@@ -52,13 +56,16 @@ judge()
 
 export SLIPWAY_EXHAUST=1
 for test in "$@"; do
-	name=${test##*/} name=${name%.sh}
+	name=${test##*/} name=${name%.*}
 	program=$top_builddir/$test
 	[ -x "$program" ] || program=$top_srcdir/$test
 	begun=$SECONDS status=0
 	timeout -k 10 5400 "$program" >"$logs/$name.log" 2>&1 || status=$?
 	judge "$logs/$name.log" $status
 	echo "exhaust: $name: $((SECONDS - begun)) s"
+done
+for what in "${!others[@]}"; do
+	echo "exhaust: ${others[$what]} $what"
 done
 echo "exhaust: $noticed broken builds noticed, $((SECONDS / 60)) min in all"
 echo "exhaust: ${sum["kill points"]} kill points, ${sum["error points"]} error points," \

@@ -129,7 +129,8 @@ class Run:
         self.host, self.events, self.result = host, [], None
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.process = subprocess.Popen(
-            ["sh", "-c", 'exec "$0" "$@" 3<&%d %d<&-' % (theirs.fileno(), theirs.fileno()), WORKER] + host.arguments,
+            # bash: other shells redirect no descriptor above 9
+            ["bash", "-c", 'exec "$0" "$@" 3<&%d %d<&-' % (theirs.fileno(), theirs.fileno()), WORKER] + host.arguments,
             pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=open(os.path.join(T, "worker.err"), "a"), start_new_session=True,
             env={**os.environ, "AWS_SECRET_KEY": "must not leak", **(env or {})})
