@@ -310,6 +310,12 @@ int fs_copy_content(int in, int out, struct error *err)
 	return 0;
 }
 
+bool fs_can_clone(int in, int dirfd)
+{
+	auto_close int out = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	return out >= 0 && ioctl(out, FICLONE, in) == 0;
+}
+
 char *fs_join(const char *a, const char *b)
 {
 	size_t len = strlen(a);

@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-/* Write beside (".NAME.new"), fsync, rename over name, fsync the directory. name has no '/'. After a
- * crash the file is the whole old or the whole new one; what was written beside may be left, and the
- * next write of the same name uses it up. Returns 0 or negative errno. */
+/* Write beside (".NAME.new"), fsync, rename over name, fsync the directory. name has no '/'. After
+ * a crash the file is the whole old or the whole new one; what was written beside may be left, and
+ * the next write of the same name uses it up. Returns 0 or negative errno. */
 int fs_write_atomic(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
 		    struct error *err) MUST_CHECK;
 
@@ -35,8 +35,8 @@ int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode) MUST_CH
 int fs_open_inside(int dirfd, const char *path, int flags, mode_t mode) MUST_CHECK;
 
 /* mkdir -p below dirfd (through no symlink); directories that are made get mode (exactly, whatever
- * the umask; a set-group-id bit of the parent is inherited). Returns an O_DIRECTORY descriptor of the last one, or negative errno. path "" or "."
- * gives dirfd again. */
+ * the umask; a set-group-id bit of the parent is inherited). Returns an O_DIRECTORY descriptor of
+ * the last one, or negative errno. path "" or "." gives dirfd again. */
 int fs_mkdirs(int dirfd, const char *path, mode_t mode, struct error *err) MUST_CHECK;
 /* mkdir -p of an absolute or cwd-relative path; follows existing symlinks (it is the caller's own
  * root). */
@@ -56,6 +56,9 @@ int fs_sync_fs(int fd, struct error *err) MUST_CHECK;     /* syncfs */
 /* Copy all bytes of in (from its offset 0) to out: reflink, else copy_file_range, else read and
  * write; holes stay holes. */
 int fs_copy_content(int in, int out, struct error *err) MUST_CHECK;
+
+/* Would such a copy of in to a new file in the directory share its blocks, and so take no room? */
+bool fs_can_clone(int in, int dirfd);
 
 /* One entry of a walk; name and path are borrowed until the callback returns. */
 struct fs_entry {

@@ -2,6 +2,7 @@
 #include "common/http-transfer.h"
 
 #include "common/alloc.h"
+#include "common/room.h"
 #include "common/str.h"
 
 #include <ctype.h>
@@ -81,6 +82,9 @@ static int start_sink(struct http_transfer *t, long status)
 		return over_sink(t);
 	if (ftruncate(t->request.sink_fd, (off_t)offset) < 0)
 		return error_errno(err, "prepare the file for the answer");
+	const struct room need = {.bytes = length > 0 ? (uint64_t)length : 0};
+	if (room_check(t->request.sink_fd, &need, err) < 0)
+		return error_prefix(err, room_advise(t->request.sink_fd, err), "store the answer");
 	t->sink_at = offset;
 	t->sink_started = true;
 	return 0;
@@ -90,6 +94,13 @@ static void report_progress(struct http_transfer *t, uint64_t done, uint64_t tot
 {
 	if (t->request.on_progress)
 		t->request.on_progress(done, total, t->request.arg);
+}
+
+static int sink_failed(struct http_transfer *t)
+{
+	char have[ROOM_TEXT_LEN];
+	error_errno(&t->response->error, "store the answer after %s", room_text(t->sink_at, have));
+	return room_advise(t->request.sink_fd, &t->response->error);
 }
 
 static size_t to_sink(struct http_transfer *t, const char *data, size_t len, long status)
@@ -104,7 +115,7 @@ static size_t to_sink(struct http_transfer *t, const char *data, size_t len, lon
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return stop(t, error_errno(&t->response->error, "store the answer"));
+			return stop(t, sink_failed(t));
 		done += (size_t)n;
 		t->sink_at += (size_t)n;
 		t->response->received += (size_t)n;

@@ -6,6 +6,7 @@
 #include "common/fs.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "common/room.h"
 #include "common/str.h"
 
 #include <fcntl.h>
@@ -100,8 +101,10 @@ static int open_nameless(int dirfd, struct error *err)
 	char name[40] = "download-";
 	str_random(name + strlen(name), 20);
 	fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return error_errno(err, "make a file for the download");
+	if (fd < 0) {
+		error_errno(err, "make a file for the download");
+		return room_advise(dirfd, err);
+	}
 	fs_unlink_quiet(dirfd, name);
 	return fd;
 }
@@ -223,8 +226,21 @@ static uint64_t ceiling(const struct fetch *fetch)
 	return fetch->size_bytes ? (uint64_t)fetch->size_bytes : 1;
 }
 
+/* Of a size that is not known beforehand the answer's length is checked, when it comes. */
+static int check_room(const struct fetch *fetch, struct error *err)
+{
+	struct room need = {.bytes = 0};
+	if (fetch->size_bytes > 0 && (uint64_t)fetch->size_bytes > fetch->have_bytes)
+		need.bytes = (uint64_t)fetch->size_bytes - fetch->have_bytes;
+	int r = room_check(fetch->fd, &need, err);
+	return r < 0 ? error_prefix(err, room_advise(fetch->fd, err), "download the bundle") : 0;
+}
+
 static int attempt(struct fetch *fetch, struct error *err)
 {
+	int r = check_room(fetch, err);
+	if (r < 0)
+		return r;
 	const struct http_header only_if_same[] = {{"If-Range", fetch->etag}};
 	const struct http_request request = {
 		.method = "GET",

@@ -5,6 +5,7 @@
  * bytes. */
 #include "agent/worker/bundle-archive.h"
 
+#include "agent/worker/bundle-size.h"
 #include "common/alloc.h"
 #include "common/str.h"
 
@@ -307,6 +308,10 @@ int bundle_read_zip(int fd, struct bundle_writer *w, struct error *err)
 		return error_set(err, -ENOMEM, "libarchive: out of memory");
 	archive_read_support_format_zip_seekable(a);
 	struct reading reading = {.a = a, .what = "zip archive", .w = w, .own = true};
+	struct room need;
+	bundle_size_zip(fd, &need);
+	if (bundle_write_expect(w, &need, err) < 0)
+		return err->code;
 	if (archive_read_open_fd(a, fd, ZIP_STEP) != ARCHIVE_OK)
 		return archive_failed(a, NULL, reading.what, err);
 	for (;;) {

@@ -16,6 +16,7 @@
 
 #include "agent/worker/bundle-archive.h"
 #include "agent/worker/bundle-contain.h"
+#include "agent/worker/bundle-size.h"
 #include "agent/worker/bundle-write.h"
 #include "common/alloc.h"
 #include "common/digest.h"
@@ -529,6 +530,21 @@ static int open_spool(int dir_fd, struct error *err)
 	return fd;
 }
 
+/* Before anything is written, as far as it is known before everything is read. A zip is copied
+ * first, and then says it all. */
+static int check_room(const struct reader *in, const struct magic *magic, bool zip,
+		      struct error *err)
+{
+	struct room need = {0};
+	if (zip || magic->packing == PACKED_PLAIN)
+		need.bytes = in->total;
+	else if (magic->packing == PACKED_GZIP)
+		need.bytes = bundle_size_gzip(in->job->source->fd, in->total);
+	else if (str_starts(magic->name, "zstd"))
+		need.bytes = bundle_size_zstd(in->chunk, in->have);
+	return room_check(in->job->dir_fd, &need, err);
+}
+
 static int unpack_zip(struct reader *in, const struct magic *magic, struct bundle_stats *ret,
 		      struct error *err)
 {
@@ -569,7 +585,10 @@ int bundle_unpack_archive(const struct bundle_job *job, struct bundle_stats *ret
 	const struct magic *magic = sniff(in.chunk, in.have);
 	if (r == 0)
 		r = check_packing(job->source->type, magic, err);
-	if (r == 0 && (magic->packing == PACKED_ZIP || job->source->type == BUNDLE_ZIP))
+	bool zip = magic->packing == PACKED_ZIP || job->source->type == BUNDLE_ZIP;
+	if (r == 0)
+		r = check_room(&in, magic, zip, err);
+	if (r == 0 && zip)
 		r = unpack_zip(&in, magic, ret, err);
 	else if (r == 0)
 		r = unpack_stream(&in, magic, ret, err);

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 
 #define DIRS_BUFFER ((size_t)64 * 1024)
+#define ROOM_STEP ((uint64_t)8 * 1024 * 1024)
 #define IMPLICIT_DIR_MODE 0755 /* directories that no entry describes */
 #define SPECIAL_BITS (S_ISUID | S_ISGID | S_ISVTX)
 
@@ -91,6 +92,14 @@ static int normalise(const char *name, const char *what, char out[PATH_MAX], str
 	return 0;
 }
 
+/* Who reads it wants to know how far it got. */
+static int no_room(const struct bundle_writer *w, int r, const char *path, struct error *err)
+{
+	char bytes[ROOM_TEXT_LEN];
+	return error_set(err, r, "entry '%.200s': %s after %s in %llu entries", path, strerror(-r),
+			 room_text(w->bytes, bytes), (unsigned long long)w->entries);
+}
+
 static int path_error(const struct bundle_writer *w, int r, const char *path, struct error *err)
 {
 	switch (r) {
@@ -101,6 +110,9 @@ static int path_error(const struct bundle_writer *w, int r, const char *path, st
 	case -ENOTDIR:
 		return error_set(err, ERR_INPUT,
 				 "entry '%.200s' lies in something that is not a directory", path);
+	case -ENOSPC:
+	case -EDQUOT:
+		return no_room(w, r, path, err);
 	default:
 		return error_set(err, r, "entry '%.200s': %s", path, strerror(-r));
 	}
@@ -134,7 +146,7 @@ static int enter_parent(struct bundle_writer *w, struct error *err)
 
 static int entry_errno(const struct bundle_writer *w, struct error *err)
 {
-	return error_errno(err, "entry '%.200s'", w->path);
+	return path_error(w, -errno, w->path, err);
 }
 
 /* Take away what has the name: the later entry wins, as with tar. */
@@ -448,11 +460,29 @@ int bundle_write_entry(struct bundle_writer *w, const struct bundle_entry *entry
 	return r < 0 ? r : make_entry(w, entry, maker, err);
 }
 
+int bundle_write_expect(struct bundle_writer *w, const struct room *need, struct error *err)
+{
+	return room_check(w->root_fd, need, err);
+}
+
+/* What root has reserved for itself the kernel would give to us as well: a bundle must not have it.
+ */
+static int ask_room(struct bundle_writer *w, uint64_t bytes, struct error *err)
+{
+	struct room room;
+	w->unasked += bytes;
+	if (w->unasked < ROOM_STEP)
+		return 0;
+	w->unasked = 0;
+	room_look(w->root_fd, &room);
+	return room.bytes > 0 ? 0 : no_room(w, -ENOSPC, w->path, err);
+}
+
 int bundle_write_count(struct bundle_writer *w, uint64_t bytes, struct error *err)
 {
 	w->bytes += bytes;
 	if (w->limits.max_bytes == 0 || w->bytes <= w->limits.max_bytes)
-		return 0;
+		return ask_room(w, bytes, err);
 	return error_set(err, ERR_LIMIT,
 			 "the bundle unpacks to more than %llu bytes (archive_max_bytes), reached "
 			 "in entry '%.200s'",
@@ -474,8 +504,10 @@ int bundle_write_data(struct bundle_writer *w, const void *data, size_t len, uin
 		ssize_t n = pwrite(w->file_fd, p, len, (off_t)offset);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
+		if (n < 0) {
+			w->bytes -= len; /* it is told how far it got */
 			return entry_errno(w, err);
+		}
 		p += n;
 		len -= (size_t)n;
 		offset += (uint64_t)n;

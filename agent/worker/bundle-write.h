@@ -5,6 +5,7 @@
 
 #include "agent/worker/bundle.h"
 #include "common/buf.h"
+#include "common/room.h"
 
 #include <limits.h>
 #include <sys/types.h>
@@ -29,6 +30,7 @@ struct bundle_writer {
 	uid_t uid;       /* of what this process makes */
 	gid_t gid;
 	uint64_t entries, bytes;
+	uint64_t unasked;      /* bytes since it was last looked whether there is room */
 	uint64_t capabilities; /* entries that had some: they are not set */
 
 	/* the entry at work */
@@ -49,6 +51,9 @@ int bundle_writer_init(struct bundle_writer *w, int root_fd, const struct bundle
 void bundle_writer_clear(struct bundle_writer *w);
 #define auto_bundle_writer CLEANUP(bundle_writer_clear)
 
+/* Before the first entry, where it is known how much comes: is there room for it? -ENOSPC */
+int bundle_write_expect(struct bundle_writer *w, const struct room *need,
+			struct error *err) MUST_CHECK;
 /* Make one entry. Of a regular file the data comes afterwards, by _data() in any order of offsets,
  * ended by _end(), which is harmless after other entries. Strings of entry are borrowed until then.
  * What the entry's name held before is replaced. */

@@ -6,6 +6,7 @@
 #include "agent/worker/bundle-unpack.h"
 #include "common/alloc.h"
 #include "common/fs.h"
+#include "common/room.h"
 #include "common/str.h"
 
 #include <assert.h>
@@ -206,6 +207,7 @@ int bundle_unpack(const struct bundle_source *source, int parent_fd, const char 
 		r = cleaned;
 	if (r < 0) {
 		clean_text(&why);
+		r = room_advise(parent_fd, &why);
 		return error_set(err, r, "bundle '%s': %s", source->name, why.text);
 	}
 	if (ret)

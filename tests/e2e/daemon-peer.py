@@ -12,6 +12,7 @@ Renewal (operation renew) signs the request with DIR/ca.key by "openssl ca" and 
     json STATUS BODY    that answer
     s3 STATUS BODY      the same as XML
     cut N               what the default would be, but the connection ends after N bytes of the body
+    unknown             what the default would be, without telling its length
     close               the connection ends without an answer
     command ID EXECUTION NAME [HOST]     only for PollHostCommand
     hold SECONDS        nothing for so long, then the default
@@ -130,6 +131,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             kind = "application/xml" if word == "s3" else content_type
             self.answer(int(code), text.encode("utf-8", "surrogateescape"), kind)
         elif word == "close":
+            self.end_abruptly()
+        elif word == "unknown":
+            self.send_response(status)
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(body)
             self.end_abruptly()
         elif word == "cut":
             self.answer(status, body, content_type, int(rest), headers)
