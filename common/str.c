@@ -123,6 +123,12 @@ int str_to_size(const char *s, uint64_t *ret_bytes)
 	return with_unit(s, units, ARRAY_LEN(units), ret_bytes);
 }
 
+int str_to_percent(const char *s, uint64_t *ret)
+{
+	static const struct unit units[] = {{"", 1}, {"%", 1}};
+	return with_unit(s, units, ARRAY_LEN(units), ret);
+}
+
 int str_to_duration(const char *s, uint64_t *ret_ms)
 {
 	static const struct unit units[] = {{"", 1000},   {"ms", 1},      {"s", 1000},
@@ -212,12 +218,25 @@ bool str_is_utf8(const char *s, size_t len)
 	return true;
 }
 
+/* What makes a terminal show text in another order than it has: U+061C, 200E, 200F, 202A to 202E,
+ * 2066 to 2069; and the line ends 2028 and 2029. */
+static bool is_directional(const unsigned char *p, size_t n)
+{
+	if (n == 2)
+		return p[0] == 0xd8 && p[1] == 0x9c;
+	if (n != 3 || p[0] != 0xe2)
+		return false;
+	if (p[1] == 0x80)
+		return p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xa8 && p[2] <= 0xae);
+	return p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9;
+}
+
 /* C0 but tab and newline, DEL, and C1 (two bytes in UTF-8): they can drive a terminal. */
 static bool is_control(const unsigned char *p, size_t n)
 {
 	if (n == 1)
 		return (*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f;
-	return n == 2 && p[0] == 0xc2 && p[1] < 0xa0;
+	return (n == 2 && p[0] == 0xc2 && p[1] < 0xa0) || is_directional(p, n);
 }
 
 char *str_to_utf8(const void *data, size_t len)

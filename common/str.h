@@ -21,6 +21,8 @@ int str_to_i64(const char *s, int64_t *ret) MUST_CHECK;
 int str_to_bool(const char *s, bool *ret) MUST_CHECK;
 /* "10", "64k", "2M", "1G", "1T" (powers of 1024) to bytes. */
 int str_to_size(const char *s, uint64_t *ret_bytes) MUST_CHECK;
+/* "150%", or "150", to 150. */
+int str_to_percent(const char *s, uint64_t *ret) MUST_CHECK;
 /* "90" (seconds), "500ms", "30s", "10m", "2h", "1d" to milliseconds. */
 int str_to_duration(const char *s, uint64_t *ret_ms) MUST_CHECK;
 
@@ -32,7 +34,7 @@ int str_unhex(const char *hex, void *out, size_t room) MUST_CHECK;
 /* Is s valid UTF-8 without NUL? */
 bool str_is_utf8(const char *s, size_t len);
 /* A copy in which every byte that is not valid UTF-8 became U+FFFD, and every control character but
- * \n and \t a '?'. Caller frees. */
+ * \n and \t, and what turns the direction of text, a '?'. Caller frees. */
 char *str_to_utf8(const void *data, size_t len);
 /* The same in one line: \n and \t became '?', too. For names, where they pretend to be more lines.
  */

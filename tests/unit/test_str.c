@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/str.h"
 #include "tests/unit/unit.h"
@@ -59,6 +60,38 @@ static void sizes_are_powers_of_1024(void **state)
 	assert_int_equal(str_to_size("20000000T", &n), -ERANGE);
 	assert_int_equal(str_to_size("1.5G", &n), -EINVAL);
 	assert_int_equal(str_to_size("k", &n), -EINVAL);
+}
+
+static void percentages_need_no_sign(void **state)
+{
+	uint64_t n;
+	assert_int_equal(str_to_percent("150%", &n), 0);
+	assert_int_equal(n, 150);
+	assert_int_equal(str_to_percent("5", &n), 0);
+	assert_int_equal(n, 5);
+	assert_int_equal(str_to_percent("1.5%", &n), -EINVAL);
+	assert_int_equal(str_to_percent("%", &n), -EINVAL);
+	assert_int_equal(str_to_percent("-1%", &n), -EINVAL);
+}
+
+/* Each of them in the middle of a word, and their neighbours, which are letters. */
+static void what_turns_the_direction_of_text_is_neutralised(void **state)
+{
+	static const char *const bad[] = {
+		"\u061c", "\u200e", "\u200f", "\u2028", "\u2029", "\u202a", "\u202b",
+		"\u202c", "\u202d", "\u202e", "\u2066", "\u2067", "\u2068", "\u2069",
+	};
+	static const char *const good[] = {"\u061b", "\u061d", "\u200d", "\u2010",
+					   "\u2027", "\u202f", "\u2065", "\u206a"};
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		auto_free char *text = xasprintf("a%sb", bad[i]);
+		auto_free char *clean = str_to_utf8(text, strlen(text));
+		assert_string_equal(clean, "a?b");
+	}
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		auto_free char *clean = str_to_utf8(good[i], strlen(good[i]));
+		assert_string_equal(clean, good[i]);
+	}
 }
 
 static void durations_are_seconds_unless_they_say_otherwise(void **state)
@@ -183,6 +216,8 @@ int main(void)
 		cmocka_unit_test(signed_numbers_reach_both_ends),
 		cmocka_unit_test(booleans_have_eight_words),
 		cmocka_unit_test(sizes_are_powers_of_1024),
+		cmocka_unit_test(percentages_need_no_sign),
+		cmocka_unit_test(what_turns_the_direction_of_text_is_neutralised),
 		cmocka_unit_test(durations_are_seconds_unless_they_say_otherwise),
 		cmocka_unit_test(hex_goes_both_ways),
 		cmocka_unit_test(only_real_utf8_is_utf8),
