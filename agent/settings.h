@@ -28,6 +28,9 @@ struct settings {
 	uint64_t archive_max_bytes;  /* of what is unpacked; 0: no ceiling */
 	int64_t archive_max_entries; /* 1,000,000 */
 	uint64_t script_output_max;  /* of each file of a script's output; 64 MiB */
+	/* What each script may use at most, see spec_limits; 0: no limit, a nice value of 0. */
+	uint64_t script_memory_max, script_cpu_max; /* bytes, percent */
+	int64_t script_tasks_max, script_nice;
 	bool allow_setid;         /* false: set-id bits and device nodes in a bundle are refused */
 	char *log_dir, *root_dir; /* official keys; NULL: as paths.h says */
 };

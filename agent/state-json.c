@@ -138,6 +138,7 @@ static json_t *run_to_json(const struct state_run *run)
 	put_figure(obj, "wall_ms", run->wall_ms);
 	put_figure(obj, "cpu_ms", run->cpu_ms);
 	put_figure(obj, "memory_peak", run->memory_peak);
+	put_figure(obj, "tasks", run->tasks);
 	json_set_str(obj, "left_running", run->left_running);
 	return obj;
 }
@@ -154,6 +155,7 @@ static int run_from_json(const json_t *obj, struct state_deployment *d, struct e
 	    (r = take_figure(obj, "wall_ms", &run.wall_ms, err)) < 0 ||
 	    (r = take_figure(obj, "cpu_ms", &run.cpu_ms, err)) < 0 ||
 	    (r = take_figure(obj, "memory_peak", &run.memory_peak, err)) < 0 ||
+	    (r = take_figure(obj, "tasks", &run.tasks, err)) < 0 ||
 	    (r = json_opt_str(obj, "left_running", &left, err)) < 0)
 		return r;
 	if (number < 1 || number > INT32_MAX)
@@ -235,6 +237,7 @@ static json_t *failure_to_json(const struct state_failure *f)
 	if (f->signal)
 		json_set_int(obj, "signal", f->signal);
 	json_set_str(obj, "out_of_memory", f->shortage);
+	json_set_str(obj, "out_of_tasks", f->refusal);
 	json_set_str(obj, "output", f->output);
 	put_causes(obj, &f->causes);
 	return obj;
@@ -249,7 +252,7 @@ static int failure_from_json(const json_t *obj, struct state_failure **ret, stru
 		{"event", &f->event},     {"script_name", &f->script_name},
 		{"message", &f->message}, {"log", &f->log},
 		{"error", &f->error},     {"out_of_memory", &f->shortage},
-		{"output", &f->output},
+		{"output", &f->output},   {"out_of_tasks", &f->refusal},
 	};
 	int r;
 	if ((r = take_texts(obj, texts, ARRAY_LEN(texts), err)) < 0 ||

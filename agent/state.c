@@ -80,6 +80,7 @@ void state_failure_free(struct state_failure *f)
 	state_causes_clear(&f->causes);
 	free(f->error);
 	free(f->shortage);
+	free(f->refusal);
 	free(f);
 }
 

@@ -41,6 +41,7 @@ struct state_run {
 	char *script;    /* as in the AppSpec; long ones lose their beginning */
 	bool ok;
 	int64_t wall_ms, cpu_ms, memory_peak; /* bytes */
+	int64_t tasks;                        /* the most processes and threads at a time */
 	char *left_running; /* "nginx (12), nginx (13)"; NULL: nothing. Long ones lose their end */
 };
 
@@ -76,6 +77,7 @@ struct state_failure {
 	int exit_code, signal; /* of the script; -1 and 0 when there was none */
 	char *shortage;        /* the kernel killed it, or something of it, out of memory: whose, in
 				  words; NULL: it did not */
+	char *refusal;         /* the kernel refused it a process: whose limit, in words */
 	char *error;           /* stable name of our own error, NULL for scripts */
 };
 

@@ -95,6 +95,22 @@ static int set_amount(const struct conf_option *option, void *settings, const ch
 	return 0;
 }
 
+static int set_percent(const struct conf_option *option, void *settings, const char *value,
+		       struct error *err)
+{
+	uint64_t percent;
+	if (str_to_percent(value, &percent) < 0)
+		return error_set(err, ERR_INPUT, "must be a percentage such as 150%%, not '%s'",
+				 value);
+	if (has_limits(option) &&
+	    (percent < (uint64_t)option->min || percent > (uint64_t)option->max))
+		return error_set(err, ERR_INPUT,
+				 "must be from %" PRId64 "%% to %" PRId64 "%%, not %s", option->min,
+				 option->max, value);
+	*(uint64_t *)member_of(option, settings) = percent;
+	return 0;
+}
+
 static int set_bool(const struct conf_option *option, void *settings, const char *value,
 		    struct error *err)
 {
@@ -153,6 +169,8 @@ static int set_text(const struct conf_option *option, void *settings, const char
 	case CONF_SIZE:
 	case CONF_DURATION:
 		return set_amount(option, settings, value, err);
+	case CONF_PERCENT:
+		return set_percent(option, settings, value, err);
 	case CONF_CHOICE:
 		return set_choice(option, settings, value, err);
 	case CONF_MAP:
@@ -324,6 +342,7 @@ static const char *type_name(enum conf_type type)
 		[CONF_BOOL] = "true or false", [CONF_INT] = "number",
 		[CONF_SIZE] = "size",          [CONF_DURATION] = "duration",
 		[CONF_CHOICE] = "one of",      [CONF_MAP] = "NAME: VALUE lines",
+		[CONF_PERCENT] = "percentage",
 	};
 	return names[type];
 }

@@ -14,6 +14,7 @@ enum conf_type {
 	CONF_BOOL,     /* bool */
 	CONF_INT,      /* int64_t, with minimum and maximum */
 	CONF_SIZE,     /* uint64_t bytes: "64k", "2G" */
+	CONF_PERCENT,  /* uint64_t: "150%", or "150" */
 	CONF_DURATION, /* uint64_t milliseconds: "90" is seconds, "500ms", "10m" */
 	CONF_CHOICE,   /* char *; one of choices */
 	CONF_MAP,      /* struct conf_map: string -> string */

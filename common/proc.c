@@ -193,6 +193,8 @@ static NORETURN void child_run(const struct proc_spec *spec, const struct accoun
 	reset_signals();
 	await_go(wiring);
 	umask(spec->umask ? spec->umask : 0022);
+	if (spec->nice)
+		setpriority(PRIO_PROCESS, 0, spec->nice);
 	if (spec->new_session && setsid() < 0)
 		child_fail(report, STEP_SESSION);
 	/* before the descriptors move: cwd_fd may lie where one of them goes */

@@ -22,6 +22,7 @@ struct proc_spec {
 	const char *user; /* NULL: stay; else uid, gid and supplementary groups of this account */
 	bool new_session; /* setsid */
 	mode_t umask;     /* 0: 0022 */
+	int nice;         /* 0: the caller's; one that it may not have is not taken */
 	/* Called between fork and exec, in the caller's process; the child waits for it, and ends
 	 * when the caller dies in it: so a program that was noted here never runs without the note.
 	 * May be NULL. */

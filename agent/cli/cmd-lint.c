@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/cli.h"
 #include "agent/problem.h"
+#include "agent/settings.h"
 #include "agent/worker/bundle.h"
 #include "agent/worker/spec.h"
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/json.h"
+#include "common/log.h"
 #include "common/str.h"
 
 #include <fcntl.h>
@@ -23,25 +25,35 @@ static const struct cli_option options[] = {
 	{0},
 };
 
+struct linting {
+	const char *wanted;      /* name of the AppSpec in a revision; NULL: the default */
+	struct spec_limits host; /* what this host allows, if it has an agent.yml */
+	struct problems *problems;
+};
+
 /* A directory that holds a revision. */
-static int lint_directory(int fd, const char *wanted, struct problems *problems, struct error *err)
+static int lint_directory(const struct linting *l, int fd, struct error *err)
 {
 	auto_spec struct spec *spec = NULL;
 	auto_free char *name = NULL;
-	int r = spec_load_usable(fd, wanted, &spec, &name, problems, err);
-	if (spec)
-		spec_check_archive(spec, name, fd, problems);
+	int r = spec_load_usable(fd, l->wanted, &spec, &name, l->problems, err);
+	if (!spec)
+		return r;
+	spec_check_archive(spec, name, fd, l->problems);
+	spec_check_limits(spec, name, &l->host, true, l->problems);
 	return r;
 }
 
-static int lint_appspec(int fd, const char *path, struct problems *problems, struct error *err)
+static int lint_appspec(const struct linting *l, int fd, const char *path, struct error *err)
 {
 	const char *slash = strrchr(path, '/');
 	auto_spec struct spec *spec = NULL;
 	const char *name = slash ? slash + 1 : path;
-	int r = spec_read_usable(fd, name, &spec, problems, err);
-	if (spec)
-		spec_check(spec, name, problems);
+	int r = spec_read_usable(fd, name, &spec, l->problems, err);
+	if (!spec)
+		return r;
+	spec_check(spec, name, l->problems);
+	spec_check_limits(spec, name, &l->host, true, l->problems);
 	return r;
 }
 
@@ -78,8 +90,7 @@ static int scratch_init(struct scratch *s, struct error *err)
 	return s->fd < 0 ? error_errno(err, "open '%s'", s->path) : 0;
 }
 
-static int lint_bundle(int fd, const char *path, const char *wanted, struct problems *problems,
-		       struct error *err)
+static int lint_bundle(const struct linting *l, int fd, const char *path, struct error *err)
 {
 	struct bundle_source source = {.fd = fd, .name = path, .size_bytes = -1};
 	if (bundle_type_from_path(path, &source.type) < 0)
@@ -101,10 +112,10 @@ static int lint_bundle(int fd, const char *path, const char *wanted, struct prob
 		openat(scratch.fd, "revision", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (revision < 0)
 		return error_errno(err, "open the unpacked revision");
-	return lint_directory(revision, wanted, problems, err);
+	return lint_directory(l, revision, err);
 }
 
-static int lint(const char *path, const char *wanted, struct problems *problems, struct error *err)
+static int lint(const struct linting *l, const char *path, struct error *err)
 {
 	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
@@ -113,10 +124,10 @@ static int lint(const char *path, const char *wanted, struct problems *problems,
 	if (fstat(fd, &st) < 0)
 		return error_errno(err, "look at '%s'", path);
 	if (S_ISDIR(st.st_mode))
-		return lint_directory(fd, wanted, problems, err);
+		return lint_directory(l, fd, err);
 	if (is_appspec(path))
-		return lint_appspec(fd, path, problems, err);
-	return lint_bundle(fd, path, wanted, problems, err);
+		return lint_appspec(l, fd, path, err);
+	return lint_bundle(l, fd, path, err);
 }
 
 static int as_json(const struct problems *problems, int exit_code)
@@ -133,11 +144,25 @@ static const char *plural(size_t n)
 	return n == 1 ? "" : "s";
 }
 
+/* A machine without an agent has none. */
+static struct spec_limits host_limits(const struct cli *cli)
+{
+	auto_settings struct settings settings = {0};
+	int level = log_get_level();
+	log_set_level(LOG_ERR); /* its mistakes are the daemon's to complain about */
+	int r = settings_load(&settings, &cli->paths, NULL);
+	log_set_level(level);
+	return r < 0 ? (struct spec_limits){0} : spec_limits_of_host(&settings);
+}
+
 static int run(struct cli *cli, const struct cli_args *args)
 {
 	struct error err = {0};
 	auto_problems struct problems problems = {0};
-	int r = lint(args->operands[0], cli_value(args, "appspec"), &problems, &err);
+	const struct linting l = {.wanted = cli_value(args, "appspec"),
+				  .host = host_limits(cli),
+				  .problems = &problems};
+	int r = lint(&l, args->operands[0], &err);
 	/* mistakes of the AppSpec are in the list; what else failed is only in err */
 	if (r < 0 && !problems.errors)
 		return cli_fail(cli, CLI_USAGE, &err, NULL);

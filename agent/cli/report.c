@@ -126,6 +126,9 @@ static char *script_end(const struct state_failure *f)
 			"it ended with exit code %d; the kernel killed a process of it, out "
 			"of memory (%s)",
 			f->exit_code, f->shortage);
+	if (f->refusal)
+		return xasprintf("it ended with exit code %d; the kernel refused it a process (%s)",
+				 f->exit_code, f->refusal);
 	return xasprintf("it ended with exit code %d", f->exit_code);
 }
 
@@ -295,20 +298,22 @@ static char *memory_text(int64_t bytes)
 static void add_run(struct table *table, const struct state_run *run)
 {
 	char out[32];
-	auto_free char *wall = NULL, *cpu = NULL, *memory = NULL;
+	auto_free char *wall = NULL, *cpu = NULL, *memory = NULL, *tasks = NULL;
 	if (run->wall_ms >= 0)
 		wall = xstrdup(view_duration((double)run->wall_ms / 1000, out));
 	if (run->cpu_ms >= 0)
 		cpu = xasprintf("cpu %s", view_duration((double)run->cpu_ms / 1000, out));
 	if (run->memory_peak >= 0)
 		memory = memory_text(run->memory_peak);
+	if (run->tasks >= 0)
+		tasks = xasprintf("%" PRId64 " task%s", run->tasks, run->tasks == 1 ? "" : "s");
 	const char *status = run->ok ? "ok" : "FAILED";
-	table_add(table, (const char *const[]){run->script, status, wall, cpu, memory});
+	table_add(table, (const char *const[]){run->script, status, wall, cpu, memory, tasks});
 }
 
 static void print_runs(const struct state_deployment *d, bool back, const char *heading, FILE *out)
 {
-	auto_table struct table table = {.columns = 5, .indent = 4, .width = lines_width(out)};
+	auto_table struct table table = {.columns = 6, .indent = 4, .width = lines_width(out)};
 	for (size_t i = 0; i < d->n_steps; i++) {
 		const struct state_step *step = &d->steps[i];
 		if (str_starts(step->event, STATE_ROLLBACK_PREFIX) != back)

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A script by fork and exec, where there is no systemd to start it: a session and process group of
- * its own, no descriptor of ours but its two output files, the account's groups and environment. */
+ * its own, no descriptor of ours but its two output files, the account's groups and environment. Of
+ * its limits only the nice value holds. */
+#include "agent/worker/hook-family.h"
 #include "agent/worker/hook-process.h"
 #include "agent/worker/hook-run.h"
 
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/log.h"
 #include "common/proc.h"
 
 #include <signal.h>
@@ -20,6 +23,7 @@ struct child {
 	struct hook *hook;
 	pid_t pid;
 	int pidfd;
+	struct hook_family family;
 };
 
 static void note_start(pid_t pid, void *arg)
@@ -41,6 +45,7 @@ static pid_t start_process(struct child *c, struct error *err)
 				 .user = h->request->runas,
 				 .new_session = true,
 				 .umask = 0022,
+				 .nice = h->request->limits.nice,
 				 .on_fork = note_start,
 				 .arg = c};
 	pid_t pid = proc_start(&spec, err);
@@ -67,22 +72,30 @@ static bool start(struct child *c)
 	return false;
 }
 
+static int fail_waiting(const struct hook *h, int r, struct error *err)
+{
+	return error_set(err, r, "wait for script '%s': %s", h->request->location_text,
+			 strerror(-r));
+}
+
 static int follow(struct child *c, struct error *err)
 {
 	struct hook *h = c->hook;
 	uint64_t deadline_us = h->start_us + (uint64_t)h->request->timeout_s * 1000 * 1000;
 	for (;;) {
-		int r = hook_wait(h, c->pidfd, deadline_us);
+		int r = hook_wait(h, c->family.watch_fd, deadline_us);
+		hook_family_reap(&c->family);
+		if (r > 0) /* it may have been another child */
+			r = hook_process_await(c->pidfd, -1, 0);
 		if (r < 0)
-			return error_set(err, r, "wait for script '%s': %s",
-					 h->request->location_text, strerror(-r));
+			return fail_waiting(h, r, err);
 		if (r > 0)
 			return 0;
 		if (clock_mono_us() >= deadline_us)
 			break;
 	}
 	h->result.timed_out = true;
-	hook_process_end(c->pidfd, c->pid);
+	hook_family_kill(&c->family);
 	return 0;
 }
 
@@ -110,26 +123,42 @@ static int reap(struct child *c, struct error *err)
 	return 0;
 }
 
-static void name_left(struct child *c)
+static int watch(struct child *c, struct error *err)
 {
-	auto_free pid_t *pids = NULL;
-	size_t n = hook_process_session(c->pid, &pids);
-	c->hook->result.left_running = hook_process_names(pids, n);
+	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+	if (c->pidfd < 0)
+		return error_errno(err, "watch script '%s'", c->hook->request->location_text);
+	int r = hook_family_watch(&c->family, c->pid, c->pidfd, err);
+	return r < 0 ? r : follow(c, err);
+}
+
+/* Without root the kernel does not give more than everybody has. */
+static void check_nice(const struct hook *h)
+{
+	if (h->request->limits.nice < 0 && geteuid() != 0)
+		log_warning("script '%s' cannot have the nice value %d without root",
+			    h->request->location_text, h->request->limits.nice);
+}
+
+static void child_clear(struct child *c)
+{
+	hook_family_end(&c->family);
+	fs_close_quiet(c->pidfd);
 }
 
 int hook_exec_run(struct hook *h, struct error *err)
 {
-	struct child c = {.hook = h, .pidfd = -1};
-	if (!start(&c))
-		return 0;
-	auto_close int pidfd = (int)syscall(SYS_pidfd_open, c.pid, 0);
-	c.pidfd = pidfd;
-	int r = pidfd < 0 ? error_errno(err, "watch script '%s'", h->request->location_text)
-			  : follow(&c, err);
+	CLEANUP(child_clear) struct child c = {.hook = h, .pidfd = -1};
+	check_nice(h);
+	int r = hook_family_begin(&c.family, (const char *const *)h->env, err);
+	if (r < 0 || !start(&c))
+		return r;
+	r = watch(&c, err);
 	if (r < 0)
 		kill(-c.pid, SIGKILL);
 	int reaped = reap(&c, err);
+	hook_family_ended(&c.family);
 	if (reaped >= 0)
-		name_left(&c);
+		h->result.left_running = hook_family_names(&c.family);
 	return r < 0 ? r : reaped;
 }

@@ -20,7 +20,7 @@
 
 #define NOTE "hook"
 #define MARKS "hook.copied"
-#define LEFT "hook.left" /* lines "PID START-TIME BOOT-ID DEPLOYMENT" */
+#define LEFT "hook.left" /* lines "PID START-TIME BOOT-ID DEPLOYMENT[<tab>TOLD]" */
 #define NOTE_MAX ((size_t)64 * 1024)
 #define LEFT_MAX ((size_t)256 * 1024)
 #define FILE_MODE 0640
@@ -28,7 +28,7 @@
 void hook_note_clear(struct hook_note *note)
 {
 	char *const texts[] = {note->boot,   note->deployment, note->step, note->unit,
-			       note->script, note->log_before, note->left};
+			       note->script, note->log_before, note->left, note->told};
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		free(texts[i]);
 	hook_result_clear(&note->result);
@@ -54,6 +54,8 @@ static json_t *result_to_json(const struct hook_result *r)
 	json_object_set_new(obj, "wall_s", json_real(r->wall_s));
 	json_object_set_new(obj, "cpu_s", json_real(r->cpu_s));
 	json_set_int(obj, "memory_peak", r->memory_peak_bytes);
+	json_set_int(obj, "tasks", r->tasks_peak);
+	json_set_str(obj, "out_of_tasks", r->refusal);
 	json_set_str(obj, "left_running", r->left_running);
 	return obj;
 }
@@ -69,6 +71,7 @@ static json_t *to_json(const struct hook_note *note)
 	json_set_str(obj, "script", note->script);
 	json_set_str(obj, "log_before", note->log_before);
 	json_set_str(obj, "left_running", note->left);
+	json_set_str(obj, "told", note->told);
 	json_set_int(obj, "index", note->index);
 	json_set_int(obj, "number", note->number);
 	json_set_int(obj, "pid", note->pid);
@@ -101,7 +104,7 @@ static int result_from_json(const json_t *obj, struct hook_result *r)
 {
 	int code = 0;
 	r->wall_s = r->cpu_s = -1;
-	r->memory_peak_bytes = -1;
+	r->memory_peak_bytes = r->tasks_peak = -1;
 	if (take_int(obj, "code", &code) < 0 || take_text(obj, "message", &r->message) < 0 ||
 	    take_text(obj, "log", &r->log_tail) < 0 ||
 	    take_text(obj, "output", &r->output) < 0 ||
@@ -111,6 +114,8 @@ static int result_from_json(const json_t *obj, struct hook_result *r)
 	    json_opt_number(obj, "wall_s", &r->wall_s, NULL) < 0 ||
 	    json_opt_number(obj, "cpu_s", &r->cpu_s, NULL) < 0 ||
 	    json_opt_int(obj, "memory_peak", &r->memory_peak_bytes, NULL) < 0 ||
+	    json_opt_int(obj, "tasks", &r->tasks_peak, NULL) < 0 ||
+	    take_text(obj, "out_of_tasks", &r->refusal) < 0 ||
 	    take_text(obj, "left_running", &r->left_running) < 0)
 		return -EINVAL;
 	r->code = (enum wire_error_code)code;
@@ -122,13 +127,10 @@ static int from_json(const json_t *obj, struct hook_note *note)
 	const struct {
 		const char *name;
 		char **place;
-	} texts[] = {{"boot", &note->boot},
-		     {"deployment_id", &note->deployment},
-		     {"step", &note->step},
-		     {"unit", &note->unit},
-		     {"script", &note->script},
-		     {"log_before", &note->log_before},
-		     {"left_running", &note->left}};
+	} texts[] = {{"boot", &note->boot},         {"deployment_id", &note->deployment},
+		     {"step", &note->step},         {"unit", &note->unit},
+		     {"script", &note->script},     {"log_before", &note->log_before},
+		     {"left_running", &note->left}, {"told", &note->told}};
 	int version = 0, index = 0, number = 0, pid = 0;
 	int64_t start_time = 0;
 	json_t *result = NULL;
@@ -204,8 +206,9 @@ void hook_left_add(int group_fd, const struct hook_note *note)
 {
 	auto_close int fd = openat(
 		group_fd, LEFT, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
-	auto_free char *line = xasprintf("%ld %" PRIu64 " %s %s\n", (long)note->pid,
-					 note->start_time, note->boot, note->deployment);
+	auto_free char *line = xasprintf("%ld %" PRIu64 " %s %s%s%s\n", (long)note->pid,
+					 note->start_time, note->boot, note->deployment,
+					 note->told ? "\t" : "", note->told ? note->told : "");
 	if (fd < 0 || fs_write_all(fd, line, strlen(line)) < 0)
 		log_warning("could not note what process %ld left running", (long)note->pid);
 }
@@ -213,11 +216,12 @@ void hook_left_add(int group_fd, const struct hook_note *note)
 struct left {
 	pid_t pid;
 	uint64_t start_time;
-	const char *deployment; /* in the line */
+	char *deployment;
+	const char *told; /* in deployment, or behind it */
 };
 
 /* false: of an earlier boot, or not a line of ours. */
-static bool parse_left(const char *line, const char *boot, struct left *ret)
+static bool parse_left(char *line, const char *boot, struct left *ret)
 {
 	char there[64];
 	long pid;
@@ -227,6 +231,10 @@ static bool parse_left(const char *line, const char *boot, struct left *ret)
 		return false;
 	ret->pid = (pid_t)pid;
 	ret->deployment = line + used;
+	char *tab = strchr(ret->deployment, '\t');
+	if (tab)
+		*tab++ = '\0';
+	ret->told = tab ? tab : ret->deployment;
 	return true;
 }
 
@@ -242,7 +250,8 @@ static void filter_left(int group_fd, bool (*fn)(const struct left *left, const 
 	char **lines = str_split(text, '\n');
 	for (size_t i = 0; lines[i]; i++) {
 		struct left left;
-		if (parse_left(lines[i], boot, &left) && fn(&left, arg))
+		auto_free char *line = xstrdup(lines[i]);
+		if (parse_left(line, boot, &left) && fn(&left, arg))
 			buf_addf(&kept, "%s\n", lines[i]);
 	}
 	str_list_free(lines);
@@ -258,7 +267,7 @@ static bool stop_left(const struct left *left, const char *deployment)
 {
 	if (deployment && strcmp(deployment, left->deployment) != 0)
 		return true;
-	hook_kill_leftover(left->pid, left->start_time, left->deployment);
+	hook_kill_leftover(left->pid, left->start_time, left->told);
 	return false;
 }
 
@@ -269,8 +278,7 @@ void hook_left_stop(int group_fd, const char *deployment)
 
 static bool is_alive(const struct left *left, const char *arg)
 {
-	auto_free pid_t *pids = NULL;
-	return hook_process_session(left->pid, &pids) > 0;
+	return hook_is_left(left->pid, left->start_time, left->told);
 }
 
 void hook_left_tidy(int group_fd)

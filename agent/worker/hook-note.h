@@ -20,9 +20,10 @@ struct hook_note {
 	char *script;     /* as in the AppSpec; NULL: an older worker's note */
 	char *log_before; /* as hook_request has it */
 	char *left;       /* what the step's scripts have left running so far; NULL: nothing */
-	unsigned index;   /* of the script in its event, from 0 */
-	unsigned number;  /* of the script in its deployment */
-	pid_t pid;        /* of a process of ours, 0: none */
+	char *told;      /* the deployment that it is told, when that is another; NULL: it is not */
+	unsigned index;  /* of the script in its event, from 0 */
+	unsigned number; /* of the script in its deployment */
+	pid_t pid;       /* of a process of ours, 0: none */
 	uint64_t start_time;
 	bool started; /* PID 1 has taken the order */
 	bool ended;   /* then result is what there is to know */

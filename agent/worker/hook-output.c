@@ -116,7 +116,8 @@ static void open_stream(struct hook_output *out, struct hook_stream *s, uid_t ow
 	}
 }
 
-static void add_entry(struct hook_output *out, const char *stream, const char *data, size_t len);
+static void log_entry(struct hook_output *out, const char *stream, const char *data, size_t len);
+static void tail_entry(struct hook_output *out, const char *stream, const char *data, size_t len);
 
 static void add_header(struct hook_output *out, const char *fmt, ...) PRINTF_LIKE(2, 3);
 static void add_header(struct hook_output *out, const char *fmt, ...)
@@ -125,7 +126,9 @@ static void add_header(struct hook_output *out, const char *fmt, ...)
 	va_start(ap, fmt);
 	auto_free char *entry = xvasprintf(fmt, ap);
 	va_end(ap);
-	add_entry(out, NULL, entry, strlen(entry));
+	if (!out->again) /* then the log has it */
+		log_entry(out, NULL, entry, strlen(entry));
+	tail_entry(out, NULL, entry, strlen(entry));
 }
 
 void hook_output_init(struct hook_output *out)
@@ -260,12 +263,11 @@ char *hook_output_recent(const struct hook_output *out)
 
 /* Lines */
 
-static void add_entry(struct hook_output *out, const char *stream, const char *data, size_t len)
+static void add_line_to_tail(struct hook_output *out, const struct hook_stream *s, const char *data,
+			     size_t len)
 {
-	bool again = !stream && out->again; /* a header, the log has it */
-	if ((!out->full || !stream) && !again)
-		log_entry(out, stream, data, len);
-	tail_entry(out, stream, data, len);
+	if (!s->in_line) /* of a line that comes in pieces the first is more than enough */
+		tail_entry(out, s->name, data, len);
 }
 
 static void announce_full(struct hook_output *out)
@@ -282,14 +284,15 @@ static void announce_full(struct hook_output *out)
 static void add_line(struct hook_output *out, struct hook_stream *s, const char *data, size_t len)
 {
 	if (s->seen + len <= s->marked) {
-		tail_entry(out, s->name, data, len);
+		add_line_to_tail(out, s, data, len);
 		s->seen += len;
 		return;
 	}
 	s->seen += len;
-	add_entry(out, s->name, data, len);
+	add_line_to_tail(out, s, data, len);
 	if (out->full)
 		return;
+	log_entry(out, s->name, data, len);
 	size_t bare = len > 0 && data[len - 1] == '\n' ? len - 1 : len;
 	if (out->request->on_line)
 		out->request->on_line(s->name, data, bare, out->request->arg);
@@ -300,8 +303,10 @@ static void add_line(struct hook_output *out, struct hook_stream *s, const char 
 
 static void end_line(struct hook_output *out, struct hook_stream *s)
 {
-	if (s->line.len > 0)
+	if (s->line.len > 0) {
 		add_line(out, s, buf_str(&s->line), s->line.len);
+		s->in_line = s->line.data[s->line.len - 1] != '\n';
+	}
 	buf_reset(&s->line);
 }
 
@@ -333,6 +338,7 @@ static void skip(struct hook_output *out, struct hook_stream *s, uint64_t size)
 	if (!out->full)
 		announce_full(out);
 	s->offset = s->seen = size - REPLAY;
+	s->in_line = false;
 }
 
 /* One step; never over the ceiling and into the hole behind it. Returns false at the end. */

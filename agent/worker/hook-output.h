@@ -17,6 +17,7 @@ struct hook_stream {
 	uint64_t seen;    /* lines up to here were handed on */
 	uint64_t marked;  /* up to here a worker before us has copied it: only the tail needs it */
 	struct buf line;  /* begun, its end has not come yet */
+	bool in_line;     /* a piece of the same line was handed on before */
 	struct hook_cut cut;
 };
 

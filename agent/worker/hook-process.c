@@ -19,33 +19,83 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define SESSION 6 /* fields of /proc/PID/stat */
-#define START_TIME 22
 #define ENVIRON_MAX ((size_t)1024 * 1024)
 #define NAMES_MAX 16 /* processes that are told by name; of more the number */
+#define STAT_STATE 3 /* fields of /proc/PID/stat */
+#define STAT_PARENT 4
+#define STAT_SESSION 6
+#define STAT_START 22
 
-/* A field of /proc/PID/stat after the name; the name (field 2) may hold blanks and parentheses:
- * count from its last one. 0: the process is not there. */
-static uint64_t stat_field(pid_t pid, int wanted)
+struct stat_fields {
+	struct hook_process process;
+	pid_t session;
+};
+
+/* The name (field 2) may hold blanks and parentheses: count from its last one. false: the process
+ * is not there. */
+static bool read_stat(pid_t pid, struct stat_fields *ret)
 {
-	char path[64];
+	char path[64], text[1024];
 	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
 	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char text[1024];
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 	if (n <= 0)
-		return 0;
+		return false;
 	text[n] = '\0';
 	const char *p = strrchr(text, ')');
-	for (int field = 2; p && field < wanted; field++)
-		p = strchr(p + 1, ' ');
-	return p ? strtoull(p + 1, NULL, 10) : 0;
+	*ret = (struct stat_fields){.process.pid = pid};
+	for (int field = STAT_STATE; p && (p = strchr(p, ' ')); field++) {
+		p++;
+		if (field == STAT_STATE)
+			ret->process.zombie = *p == 'Z' || *p == 'X';
+		else if (field == STAT_PARENT)
+			ret->process.parent = (pid_t)strtol(p, NULL, 10);
+		else if (field == STAT_SESSION)
+			ret->session = (pid_t)strtol(p, NULL, 10);
+		else if (field == STAT_START)
+			ret->process.start = strtoull(p, NULL, 10);
+		if (field == STAT_START)
+			return true;
+	}
+	return false;
 }
 
-/* In clock ticks since boot. */
 uint64_t hook_process_start(pid_t pid)
 {
-	return stat_field(pid, START_TIME);
+	struct stat_fields fields;
+	return read_stat(pid, &fields) ? fields.process.start : 0;
+}
+
+/* Those of a session; 0: all. */
+static size_t list_processes(pid_t session, struct hook_process **ret)
+{
+	size_t n = 0;
+	*ret = NULL;
+	auto_closedir DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	while (dir && (entry = readdir(dir))) {
+		struct stat_fields fields;
+		pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
+		if (pid <= 0 || !read_stat(pid, &fields) ||
+		    (session && (fields.session != session || fields.process.zombie)))
+			continue;
+		*ret = xrealloc_array(*ret, n + 1, sizeof(**ret));
+		(*ret)[n++] = fields.process;
+	}
+	return n;
+}
+
+size_t hook_process_all(struct hook_process **ret)
+{
+	return list_processes(0, ret);
+}
+
+void hook_process_signal(pid_t pid, uint64_t start, int sig)
+{
+	auto_close int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	/* the descriptor first: from here on the number cannot become somebody else's */
+	if (pidfd >= 0 && hook_process_start(pid) == start)
+		syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
 }
 
 int hook_process_await(int fd, int other_fd, uint64_t deadline_us)
@@ -60,99 +110,98 @@ int hook_process_await(int fd, int other_fd, uint64_t deadline_us)
 	return r > 0 && fds[0].revents ? 1 : 0;
 }
 
-void hook_process_end(int pidfd, pid_t pid)
-{
-	kill(-pid, SIGTERM);
-	kill(-pid, SIGCONT); /* what is stopped would not hear it */
-	uint64_t deadline_us = clock_mono_us() + HOOK_GRACE_US;
-	while (hook_process_await(pidfd, -1, deadline_us) == 0 && clock_mono_us() < deadline_us)
-		;
-	kill(-pid, SIGKILL);
-}
-
-static bool is_zombie(pid_t pid)
-{
-	char path[64], text[1024];
-	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return true;
-	text[n] = '\0';
-	const char *p = strrchr(text, ')');
-	return !p || p[1] != ' ' || p[2] == 'Z' || p[2] == 'X';
-}
-
 size_t hook_process_session(pid_t session, pid_t **ret)
 {
-	size_t n = 0;
-	*ret = NULL;
-	auto_closedir DIR *dir = opendir("/proc");
-	struct dirent *entry;
-	while (dir && (entry = readdir(dir))) {
-		pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
-		if (pid <= 0 || stat_field(pid, SESSION) != (uint64_t)session || is_zombie(pid))
-			continue;
-		*ret = xrealloc_array(*ret, n + 1, sizeof(**ret));
-		(*ret)[n++] = pid;
-	}
+	struct hook_process *list;
+	size_t n = list_processes(session, &list);
+	*ret = xcalloc(n + 1, sizeof(**ret));
+	for (size_t i = 0; i < n; i++)
+		(*ret)[i] = list[i].pid;
+	free(list);
 	return n;
 }
 
-/* The first environment of a process names the deployment, whatever became of it since. */
-static bool is_of_deployment(pid_t pid, const char *deployment_id)
+enum hook_variable hook_process_variable(pid_t pid, const char *wanted)
 {
 	char path[64];
 	auto_free char *text = NULL;
-	size_t len = 0;
+	size_t len = 0, name_len = strcspn(wanted, "=") + 1;
 	snprintf(path, sizeof(path), "/proc/%ld/environ", (long)pid);
 	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fs_read_fd(fd, ENVIRON_MAX, &text, &len, NULL) < 0)
-		return false;
-	auto_free char *wanted = xasprintf("DEPLOYMENT_ID=%s", deployment_id);
+		return HOOK_VARIABLE_NONE;
 	for (const char *p = text; p < text + len; p += strlen(p) + 1)
-		if (strcmp(p, wanted) == 0)
-			return true;
-	return false;
+		if (strncmp(p, wanted, name_len) == 0)
+			return strcmp(p, wanted) == 0 ? HOOK_VARIABLE_SAME : HOOK_VARIABLE_OTHER;
+	return HOOK_VARIABLE_NONE;
+}
+
+/* What a worker that is gone knew of a script. */
+struct trace {
+	pid_t session;
+	uint64_t start;
+	char *variable; /* in the environment of what it started */
+};
+
+static bool is_of_trace(const struct trace *t, pid_t pid, uint64_t start)
+{
+	return start >= t->start && hook_process_variable(pid, t->variable) == HOOK_VARIABLE_SAME;
 }
 
 /* Is it still the session that was recorded? When its leader has ended, the number may have been
  * given to another one, which may have lost its leader as well: ask its members. */
-static bool is_session_of(pid_t session, uint64_t start_time, const char *deployment_id)
+static bool is_session_of(const struct trace *t)
 {
-	uint64_t there = hook_process_start(session);
-	if (there)
-		return there == start_time;
-	auto_free pid_t *pids = NULL;
-	size_t n = hook_process_session(session, &pids);
-	for (size_t i = 0; i < n; i++)
-		if (hook_process_start(pids[i]) >= start_time &&
-		    is_of_deployment(pids[i], deployment_id))
-			return true;
-	return false;
+	struct stat_fields leader;
+	if (read_stat(t->session, &leader))
+		return leader.process.start == t->start;
+	struct hook_process *list;
+	size_t n = list_processes(t->session, &list);
+	bool found = false;
+	for (size_t i = 0; i < n && !found; i++)
+		found = is_of_trace(t, list[i].pid, list[i].start);
+	free(list);
+	return found;
 }
 
-static void signal_session(pid_t session, int sig)
+/* The session, and who has left it but still has its environment. */
+static size_t find_traced(const struct trace *t, struct hook_process **ret)
 {
-	auto_free pid_t *pids = NULL;
-	size_t n = hook_process_session(session, &pids);
+	bool session = is_session_of(t);
+	size_t n = list_processes(0, ret), found = 0;
+	struct hook_process *list = *ret;
 	for (size_t i = 0; i < n; i++) {
-		auto_close int pidfd = (int)syscall(SYS_pidfd_open, pids[i], 0);
-		/* the descriptor first: from here on the number cannot become somebody else's */
-		if (pidfd >= 0 && stat_field(pids[i], SESSION) == (uint64_t)session)
-			syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+		struct stat_fields now;
+		if (list[i].zombie || list[i].start < t->start || !read_stat(list[i].pid, &now))
+			continue;
+		if ((session && now.session == t->session) ||
+		    is_of_trace(t, list[i].pid, list[i].start))
+			list[found++] = list[i];
 	}
+	return found;
+}
+
+static size_t signal_traced(const struct trace *t, int sig, pid_t *ret_first)
+{
+	struct hook_process *list;
+	size_t n = find_traced(t, &list);
+	for (size_t i = 0; sig && i < n; i++)
+		hook_process_signal(list[i].pid, list[i].start, sig);
+	if (n)
+		*ret_first = list[0].pid;
+	free(list);
+	return n;
 }
 
 /* Returns false when some are left at the end of the time. */
-static bool await_session(pid_t session, uint64_t wait_us)
+static bool await_traced(const struct trace *t, uint64_t wait_us)
 {
 	uint64_t deadline_us = clock_mono_us() + wait_us;
 	for (;;) {
-		auto_free pid_t *pids = NULL;
-		if (hook_process_session(session, &pids) == 0)
+		pid_t first;
+		if (signal_traced(t, 0, &first) == 0)
 			return true;
-		auto_close int pidfd = (int)syscall(SYS_pidfd_open, pids[0], 0);
+		auto_close int pidfd = (int)syscall(SYS_pidfd_open, first, 0);
 		if (pidfd >= 0 && hook_process_await(pidfd, -1, deadline_us) < 0)
 			return false;
 		if (clock_mono_us() >= deadline_us)
@@ -160,17 +209,36 @@ static bool await_session(pid_t session, uint64_t wait_us)
 	}
 }
 
+static struct trace trace_of(pid_t pid, uint64_t start_time, const char *deployment_id)
+{
+	return (struct trace){.session = pid,
+			      .start = start_time,
+			      .variable = xasprintf("DEPLOYMENT_ID=%s", deployment_id)};
+}
+
+bool hook_is_left(pid_t pid, uint64_t start_time, const char *deployment_id)
+{
+	struct trace t = trace_of(pid, start_time, deployment_id);
+	pid_t first;
+	bool left = start_time && signal_traced(&t, 0, &first) > 0;
+	free(t.variable);
+	return left;
+}
+
 void hook_kill_leftover(pid_t pid, uint64_t start_time, const char *deployment_id)
 {
-	if (start_time == 0 || !is_session_of(pid, start_time, deployment_id))
-		return;
-	signal_session(pid, SIGTERM);
-	signal_session(pid, SIGCONT); /* what is stopped would not hear it */
-	if (await_session(pid, HOOK_GRACE_US))
-		return;
-	signal_session(pid, SIGKILL);
-	if (!await_session(pid, HOOK_GRACE_US))
-		log_warning("what process %ld left running cannot be killed", (long)pid);
+	struct trace t = trace_of(pid, start_time, deployment_id);
+	pid_t first;
+	if (start_time && signal_traced(&t, SIGTERM, &first) > 0) {
+		signal_traced(&t, SIGCONT, &first); /* what is stopped would not hear it */
+		if (!await_traced(&t, HOOK_GRACE_US)) {
+			signal_traced(&t, SIGKILL, &first);
+			if (!await_traced(&t, HOOK_GRACE_US))
+				log_warning("what process %ld left running cannot be killed",
+					    (long)pid);
+		}
+	}
+	free(t.variable);
 }
 
 static void add_name(struct buf *out, pid_t pid)

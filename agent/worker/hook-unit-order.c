@@ -13,6 +13,7 @@
 /* For what a script has started, when the host goes down: systemd's own default. A worker that ends
  * a unit itself gives it HOOK_GRACE_US. */
 #define STOP_US ((uint64_t)90 * 1000 * 1000)
+#define PERCENT_US ((uint64_t)10 * 1000) /* of a second of CPU time */
 
 struct order {
 	sd_bus_message *m;
@@ -176,6 +177,25 @@ static void add_description(struct order *o, const struct hook_request *request)
 	add_text(o, "Description", text);
 }
 
+/* They hold for what the script leaves running, too: that is in its unit. */
+static void add_limits(struct order *o, const struct spec_limits *limits)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+		{"MemoryMax", limits->memory_bytes},
+		{"TasksMax", limits->tasks},
+		{"CPUQuotaPerSecUSec", limits->cpu_percent * PERCENT_US},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (o->r >= 0 && rows[i].value)
+			o->r = sd_bus_message_append(o->m, "(sv)", rows[i].name, "t",
+						     rows[i].value);
+	if (o->r >= 0 && limits->nice)
+		o->r = sd_bus_message_append(o->m, "(sv)", "Nice", "i", (int32_t)limits->nice);
+}
+
 static void add_properties(struct order *o, const struct hook *h, bool shell)
 {
 	const struct hook_request *request = h->request;
@@ -200,6 +220,7 @@ static void add_properties(struct order *o, const struct hook *h, bool shell)
 		add_bool(o, accounted[i], true);
 	if (request->runas)
 		add_text(o, "User", request->runas);
+	add_limits(o, &request->limits);
 	add_text(o, "WorkingDirectory", "/");
 	if (o->r >= 0)
 		o->r = sd_bus_message_append(o->m, "(sv)", "UMask", "u", (uint32_t)0022);
@@ -220,9 +241,10 @@ static void add_slice(struct order *o, const struct hook_request *request)
 	if (o->r >= 0)
 		o->r = sd_bus_message_open_container(o->m, 'a', "(sa(sv))");
 	if (o->r >= 0)
-		o->r = sd_bus_message_append(o->m, "(sa(sv))", slice, 3, "Description", "s",
+		o->r = sd_bus_message_append(o->m, "(sa(sv))", slice, 4, "Description", "s",
 					     description, "StopWhenUnneeded", "b", true,
-					     "MemoryAccounting", "b", true);
+					     "MemoryAccounting", "b", true, "TasksAccounting", "b",
+					     true);
 	if (o->r >= 0)
 		o->r = sd_bus_message_close_container(o->m);
 }

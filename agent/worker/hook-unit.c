@@ -302,11 +302,8 @@ static void take_figures(struct service *s)
 		result->wall_s = (double)(f->ended_us - f->started_us) / 1e6;
 	if (f->cpu_ns != UINT64_MAX)
 		result->cpu_s = (double)f->cpu_ns / 1e9;
-	struct unit_memory memory;
-	unit_memory_read(s->bus, s->hook->request->unit, s->path, &memory);
-	result->shortage = memory.shortage;
-	result->memory_peak_bytes = memory.peak_bytes;
-	if (memory.peak_bytes < 0 && f->memory_peak <= INT64_MAX)
+	unit_figures_read(s->bus, s->hook->request->unit, s->path, result);
+	if (result->memory_peak_bytes < 0 && f->memory_peak <= INT64_MAX)
 		result->memory_peak_bytes = (int64_t)f->memory_peak;
 }
 

@@ -17,9 +17,10 @@
 #define SERVICE SYSTEMD ".Service"
 
 #define UNIT_SLICE_PREFIX "slipway-hooks-"
-#define UNIT_DESCRIPTION "Slipway hook of group " /* "ID: EVENT of DEPLOYMENT for GROUP (SCRIPT)" \
-						   */
-#define UNIT_AWAY_STEP_US ((uint64_t)100 * 1000)  /* between two attempts */
+#define UNIT_DESCRIPTION                                                                         \
+	"Slipway hook of group "                 /* "ID: EVENT of DEPLOYMENT for GROUP (SCRIPT)" \
+						  */
+#define UNIT_AWAY_STEP_US ((uint64_t)100 * 1000) /* between two attempts */
 
 static inline void unit_bus_close(sd_bus *bus)
 {
@@ -60,16 +61,13 @@ int unit_take_news(sd_bus *bus) MUST_CHECK;
 
 /* Its object on the bus; NULL: it cannot be a unit's name. Caller frees. */
 char *unit_path(const char *unit);
-/* The slice around the service of one script, see hook-unit-memory.c. Caller frees. */
+/* The slice around the service of one script, see hook-unit-figures.c. Caller frees. */
 char *unit_slice_name(const char *unit);
 
-struct unit_memory {
-	int64_t peak_bytes; /* -1: not known */
-	char *shortage;     /* the kernel killed something of it: whose memory ran out, for people;
-			       NULL: it did not. The caller frees it */
-};
-/* What the kernel counts; path: the unit's object. As long as PID 1 knows the unit. */
-void unit_memory_read(sd_bus *bus, const char *unit, const char *path, struct unit_memory *ret);
+/* What the kernel has counted so far, into the result: memory, tasks, and what it took away or
+ * refused for want of them; path: the unit's object. As long as PID 1 knows the unit. What a call
+ * before has found stays. */
+void unit_figures_read(sd_bus *bus, const char *unit, const char *path, struct hook_result *ret);
 
 /* The processes in a unit. Returns how many; 0 also when it is gone; below 0 when PID 1 does not
  * tell, and then anything may run in it. Caller frees *ret. */

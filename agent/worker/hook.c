@@ -44,6 +44,7 @@ void hook_result_clear(struct hook_result *r)
 	free(r->output);
 	free(r->left_running);
 	free(r->shortage);
+	free(r->refusal);
 	*r = (struct hook_result){0};
 }
 
@@ -265,9 +266,21 @@ int hook_wait(struct hook *h, int fd, uint64_t deadline_us)
 	return r;
 }
 
+/* "; what the kernel did to it", or "". Caller frees. */
+static char *describe_kernel(const struct hook_result *result)
+{
+	if (result->shortage)
+		return xasprintf("; the kernel killed a process of it, out of memory (%s)",
+				 result->shortage);
+	if (result->refusal)
+		return xasprintf("; the kernel refused it a process (%s)", result->refusal);
+	return xstrdup("");
+}
+
 static void describe_end(struct hook *h)
 {
 	const struct hook_result *result = &h->result;
+	auto_free char *kernel = describe_kernel(result);
 	if (result->timed_out)
 		hook_fail(h, WIRE_SCRIPT_TIMED_OUT, "failed to complete in %lld seconds",
 			  (long long)h->request->timeout_s);
@@ -278,14 +291,10 @@ static void describe_end(struct hook *h)
 		hook_fail(h, WIRE_SCRIPT_FAILED, "failed with signal %d (%s)", result->signal,
 			  strsignal(result->signal));
 	else if (result->exit_code != 0)
-		hook_fail(h, WIRE_SCRIPT_FAILED, "failed with exit code %d%s%s%s",
-			  result->exit_code,
-			  result->shortage ? "; the kernel killed a process of it, out of memory ("
-					   : "",
-			  result->shortage ? result->shortage : "", result->shortage ? ")" : "");
-	else if (result->shortage)
-		log_warning("script '%s': the kernel killed a process of it, out of memory (%s)",
-			    h->request->location_text, result->shortage);
+		hook_fail(h, WIRE_SCRIPT_FAILED, "failed with exit code %d%s", result->exit_code,
+			  kernel);
+	else if (*kernel)
+		log_warning("script '%s'%s", h->request->location_text, kernel);
 }
 
 static int run(struct hook *h, struct error *err)
@@ -313,7 +322,8 @@ int hook_run(const struct hook_request *request, struct hook_result *ret, struct
 			 .result = {.exit_code = -1,
 				    .wall_s = -1,
 				    .cpu_s = -1,
-				    .memory_peak_bytes = -1}};
+				    .memory_peak_bytes = -1,
+				    .tasks_peak = -1}};
 	hook_output_init(&h.output);
 	int r = run(&h, err);
 	if (r < 0)

@@ -5,6 +5,7 @@
  * followed. */
 #pragma once
 
+#include "agent/worker/spec.h"
 #include "common/cleanup.h"
 #include "common/error.h"
 #include "common/wire.h"
@@ -27,6 +28,7 @@ struct hook_request {
 	int marks_fd;      /* where it is kept how far output was copied, for the next worker; -1 */
 	const char *runas; /* NULL: as the worker */
 	int64_t timeout_s;
+	struct spec_limits limits; /* of the host and of the script together */
 	const char *const *env; /* complete, NULL-terminated "K=V"; HOME, USER, LOGNAME, SHELL, PATH
 				   are set by the runner for the account */
 	int logs_fd;         /* directory: EVENT-N.stdout and .stderr are made in it, scripts.log is
@@ -56,8 +58,10 @@ struct hook_result {
 	bool timed_out;
 	char *shortage; /* the kernel killed it, or something of it, for want of memory: whose, in
 			   words; NULL: it did not, or this cannot be known */
-	double wall_s, cpu_s;      /* -1: unknown */
-	int64_t memory_peak_bytes; /* -1: unknown */
+	char *refusal;  /* the kernel refused it a process: whose limit that was, in words; NULL: it
+			   did not, or this cannot be known */
+	double wall_s, cpu_s;                  /* -1: unknown */
+	int64_t memory_peak_bytes, tasks_peak; /* -1: unknown */
 	char *left_running; /* "nginx (12), nginx (13)": what it started and still runs; NULL:
 			       nothing */
 };
@@ -78,9 +82,12 @@ void hook_result_clear(struct hook_result *r);
 int hook_run(const struct hook_request *request, struct hook_result *ret,
 	     struct error *err) MUST_CHECK;
 
-/* Kill what a recorded hook of that deployment left: its session, when it is still the one whose
- * leader pid started at start_time. SIGTERM, 5 s, SIGKILL; returns when it is gone. Best effort. */
+/* Kill what a recorded hook left: its session, when it is still the one whose leader pid started at
+ * start_time, and what has started since with DEPLOYMENT_ID=deployment_id in its environment.
+ * SIGTERM, 5 s, SIGKILL; returns when it is gone. Best effort. */
 void hook_kill_leftover(pid_t pid, uint64_t start_time, const char *deployment_id);
+/* Would there be anything to kill? */
+bool hook_is_left(pid_t pid, uint64_t start_time, const char *deployment_id);
 
 /* Services. A unit stays after its script has ended, so that its result can be read by whoever
  * comes; hook_unit_collect() takes it away. All are best effort, with a warning. */

@@ -107,6 +107,7 @@ static void record_run(struct group *g, const struct hook_note *note)
 		.wall_ms = to_ms(r->wall_s),
 		.cpu_ms = to_ms(r->cpu_s),
 		.memory_peak = r->memory_peak_bytes,
+		.tasks = r->tasks_peak,
 		.left_running = r->left_running,
 	};
 	state_run_add(g->state->open, &run);
@@ -149,7 +150,8 @@ void hooks_kill_leftover(struct group *g)
 	if (note.unit && uses_units(g))
 		hook_unit_stop(note.unit);
 	else if (note.pid > 0)
-		hook_kill_leftover(note.pid, note.start_time, note.deployment);
+		hook_kill_leftover(note.pid, note.start_time,
+				   note.told ? note.told : note.deployment);
 	hook_note_remove(g->fd);
 }
 
@@ -249,6 +251,7 @@ static struct state_failure *describe_failure(const struct walk *w, const struct
 	f->exit_code = result->signal ? -1 : result->exit_code;
 	f->signal = result->signal;
 	f->shortage = xstrdup_null(result->shortage);
+	f->refusal = xstrdup_null(result->refusal);
 	f->output = result->output ? xstrdup(cause_last_lines(result->output)) : NULL;
 	find_causes(w, hook, &f->causes);
 	return f;
@@ -299,6 +302,8 @@ static int begin_script(struct walk *w, unsigned index, const struct spec_hook *
 	w->note.number = ++d->scripts;
 	w->note.left = TAKE(left);
 	w->note.script = xstrdup(hook->location_text);
+	if (!str_eq(w->request->identity->deployment_id, id))
+		w->note.told = xstrdup_null(w->request->identity->deployment_id);
 	w->note.log_before = xstrdup_null(w->log);
 	if (uses_units(g)) {
 		w->note.unit = hook_unit_name(id, w->request->event, w->note.number);
@@ -326,6 +331,7 @@ static int run_script(struct walk *w, const struct spec_hook *hook, struct error
 	auto_free char *path = group_archive_path(g, request->hooks->revision.archive);
 	char **env = env_make(&env_request);
 	auto_free char *label = state_label(g->state);
+	const struct spec_limits host = spec_limits_of_host(&g->run->settings);
 	const struct hook_request run = {
 		.archive_fd = request->hooks->archive_fd,
 		.archive_path = path,
@@ -341,6 +347,7 @@ static int run_script(struct walk *w, const struct spec_hook *hook, struct error
 		.marks_fd = marks_fd,
 		.runas = hook->runas,
 		.timeout_s = hook->timeout_s,
+		.limits = spec_limits_join(&host, &hook->limits),
 		.env = (const char *const *)env,
 		.logs_fd = logs_fd,
 		.output_max = g->run->settings.script_output_max,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/worker/prepare.h"
 
+#include "agent/worker/hook.h"
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/log.h"
@@ -152,6 +153,13 @@ static char *const *known_events(const struct job *job)
 	}
 }
 
+static void check_limits(const struct group *g, const struct spec *spec, const char *name,
+			 struct problems *problems)
+{
+	const struct spec_limits host = spec_limits_of_host(&g->run->settings);
+	spec_check_limits(spec, name, &host, hook_unit_used(g->run->paths.root), problems);
+}
+
 static int read_spec(struct group *g, int archive_fd, struct spec **ret, struct error *err)
 {
 	struct state_deployment *d = g->state->open;
@@ -162,6 +170,7 @@ static int read_spec(struct group *g, int archive_fd, struct spec **ret, struct 
 	int r = spec_load(archive_fd, wanted, &spec, &name, &problems, err);
 	if (r >= 0) {
 		spec_check_archive(spec, name, archive_fd, &problems);
+		check_limits(g, spec, name, &problems);
 		r = problems_check(&problems, ERR_INPUT, err);
 	}
 	caller_problems(&g->run->caller, &problems);

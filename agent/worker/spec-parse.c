@@ -373,11 +373,15 @@ static void take_sudo(struct spec_parse *p, const struct yaml *value, void *obj)
 	spec_parse_warning(p, value, "'sudo' changes nothing: scripts run as root, or as 'runas'");
 }
 
+static void take_limits(struct spec_parse *p, const struct yaml *value, void *obj)
+{
+	struct spec_hook *hook = obj;
+	spec_parse_limits(p, value, &hook->limits);
+}
+
 static const struct spec_key hook_keys[] = {
-	{"location", take_location},
-	{"timeout", take_timeout},
-	{"runas", take_runas},
-	{"sudo", take_sudo},
+	{"location", take_location}, {"timeout", take_timeout}, {"runas", take_runas},
+	{"sudo", take_sudo},         {"limits", take_limits},
 };
 
 static void parse_hook(struct spec_parse *p, const struct yaml *node, struct spec_hook *ret)

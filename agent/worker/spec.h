@@ -41,12 +41,22 @@ struct spec_permission {
 	unsigned line, column;
 };
 
+/* What a script, and all that it starts, may use at most. A host has some for all its scripts, an
+ * AppSpec may have stricter ones for one; 0: not limited. */
+struct spec_limits {
+	uint64_t memory_bytes, tasks, cpu_percent;
+	int nice;
+	bool has_nice; /* 0 may be meant */
+	unsigned line, column;
+};
+
 struct spec_hook {
 	char *location;      /* relative to the archive, normalised */
 	char *location_text; /* as written, for script_name */
 	int64_t timeout_s;   /* 3600 by default */
 	char *runas;         /* NULL */
 	bool sudo;           /* accepted with a warning: hooks run as root already, or as runas */
+	struct spec_limits limits; /* an extension of ours */
 	unsigned line, column;
 };
 
@@ -99,6 +109,17 @@ void spec_check(const struct spec *spec, const char *name, struct problems *prob
  * CRLF, globs, two entries for one file, ... (lint; also at deploy the errors among them). */
 void spec_check_archive(const struct spec *spec, const char *name, int archive_fd,
 			struct problems *problems);
+
+/* The host's own limits. */
+struct settings;
+struct spec_limits spec_limits_of_host(const struct settings *settings);
+/* Both together: of each the stricter one. */
+struct spec_limits spec_limits_join(const struct spec_limits *host,
+				    const struct spec_limits *script);
+/* A warning for each limit that is laxer than the host's, and so is cut to it; and one, where there
+ * are no services, if there are limits that nothing but a service can have. */
+void spec_check_limits(const struct spec *spec, const char *name, const struct spec_limits *host,
+		       bool services, struct problems *problems);
 
 const struct spec_event *spec_event(const struct spec *spec,
 				    const char *name); /* NULL when it has none */

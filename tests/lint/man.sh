@@ -131,10 +131,10 @@ is "agent.yml: options without effect" "$("$SLIPWAYD" --help-config | sed -n '/^
 # --- the AppSpec ----------------------------------------------------------------------------------------------------------------
 is "AppSpec: the keys that are read are explained" \
 	"$(grep -hoE '\{"[a-z_]+", take_[a-z_]+\}' "$top_srcdir"/agent/worker/spec-*.c | sed 's/{"//; s/".*//' | sort -u |
-		grep -vxE 'name|range|role|user')" \
+		grep -vxE 'name|range|role|user|memory|tasks|cpu|nice')" \
 	"$(sed -n '/^\.Sh ENV/,$d; /^\.It Cm [a-z_]*$/s/.*Cm //p' "$man/slipway-appspec.5" | sort -u)"
-is "AppSpec: so are those of a context" "" \
-	"$(for key in name range role user; do grep -q "^\.Cm $key" "$man/slipway-appspec.5" || echo "$key"; done)"
+is "AppSpec: so are those of a context and of limits" "" \
+	"$(for key in name range role user memory tasks cpu nice; do grep -q "^\.Cm $key" "$man/slipway-appspec.5" || echo "$key"; done)"
 is "AppSpec: events in their order" "$("$SLIPWAY" --complete deploy x --events "" | cut -f 1 | xargs)" \
 	"$(sed -n 's/^\.It Cm \([A-Z][A-Za-z]*\) Ta.*/\1/p' "$man/slipway-appspec.5" | grep -vxE 'BlockTraffic|AllowTraffic' | xargs)"
 is "AppSpec: variables of scripts" \

@@ -143,8 +143,7 @@ static void groups_are_found_by_id_and_by_name(void **state)
 	struct tempdir *dir = *state;
 	auto_state struct state *group = state_new("g-1");
 	group->last = deployment("d-9", NULL, 3000);
-	auto_close int fd = openat(dir->fd, GROUPS "/g-1",
-				   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int fd = openat(dir->fd, GROUPS "/g-1", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(state_save(fd, group, NULL), 0);
 	struct cli cli = host_of(dir);
 	expect(&cli, NULL, "g-1", "succeeded");
@@ -204,7 +203,8 @@ static void an_explanation_names_script_exit_output_and_what_is_back(void **stat
 	report_explain(d, "g-1", out);
 	fclose(out);
 	auto_free char *text = tempdir_read(dir, "out");
-	static const char *const parts[] = {"  group    app/shop\n", "d-2 failed at ApplicationStart\n",
+	static const char *const parts[] = {"  group    app/shop\n",
+					    "d-2 failed at ApplicationStart\n",
 					    "  script   start.sh\n", "    | [stderr]?[2Jno port\n",
 					    "  now      d-OLD is back\n"};
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
@@ -232,9 +232,9 @@ static void scripts_have_a_line_each_that_fits(void **state)
 {
 	static const char long_name[] = "scripts/\xc3\xa4/of/the/web/application/check.sh";
 	const struct state_run runs[] = {
-		{1, "scripts/start.sh", true, 1200, 400, 12 << 20, NULL},
-		{2, (char *)long_name, false, 3599000, 3599000, 100 << 10, NULL},
-		{3, "s.sh", true, -1, -1, -1, NULL},
+		{1, "scripts/start.sh", true, 1200, 400, 12 << 20, 3, NULL},
+		{2, (char *)long_name, false, 3599000, 3599000, 100 << 10, 1, NULL},
+		{3, "s.sh", true, -1, -1, -1, -1, NULL},
 	};
 	auto_state_deployment struct state_deployment *d = deployment("d-A", NULL, 100);
 	auto_free char *text = NULL, *none = NULL;
@@ -254,8 +254,9 @@ static void scripts_have_a_line_each_that_fits(void **state)
 	assert_string_equal(
 		text,
 		"  scripts that ran:\n"
-		"    scripts/start.sh          ok      1.2 s        cpu 0.4 s        peak 12 MiB\n"
-		"    .../application/check.sh  FAILED  59 min 59 s  cpu 59 min 59 s  peak 100 KiB\n"
+		"    ...pts/start.sh  ok      1.2 s        cpu 0.4 s        peak 12 MiB   3 "
+		"tasks\n"
+		"    ...ion/check.sh  FAILED  59 min 59 s  cpu 59 min 59 s  peak 100 KiB  1 task\n"
 		"  and on the way back:\n"
 		"    s.sh  ok\n");
 }
@@ -286,8 +287,8 @@ static void only_what_still_runs_is_told(void **state)
 	auto_free char *runs = left_running(getpid(), started + 10);
 	auto_free char *ended = left_running(gone, started + 10);
 	auto_free char *younger = left_running(getpid(), started - 10);
-	auto_free char *line = xasprintf("  started  (x) (0), b.sh (%d), by ApplicationStart\n",
-					 (int)getpid());
+	auto_free char *line =
+		xasprintf("  started  (x) (0), b.sh (%d), by ApplicationStart\n", (int)getpid());
 	assert_string_equal(runs, line);
 	assert_string_equal(ended, "");
 	assert_string_equal(younger, "");

@@ -7,7 +7,7 @@ struct sample {
 	char *name, *dir, *mode;
 	bool on;
 	int64_t count;
-	uint64_t size, wait;
+	uint64_t size, wait, share;
 	struct conf_map env;
 };
 
@@ -37,6 +37,12 @@ static const struct conf_option table[] = {
 	 .def = "90",
 	 .unit = "at least",
 	 .help = "How long."},
+	{.name = "share",
+	 .type = CONF_PERCENT,
+	 AT(share),
+	 .def = "0",
+	 .max = 200,
+	 .help = "How much of it."},
 	{.name = "env", .type = CONF_MAP, AT(env), .help = "Variables."},
 	{.name = "old", .type = CONF_RETIRED, .help = "Gone."},
 };
@@ -70,8 +76,9 @@ static void values_are_read_with_and_without_a_leading_colon(void **state)
 {
 	struct sample s = {0};
 	struct error err = {0};
-	const char *text = "---\n:name: web\ndir: /opt\n:mode: fast\non: no\ncount: 0x0a\n"
-			   "size: 2M\nwait: '500ms'\nenv:\n  A: 1\n  B:\n  A2: 'x y'\n";
+	const char *text =
+		"---\n:name: web\ndir: /opt\n:mode: fast\non: no\ncount: 0x0a\n"
+		"size: 2M\nwait: '500ms'\nshare: 150%\nenv:\n  A: 1\n  B:\n  A2: 'x y'\n";
 	if (load(&s, text, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_string_equal(s.name, "web");
@@ -81,6 +88,7 @@ static void values_are_read_with_and_without_a_leading_colon(void **state)
 	assert_int_equal(s.count, 10);
 	assert_int_equal(s.size, 2 << 20);
 	assert_int_equal(s.wait, 500);
+	assert_int_equal(s.share, 150);
 	assert_int_equal(s.env.count, 3);
 	assert_string_equal(s.env.keys[2], "A2");
 	assert_string_equal(s.env.values[2], "x y");
@@ -102,7 +110,8 @@ static void every_mistake_is_named_with_its_line(void **state)
 {
 	struct sample s = {0};
 	struct error err = {0};
-	const char *text = "nmae: x\ncount: 11\ndir: relative\nmode: slow\non: 3\nsize: [1]\n";
+	const char *text = "nmae: x\ncount: 11\ndir: relative\nmode: slow\non: 3\nsize: [1]\n"
+			   "share: half\n";
 	assert_int_equal(load(&s, text, &err), ERR_INPUT);
 	assert_string_equal(err.text,
 			    "c.yml:1: 'nmae' is not known: remove it, or correct its name; "
@@ -110,7 +119,8 @@ static void every_mistake_is_named_with_its_line(void **state)
 			    "c.yml:3: 'dir' must be an absolute path, not 'relative'; "
 			    "c.yml:4: 'mode' must be one of fast, safe, not 'slow'; "
 			    "c.yml:5: 'on' must be true or false, not '3'; "
-			    "c.yml:6: 'size' must be one value, not a list or a map");
+			    "c.yml:6: 'size' must be one value, not a list or a map; "
+			    "c.yml:7: 'share' must be a percentage such as 150%, not 'half'");
 	conf_clear(table, COUNT, &s);
 }
 

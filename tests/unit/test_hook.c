@@ -8,8 +8,7 @@
 #include "common/fs.h"
 #include "common/proc.h"
 #include "common/str.h"
-#include "tests/unit/tempdir.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/hook.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -20,69 +19,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-
-#define DEADLINE_US ((uint64_t)20 * 1000 * 1000)
-
-static const char *root_path;
-static int root = -1, logs = -1;
-
-static int make_root(void **state)
-{
-	if (tempdir_setup(state) < 0)
-		return -1;
-	const struct tempdir *dir = *state;
-	root = dir->fd;
-	root_path = dir->path;
-	if (chmod(root_path, 0755) < 0 || mkdirat(root, "logs", 0755) < 0)
-		return -1;
-	logs = openat(root, "logs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return logs < 0 ? -1 : 0;
-}
-
-static int remove_root(void **state)
-{
-	close(logs);
-	return tempdir_teardown(state);
-}
-
-static void put(const char *name, const char *text, mode_t mode)
-{
-	auto_close int fd = openat(root, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	assert_true(fd >= 0);
-	assert_int_equal(fchmod(fd, mode), 0);
-	assert_int_equal(fs_write_all(fd, text, strlen(text)), 0);
-}
-
-static char *content(const char *name, size_t *ret_len)
-{
-	char *text = NULL;
-	assert_int_equal(fs_read_file(logs, name, 100 << 20, &text, ret_len, NULL), 0);
-	return text;
-}
-
-static const char *const plain_env[] = {"LIFECYCLE_EVENT=AfterInstall", "A=b c", NULL};
-
-static struct hook_request request_of(const char *location)
-{
-	return (struct hook_request){.archive_fd = root,
-				     .archive_path = root_path,
-				     .location = location,
-				     .location_text = location,
-				     .event = "AfterInstall",
-				     .timeout_s = 20,
-				     .env = plain_env,
-				     .logs_fd = logs,
-				     .marks_fd = -1,
-				     .number = 1};
-}
-
-/* Run a script of this text. */
-static void run(const char *text, struct hook_result *ret)
-{
-	put("s.sh", text, 0755);
-	struct hook_request request = request_of("s.sh");
-	assert_int_equal(hook_run(&request, ret, NULL), 0);
-}
 
 static void a_script_that_works_is_a_success(void **state)
 {
@@ -311,7 +247,42 @@ static void the_tail_holds_the_last_whole_lines(void **state)
 	assert_true(str_ends(result.log_tail, "[stdout]line 498\n[stdout]line 499\n"));
 }
 
-#define MIB ((size_t)1024 * 1024)
+static void ten_megabytes_of_any_bytes_arrive_as_they_were(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	auto_free char *text = xasprintf("#!/bin/sh\nhead -c 10485760 /dev/urandom >%s/sent\n"
+					 "head -c 64 /dev/zero >>%s/sent\ncat %s/sent\n",
+					 root_path, root_path, root_path);
+	run(text, &result);
+	assert_int_equal(result.code, WIRE_SUCCESS);
+	char *sent = NULL;
+	size_t sent_len = 0, out_len = 0;
+	assert_int_equal(fs_read_file(root, "sent", 100 << 20, &sent, &sent_len, NULL), 0);
+	auto_free char *owned = sent, *out = content("AfterInstall-1.stdout", &out_len);
+	assert_int_equal(sent_len, 10485760 + 64);
+	assert_int_equal(out_len, sent_len);
+	assert_int_equal(memcmp(out, sent, sent_len), 0);
+	assert_true(str_is_utf8(result.log_tail, strlen(result.log_tail)));
+}
+
+/* In scripts.log in pieces of 64 KiB, each with its date: nothing of it is lost. */
+static void a_line_of_a_megabyte_arrives_whole(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	run("#!/bin/sh\necho before\nhead -c 1048576 /dev/zero | tr '\\0' x\necho\necho after\n",
+	    &result);
+	size_t len = 0;
+	auto_free char *out = content("AfterInstall-1.stdout", &len);
+	assert_int_equal(len, 7 + MIB + 1 + 6);
+	assert_int_equal(strspn(out + 7, "x"), MIB);
+	auto_free char *log = content("scripts.log", NULL);
+	size_t copied = 0;
+	for (const char *p = log; (p = strstr(p, "[stdout]x")); p++)
+		copied += strspn(p + strlen("[stdout]"), "x");
+	assert_int_equal(copied, MIB);
+	assert_non_null(strstr(result.log_tail, "[stdout]before\n[stdout]xxx"));
+	assert_true(str_ends(result.log_tail, "x...\n[stdout]after\n"));
+}
 
 static void beyond_the_ceiling_only_the_files_go_on(void **state)
 {
@@ -382,24 +353,11 @@ static void a_log_that_cannot_be_written_is_survived(void **state)
 	assert_int_equal(result.exit_code, 4);
 }
 
-struct seen {
-	char text[256];
-	pid_t pid;
-	uint64_t start_time;
-};
-
 static void note_line(const char *stream, const char *line, size_t len, void *arg)
 {
 	struct seen *seen = arg;
 	size_t used = strlen(seen->text);
 	snprintf(seen->text + used, sizeof(seen->text) - used, "%s:%.*s;", stream, (int)len, line);
-}
-
-static void note_start(pid_t pid, uint64_t start_time, void *arg)
-{
-	struct seen *seen = arg;
-	seen->pid = pid;
-	seen->start_time = start_time;
 }
 
 static void start_and_lines_are_told_as_they_come(void **state)
@@ -415,105 +373,6 @@ static void start_and_lines_are_told_as_they_come(void **state)
 	auto_free char *expected = xasprintf("stdout:%d;", (int)seen.pid);
 	assert_string_equal(seen.text, expected);
 	assert_true(seen.start_time > 0);
-}
-
-/* Time */
-
-static bool is_gone(pid_t pid)
-{
-	auto_free char *path = xasprintf("/proc/%d/stat", (int)pid);
-	auto_fclose FILE *f = fopen(path, "re");
-	char mode = 'Z';
-	return !f || fscanf(f, "%*d (%*[^)]) %c", &mode) != 1 || mode == 'Z';
-}
-
-static void assert_gone(pid_t pid)
-{
-	uint64_t deadline = clock_mono_us() + DEADLINE_US;
-	while (!is_gone(pid)) {
-		assert_true(clock_mono_us() < deadline);
-		poll(NULL, 0, 5);
-	}
-}
-
-static void a_timeout_ends_the_whole_group(void **state)
-{
-	auto_hook_result struct hook_result result = {0};
-	put("s.sh", "#!/bin/sh\n(sh -c 'echo $$; exec sleep 1000') &\nsleep 1000\n", 0755);
-	struct hook_request request = request_of("s.sh");
-	request.timeout_s = 1;
-	assert_int_equal(hook_run(&request, &result, NULL), 0);
-	assert_int_equal(result.code, WIRE_SCRIPT_TIMED_OUT);
-	assert_string_equal(result.message,
-			    "Script at specified location: s.sh failed to complete in 1 seconds");
-	assert_true(result.timed_out);
-	assert_int_equal(result.signal, SIGTERM);
-	assert_true(result.wall_s >= 1 && result.wall_s < 5);
-	auto_free char *out = content("AfterInstall-1.stdout", NULL);
-	assert_gone(atoi(out));
-}
-
-static void who_ignores_sigterm_is_killed(void **state)
-{
-	auto_hook_result struct hook_result result = {0};
-	put("s.sh", "#!/bin/sh\ntrap 'echo no' TERM\nwhile :; do sleep 0.1; done\n", 0755);
-	struct hook_request request = request_of("s.sh");
-	request.timeout_s = 1;
-	assert_int_equal(hook_run(&request, &result, NULL), 0);
-	assert_int_equal(result.code, WIRE_SCRIPT_TIMED_OUT);
-	assert_int_equal(result.signal, SIGKILL);
-	assert_true(result.wall_s >= 6 && result.wall_s < 12);
-	assert_non_null(strstr(result.log_tail, "[stdout]no\n"));
-}
-
-static void what_is_left_running_lives_and_writes_on(void **state)
-{
-	auto_hook_result struct hook_result result = {0};
-	assert_int_equal(mkfifoat(root, "go", 0600), 0);
-	auto_free char *text =
-		xasprintf("#!/bin/sh\n(read go <%s/go; echo late) &\necho $!\n", root_path);
-	run(text, &result);
-	assert_int_equal(result.code, WIRE_SUCCESS);
-	assert_true(result.wall_s < 10);
-	auto_free char *out = content("AfterInstall-1.stdout", NULL);
-	pid_t pid = atoi(out);
-	assert_false(is_gone(pid));
-
-	auto_close int go = openat(root, "go", O_RDWR | O_CLOEXEC);
-	assert_int_equal(fs_write_all(go, "now\n", 4), 0);
-	assert_gone(pid);
-	auto_free char *later = content("AfterInstall-1.stdout", NULL);
-	assert_true(str_ends(later, "\nlate\n"));
-	assert_null(strstr(result.log_tail, "late"));
-}
-
-static pid_t start_sleeper(void)
-{
-	pid_t pid = fork();
-	if (pid == 0) {
-		setsid();
-		execl("/bin/sleep", "sleep", "1000", (char *)NULL);
-		_exit(127);
-	}
-	uint64_t deadline = clock_mono_us() + DEADLINE_US;
-	while (getpgid(pid) != pid && clock_mono_us() < deadline)
-		poll(NULL, 0, 1);
-	return pid;
-}
-
-static void a_leftover_is_killed_only_if_it_is_the_one(void **state)
-{
-	pid_t pid = start_sleeper();
-	uint64_t start = hook_process_start(pid);
-	assert_true(start > 0);
-	hook_kill_leftover(pid, start + 1, "d-1");
-	hook_kill_leftover(pid, 0, "d-1");
-	assert_false(is_gone(pid));
-	hook_kill_leftover(pid, start, "d-1");
-	int status = 0;
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
-	hook_kill_leftover(pid, start, "d-1");
 }
 
 /* Accounts */
@@ -550,6 +409,34 @@ static void a_script_runs_as_its_account(void **state)
 	assert_string_equal(out, expected);
 	assert_string_equal(result.message, "Script at specified location: s.sh run as user nobody "
 					    "failed with exit code 5");
+}
+
+/* Without services */
+static void a_nice_value_holds_for_all_that_it_starts(void **state)
+{
+	auto_hook_result struct hook_result result = {0};
+	put("s.sh", "#!/bin/sh\nnice; sh -c nice\n", 0755);
+	struct hook_request request = request_of("s.sh");
+	request.limits.nice = 7;
+	assert_int_equal(hook_run(&request, &result, NULL), 0);
+	auto_free char *out = content("AfterInstall-1.stdout", NULL);
+	assert_string_equal(out, "7\n7\n");
+	assert_int_equal(result.tasks_peak, -1); /* nobody counts them here */
+}
+
+static void a_script_has_the_limits_of_the_worker(void **state)
+{
+	const struct passwd *nobody = getpwnam("nobody");
+	auto_hook_result struct hook_result mine = {0}, theirs = {0};
+	run("#!/bin/sh\nulimit -a; ulimit -Ha\n", &mine);
+	auto_free char *before = content("AfterInstall-1.stdout", NULL);
+	struct hook_request request = request_of("s.sh");
+	request.runas = geteuid() == 0 && nobody ? "nobody" : NULL;
+	request.number = 2;
+	assert_int_equal(hook_run(&request, &theirs, NULL), 0);
+	auto_free char *after = content("AfterInstall-2.stdout", NULL);
+	assert_true(strlen(before) > 100);
+	assert_string_equal(before, after);
 }
 
 /* Services */
@@ -626,29 +513,6 @@ static void a_refusal_of_pid_1_is_told_from_its_absence(void **state)
 	assert_false(unit_is_away(0));
 }
 
-static void a_leftover_whose_leader_has_ended_is_killed_too(void **state)
-{
-	auto_hook_result struct hook_result result = {0};
-	struct seen seen = {0};
-	put("s.sh", "#!/bin/sh\nsh -c 'trap \"\" TERM; echo $$; exec sleep 1000' &\nexit 0\n",
-	    0755);
-	static const char *const env[] = {"DEPLOYMENT_ID=d-1", NULL};
-	struct hook_request request = request_of("s.sh");
-	request.env = env;
-	request.on_start = note_start;
-	request.arg = &seen;
-	assert_int_equal(hook_run(&request, &result, NULL), 0);
-	assert_non_null(result.left_running);
-	pid_t *pids = NULL;
-	assert_int_equal(hook_process_session(seen.pid, &pids), 1);
-	pid_t pid = pids[0];
-	free(pids);
-	hook_kill_leftover(seen.pid, seen.start_time, "d-2");
-	assert_false(is_gone(pid));
-	hook_kill_leftover(seen.pid, seen.start_time, "d-1");
-	assert_true(is_gone(pid)); /* it has waited */
-}
-
 static void a_note_has_what_the_script_took(void **state)
 {
 	char path[] = "/tmp/test_hook.XXXXXX";
@@ -662,6 +526,8 @@ static void a_note_has_what_the_script_took(void **state)
 	note.result = (struct hook_result){.wall_s = 1.25,
 					   .cpu_s = 0.5,
 					   .memory_peak_bytes = (int64_t)1 << 33,
+					   .tasks_peak = 12,
+					   .refusal = xstrdup("its limit is 12 tasks"),
 					   .left_running = xstrdup("server (12)")};
 	assert_int_equal(hook_note_save(fd, &note, NULL), 0);
 	auto_hook_note struct hook_note again = {0};
@@ -669,6 +535,8 @@ static void a_note_has_what_the_script_took(void **state)
 	assert_true(again.result.wall_s == 1.25 && again.result.cpu_s == 0.5);
 	assert_true(again.result.memory_peak_bytes == (int64_t)1 << 33);
 	assert_string_equal(again.result.left_running, "server (12)");
+	assert_int_equal(again.result.tasks_peak, 12);
+	assert_string_equal(again.result.refusal, "its limit is 12 tasks");
 	assert_string_equal(again.script, "s.sh");
 	hook_note_remove(fd);
 	assert_int_equal(rmdir(path), 0);
@@ -688,11 +556,10 @@ static void a_note_of_an_older_worker_does_not_have_it(void **state)
 	assert_true(hook_note_load(fd, &note));
 	assert_true(note.ended && note.result.wall_s == -1 && note.result.cpu_s == -1);
 	assert_int_equal(note.result.memory_peak_bytes, -1);
+	assert_int_equal(note.result.tasks_peak, -1);
 	hook_note_remove(fd);
 	assert_int_equal(rmdir(path), 0);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
 
 int main(void)
 {
@@ -712,24 +579,23 @@ int main(void)
 		TEST(bytes_stay_bytes_and_the_tail_is_text),
 		TEST(a_long_line_is_cut_and_drives_nothing_out),
 		TEST(the_tail_holds_the_last_whole_lines),
+		TEST(ten_megabytes_of_any_bytes_arrive_as_they_were),
+		TEST(a_line_of_a_megabyte_arrives_whole),
 		TEST(beyond_the_ceiling_only_the_files_go_on),
 		TEST(more_than_the_ceiling_is_cut_in_the_middle),
 		TEST(an_event_name_is_no_path),
 		TEST(a_log_that_cannot_be_written_is_survived),
 		TEST(start_and_lines_are_told_as_they_come),
-		TEST(a_timeout_ends_the_whole_group),
-		TEST(who_ignores_sigterm_is_killed),
-		TEST(what_is_left_running_lives_and_writes_on),
-		TEST(a_leftover_is_killed_only_if_it_is_the_one),
 		TEST(a_unit_is_named_by_deployment_event_and_number),
 		TEST(an_id_that_does_not_fit_a_unit_is_told_apart_by_its_hash),
 		TEST(a_script_has_a_slice_of_its_own),
 		TEST(a_refusal_of_pid_1_is_told_from_its_absence),
-		TEST(a_leftover_whose_leader_has_ended_is_killed_too),
 		cmocka_unit_test(a_note_has_what_the_script_took),
 		cmocka_unit_test(a_note_of_an_older_worker_does_not_have_it),
 		TEST(an_unknown_account_is_named),
 		TEST(a_script_runs_as_its_account),
+		TEST(a_nice_value_holds_for_all_that_it_starts),
+		TEST(a_script_has_the_limits_of_the_worker),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,6 +100,18 @@ static void every_mistake_of_the_reference_is_found_at_its_place(void **state)
 		{SCRIPT "      timeout: 0.5\n", "appspec.yml:6:16", "above 0, not '0.5'"},
 		{SCRIPT "      timeout: true\n", "appspec.yml:6:16", "number of seconds"},
 		{SCRIPT "      timeout: [5]\n", "appspec.yml:6:16", "not a list"},
+		/* our own: limits */
+		{SCRIPT "      limits: 512M\n", "appspec.yml:6:15", "'limits' must be a map"},
+		{SCRIPT "      limits: {memory: much}\n", "appspec.yml:6:24",
+		 "'memory' must be a size of at least 1M, such as 512M, not 'much'"},
+		{SCRIPT "      limits: {memory: 1000k}\n", "appspec.yml:6:24", "not '1000k'"},
+		{SCRIPT "      limits: {tasks: 0}\n", "appspec.yml:6:23",
+		 "'tasks' must be a number from 1 to 4194304, not '0'"},
+		{SCRIPT "      limits:\n        cpu: 0%\n", "appspec.yml:7:14",
+		 "'cpu' must be a percentage of one processor, such as 150%, not '0%'"},
+		{SCRIPT "      limits: {cpu: [1]}\n", "appspec.yml:6:21", "not a list"},
+		{SCRIPT "      limits: {nice: 20}\n", "appspec.yml:6:22",
+		 "'nice' must be a number from -20 to 19, not '20'"},
 		/* 9 */
 		{HEAD "permissions:\n  - mode: '0644'\n", "appspec.yml:4:5", "'object' is missing"},
 		{HEAD "permissions:\n  - object: '  '\n", "appspec.yml:4:13",
@@ -306,6 +318,8 @@ static void what_is_odd_but_works_is_warned_about(void **state)
 		{PERMISSION "    pattern: a/b\n", "appspec.yml:5:14", "matches nothing"},
 		{PERMISSION "    pattern: '*.{c,h}'\n", "appspec.yml:5:14", "only '*'"},
 		{PERMISSION "    type: []\n", "appspec.yml:5:11", "applies to nothing"},
+		{SCRIPT "      limits: {mem: 5M}\n", "appspec.yml:6:16",
+		 "unknown key 'mem' in 'limits'"},
 		{SCRIPT "      timeout: 30s\n", "appspec.yml:6:16", "taken as 30 seconds"},
 		{SCRIPT "      timeout: 1:30\n", "appspec.yml:6:16", "taken as 5400 seconds"},
 		{SCRIPT "      timeout: 1.9\n", "appspec.yml:6:16", "taken as 1 seconds"},
@@ -418,6 +432,73 @@ static void null_means_not_given(void **state)
 	assert_int_equal(spec->n_files + spec->n_permissions + spec->n_events, 0);
 	assert_int_equal(spec->file_exists, SPEC_EXISTS_UNSET);
 	assert_int_equal(problems.warnings, 0);
+}
+
+static void limits_of_host_and_script_are_joined_to_the_stricter(void **state)
+{
+	auto_spec struct spec *spec = NULL;
+	auto_problems struct problems problems = {0};
+	static const char text[] =
+		SCRIPT "      limits: {memory: 512M, tasks: 100, cpu: 150%, nice: 5}\n"
+		       "    - {location: b, limits: {nice: 0}}\n"
+		       "    - {location: c}\n";
+	assert_int_equal(parse(text, &spec, &problems), 0);
+	assert_int_equal(problems.count, 0);
+	const struct spec_hook *hooks = spec->events[0].hooks;
+	static const struct spec_limits none = {0},
+					lax = {.memory_bytes = 1 << 30, .tasks = 50, .nice = -5},
+					strict = {.cpu_percent = 100, .nice = 10};
+	struct spec_limits l = spec_limits_join(&none, &hooks[0].limits);
+	assert_true(l.memory_bytes == 512 << 20 && l.tasks == 100 && l.cpu_percent == 150);
+	assert_int_equal(l.nice, 5);
+	l = spec_limits_join(&lax, &hooks[0].limits);
+	assert_true(l.memory_bytes == 512 << 20 && l.tasks == 50 && l.nice == 5);
+	l = spec_limits_join(&lax, &hooks[1].limits);
+	assert_true(l.memory_bytes == 1 << 30 && l.nice == 0);
+	l = spec_limits_join(&lax, &hooks[2].limits);
+	assert_true(l.tasks == 50 && l.nice == -5);
+	l = spec_limits_join(&strict, &hooks[0].limits);
+	assert_true(l.cpu_percent == 100 && l.nice == 10);
+}
+
+static void a_limit_that_is_laxer_than_the_hosts_is_cut_with_a_warning(void **state)
+{
+	auto_spec struct spec *spec = NULL;
+	auto_problems struct problems problems = {0};
+	static const char text[] =
+		SCRIPT "      limits: {memory: 512M, tasks: 100, cpu: 150%, nice: -1}\n";
+	static const struct spec_limits none = {0}, host = {.memory_bytes = 1 << 20,
+							    .tasks = 99,
+							    .cpu_percent = 149};
+	assert_int_equal(parse(text, &spec, &problems), 0);
+	spec_check_limits(spec, "appspec.yml", &host, true, &problems);
+	assert_int_equal(problems.count, 4);
+	static const char *const words[] = {"'memory' is more than this host allows, and is cut to "
+					    "its script_memory_max: 1048576 bytes",
+					    "script_tasks_max: 99", "script_cpu_max: 149%",
+					    "script_nice: 0"};
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		assert_true(has_problem(&problems, PROBLEM_WARNING, "appspec.yml:6:15", words[i]));
+	spec_check_limits(spec, "appspec.yml", &none, true, &problems);
+	assert_int_equal(problems.count, 5); /* nice, once more */
+}
+
+static void limits_that_only_services_can_have_are_warned_about_once(void **state)
+{
+	auto_spec struct spec *spec = NULL;
+	auto_problems struct problems problems = {0};
+	static const char text[] = SCRIPT "      limits: {nice: 5}\n"
+					  "    - {location: b, limits: {tasks: 5}}\n"
+					  "    - {location: c, limits: {memory: 5M}}\n";
+	static const struct spec_limits none = {0}, host = {.cpu_percent = 50};
+	assert_int_equal(parse(text, &spec, &problems), 0);
+	spec_check_limits(spec, "appspec.yml", &none, false, &problems);
+	assert_int_equal(problems.count, 1);
+	assert_true(
+		has_problem(&problems, PROBLEM_WARNING, "appspec.yml:7:29", "only 'nice' holds"));
+	spec_check_limits(spec, "appspec.yml", &host, false, &problems);
+	assert_int_equal(problems.count, 2);
+	assert_true(has_problem(&problems, PROBLEM_WARNING, "agent.yml", "only 'nice' holds"));
 }
 
 static void a_timeout_of_false_is_the_default(void **state)
@@ -711,6 +792,9 @@ int main(void)
 		cmocka_unit_test(a_mode_is_octal_by_its_text),
 		cmocka_unit_test(null_means_not_given),
 		cmocka_unit_test(a_timeout_of_false_is_the_default),
+		cmocka_unit_test(limits_of_host_and_script_are_joined_to_the_stricter),
+		cmocka_unit_test(a_limit_that_is_laxer_than_the_hosts_is_cut_with_a_warning),
+		cmocka_unit_test(limits_that_only_services_can_have_are_warned_about_once),
 		cmocka_unit_test(versions_that_equal_zero_pass),
 		cmocka_unit_test(json_is_an_appspec_too),
 		cmocka_unit_test(messages_hold_no_control_characters),

@@ -37,14 +37,15 @@ static void fill(struct state_deployment *d)
 	state_step_end(state_step_start(d, "Install"), STATE_SUCCEEDED, "fine");
 	state_step_start(d, "AfterInstall");
 	const struct state_run runs[] = {
-		{1, "scripts/a.sh", true, 1234, 0, 12 << 20, NULL},
-		{2, "scripts/b.sh", false, -1, -1, -1, "server (12)"},
+		{1, "scripts/a.sh", true, 1234, 0, 12 << 20, 3, NULL},
+		{2, "scripts/b.sh", false, -1, -1, -1, -1, "server (12)"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(runs); i++)
 		state_run_add(d, &runs[i]);
 	d->failure = xcalloc(1, sizeof(*d->failure));
 	*d->failure = (struct state_failure){
 		.shortage = xstrdup("its limit is 64 MiB"),
+		.refusal = xstrdup("its limit is 100 tasks"),
 		.event = xstrdup("AfterInstall"),
 		.code = WIRE_SCRIPT_FAILED,
 		.script_name = xstrdup("s.sh"),
@@ -88,6 +89,7 @@ static void everything_survives_the_disk(void **state)
 	const struct state_deployment *d = again->open;
 	assert_int_equal(d->failure->exit_code, 3);
 	assert_string_equal(d->failure->shortage, "its limit is 64 MiB");
+	assert_string_equal(d->failure->refusal, "its limit is 100 tasks");
 	assert_int_equal(d->failure->code, WIRE_SCRIPT_FAILED);
 	assert_string_equal(d->failure->output, "[stdout]x\n[stderr]y\n");
 	assert_int_equal(d->failure->causes.n, 2);
@@ -107,6 +109,7 @@ static void everything_survives_the_disk(void **state)
 	assert_string_equal(runs[0].script, "scripts/a.sh");
 	assert_true(runs[0].ok && runs[0].number == 1 && runs[0].wall_ms == 1234);
 	assert_true(runs[0].cpu_ms == 0 && runs[0].memory_peak == 12 << 20);
+	assert_true(runs[0].tasks == 3 && runs[1].tasks == -1);
 	assert_null(runs[0].left_running);
 	assert_true(!runs[1].ok && runs[1].wall_ms == -1 && runs[1].cpu_ms == -1);
 	assert_int_equal(runs[1].memory_peak, -1);
@@ -217,6 +220,7 @@ static void runs_that_nobody_writes_are_refused(void **state)
 	assert_int_equal(read_runs(text, &d), ERR_FORMAT);
 	assert_int_equal(read_runs("[{\"number\":1,\"script\":\"s\"}]", &d), 0);
 	assert_int_equal(d->steps[0].runs[0].wall_ms, -1);
+	assert_int_equal(d->steps[0].runs[0].tasks, -1); /* of an older worker */
 	state_deployment_free(d);
 }
 
@@ -334,8 +338,8 @@ static struct state_deployment *full_of_runs(const char *id)
 	memset(name, 1, STATE_RUN_TEXT_MAX);
 	state_step_start(d, "AfterInstall");
 	for (unsigned i = 1; i <= STATE_RUNS_MAX; i++) {
-		const struct state_run run = {i,	 name,	    true, INT64_MAX,
-					      INT64_MAX, INT64_MAX, name};
+		const struct state_run run = {i,         name,      true,      INT64_MAX,
+					      INT64_MAX, INT64_MAX, INT64_MAX, name};
 		state_run_add(d, &run);
 	}
 	return d;

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What a script used, and whether the kernel took its memory back by force.
+/* What a script used, and whether the kernel took its memory back by force or refused it a process.
  *
- * The kernel counts both in the control group, and PID 1 removes that of a service as soon as it is
+ * The kernel counts this in the control group, and PID 1 removes that of a service as soon as it is
  * empty. So each script has a slice of its own around it, which holds the same figures and stays as
  * long as the service is known:
  *
  *     slipway-hooks.slice / slipway-hooks-d:A1:AfterInstall:1.slice / slipway-hook-...-1.service
  *
- * The figures are there while the kernel's memory controller is (version 2), the peak since 5.19.
- */
+ * The figures are there while the kernel's controllers are (version 2), the peak of memory since
+ * 5.19, that of tasks since 6.1. A process that was refused is counted in the slice since 6.11;
+ * before, only in the service's own group, which is gone when nothing runs in it: there it is known
+ * while it runs, or when it leaves something running. */
 #include "agent/worker/hook-unit.h"
 
 #include "common/alloc.h"
@@ -16,6 +18,7 @@
 #include "common/str.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,7 +84,7 @@ static char *describe_limit(uint64_t bytes, const char *of)
 }
 
 /* The nearest level above whose own limit was met; NULL: none. */
-static char *find_limit_above(const char *group)
+static char *find_memory_limit_above(const char *group)
 {
 	auto_free char *at = xstrdup(group);
 	for (char *slash; (slash = strrchr(at, '/')) && slash > at;) {
@@ -103,13 +106,43 @@ static char *describe_shortage(sd_bus *bus, const char *path, const char *group)
 					&limit) >= 0 &&
 	    limit != UINT64_MAX)
 		return describe_limit(limit, NULL);
-	char *above = find_limit_above(group);
+	char *above = find_memory_limit_above(group);
 	return above ? above : xstrdup("the host has no more");
 }
 
-void unit_memory_read(sd_bus *bus, const char *unit, const char *path, struct unit_memory *ret)
+/* The kernel refused a process in group, or since 6.11 in one below it. */
+static bool was_refused(const char *group)
 {
-	*ret = (struct unit_memory){.peak_bytes = -1};
+	return read_count(group, "pids.events", "max") > 0;
+}
+
+/* Whose limit it was: the service's own, or that of a level above. */
+static char *describe_refusal(sd_bus *bus, const char *path, const char *group)
+{
+	uint64_t limit = UINT64_MAX, above = UINT64_MAX;
+	auto_free char *at = xstrdup(group);
+	if (sd_bus_get_property_trivial(bus, SYSTEMD, path, SERVICE, "TasksMax", NULL, 't',
+					&limit) < 0)
+		limit = UINT64_MAX;
+	for (char *slash; (slash = strrchr(at, '/')) && slash > at;) {
+		*slash = '\0';
+		if (read_count(at, "pids.events.local", "max") > 0 &&
+		    read_figure(at, "pids.max", &above) && above < limit)
+			return xasprintf("the limit is %" PRIu64 " tasks, of %s", above,
+					 strrchr(at, '/') + 1);
+	}
+	return limit != UINT64_MAX ? xasprintf("its limit is %" PRIu64 " tasks", limit) : NULL;
+}
+
+static void keep_larger(const char *group, const char *name, int64_t *figure)
+{
+	uint64_t value;
+	if (read_figure(group, name, &value) && value <= INT64_MAX && (int64_t)value > *figure)
+		*figure = (int64_t)value;
+}
+
+void unit_figures_read(sd_bus *bus, const char *unit, const char *path, struct hook_result *ret)
+{
 	auto_free char *slice = unit_slice_name(unit), *group = NULL;
 	auto_free char *slice_path = unit_path(slice);
 	if (!slice_path || sd_bus_get_property_string(bus, SYSTEMD, slice_path, SLICE_INTERFACE,
@@ -117,9 +150,11 @@ void unit_memory_read(sd_bus *bus, const char *unit, const char *path, struct un
 		return;
 	if (str_empty(group)) /* one that a worker before this version has started */
 		return;
-	uint64_t peak;
-	if (read_figure(group, "memory.peak", &peak) && peak <= INT64_MAX)
-		ret->peak_bytes = (int64_t)peak;
-	if (read_count(group, "memory.events", "oom_kill") > 0)
+	auto_free char *own = xasprintf("%s/%s", group, unit);
+	keep_larger(group, "memory.peak", &ret->memory_peak_bytes);
+	keep_larger(group, "pids.peak", &ret->tasks_peak);
+	if (!ret->shortage && read_count(group, "memory.events", "oom_kill") > 0)
 		ret->shortage = describe_shortage(bus, path, group);
+	if (!ret->refusal && (was_refused(group) || was_refused(own)))
+		ret->refusal = describe_refusal(bus, path, group);
 }
