@@ -46,7 +46,10 @@ for call in renameat2 renameat linkat unlinkat mkdirat symlinkat utimensat fsync
 	k=1
 	while :; do
 		strace -qq -o /dev/null -e trace=$call -e inject=$call:signal=KILL:when=$k "$txn" "$dir" install \
-			>/dev/null 2>&1 && break
+			>/dev/null 2>&1
+		status=$?
+		[ $status != 0 ] || break
+		[ $status = 137 ] || { bad=$((bad + 1)); echo "# $call number $k: status $status"; break; }
 		case $("$txn" "$dir" check install 2>&1) in
 		old) old=$((old + 1)) ;;
 		new) new=$((new + 1)) ;;

@@ -7,63 +7,14 @@
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/str.h"
+#include "tests/crash/objects.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
-
-/* One object of the revisions, as text: a line of a kind and what it is in A and in B. '%' stands
- * for a number below count. */
-struct row {
-	const char *path;
-	unsigned count;
-	const char *a, *b; /* "" nothing, "d:MODE[:UID]", "f:MODE:SIZE[:UID]", "l:TEXT" */
-};
-
-static const struct row rows[] = {
-	{"conf", 1, "d:755", "d:750"},
-	{"conf/changed-%", 30, "f:644:900", "f:644:1100"},
-	{"conf/kept-%", 20, "f:600:500", "f:600:500"},
-	{"conf/mode-%", 8, "f:644:300", "f:755:300"},
-	{"conf/gone-%", 12, "f:644:200", ""},
-	{"conf/new-%", 12, "", "f:640:700"},
-	{"conf/big", 1, "f:644:300000", "f:644:310000"},
-	{"links", 1, "d:755", "d:755"},
-	{"links/changed-%", 8, "l:../conf/kept-1", "l:../conf/kept-2"},
-	{"links/kept-%", 4, "l:nowhere", "l:nowhere"},
-	{"links/gone-%", 4, "l:/etc", ""},
-	{"links/new-%", 4, "", "l:."},
-	{"links/to-file-%", 3, "l:../conf/kept-3", "f:644:100"},
-	{"links/from-file-%", 3, "f:644:100", "l:../conf/kept-4"},
-	{"file-to-dir-%", 3, "f:644:50", "d:755"},
-	{"file-to-dir-%/inside", 3, "", "f:644:60"},
-	{"file-to-dir-%/deeper", 3, "", "d:700"},
-	{"file-to-dir-%/deeper/x", 3, "", "f:600:10"},
-	{"dir-to-file-%", 3, "d:755", "f:644:70"},
-	{"dir-to-file-%/inside", 3, "f:644:80", ""},
-	{"dir-to-file-%/deeper", 3, "d:700", ""},
-	{"dir-to-file-%/deeper/x", 3, "f:600:10", ""},
-	{"link-to-dir-%", 2, "l:conf", "d:755"},
-	{"link-to-dir-%/y", 2, "", "f:644:40"},
-	{"dir-to-link-%", 2, "d:755", "l:links"},
-	{"dir-to-link-%/y", 2, "f:644:40", ""},
-	{"meta-%", 4, "d:755", "d:711"},
-	{"meta-%/same", 4, "f:644:30", "f:644:30"},
-	{"owner-%", 3, "f:644:30:1234", "f:644:30:1235"},
-	{"owner-dir", 1, "d:755:1234", "d:755:1235"},
-	{"old", 1, "d:755", ""},
-	{"old/sub-%", 3, "d:755", ""},
-	{"old/sub-%/file", 3, "f:644:20", ""},
-	{"old/sub-%/empty", 3, "d:755", ""},
-	{"fresh", 1, "", "d:755"},
-	{"fresh/sub-%", 4, "", "d:755"},
-	{"fresh/sub-%/one", 4, "", "f:644:2000"},
-	{"fresh/sub-%/two", 4, "", "f:600:0"},
-	{"fresh/sub-%/link", 4, "", "l:one"},
-	{"fresh/sub-%/empty", 4, "", "d:555"},
-};
 
 void bail_out(const char *fmt, ...)
 {
@@ -91,74 +42,13 @@ static int open_dir(const char *path)
 	return fd;
 }
 
-/* Content that tells its path and revision in every line, so that a torn file shows. */
-static void write_content(int fd, const char *path, const char *revision, size_t size)
-{
-	auto_free char *line = xasprintf("%s of revision %s\n", path, revision);
-	auto_free char *bytes = xcalloc(1, size + 1);
-	for (size_t at = 0; at < size; at++)
-		bytes[at] = line[at % strlen(line)];
-	if (fs_write_all(fd, bytes, size) < 0)
-		bail_out("write %s: %s", path, strerror(errno));
-}
-
-static void make_object(int dirfd, const char *path, const char *what, const char *revision)
-{
-	/* Old and round: the same in both revisions where nothing else differs. */
-	const struct timespec times[2] = {{.tv_sec = 1700000000}, {.tv_sec = 1700000000}};
-	unsigned mode = 0755, size = 0, uid = geteuid();
-	if (what[0] == 'l') {
-		if (symlinkat(what + 2, dirfd, path) < 0)
-			bail_out("symlink %s: %s", path, strerror(errno));
-	} else if (what[0] == 'd') {
-		sscanf(what, "d:%o:%u", &mode, &uid);
-		mode |= geteuid() == 0 ? 0 : 0200; /* else a plan refuses to remove it */
-		if (mkdirat(dirfd, path, 0755) < 0 || fchmodat(dirfd, path, mode, 0) < 0)
-			bail_out("mkdir %s: %s", path, strerror(errno));
-	} else {
-		sscanf(what, "f:%o:%u:%u", &mode, &size, &uid);
-		auto_close int fd =
-			openat(dirfd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-		if (fd < 0 || fchmod(fd, mode) < 0)
-			bail_out("create %s: %s", path, strerror(errno));
-		write_content(fd, path, revision, size);
-	}
-	utimensat(dirfd, path, times, AT_SYMLINK_NOFOLLOW);
-	if (geteuid() == 0 && fchownat(dirfd, path, uid, getegid(), AT_SYMLINK_NOFOLLOW) < 0)
-		bail_out("chown %s: %s", path, strerror(errno));
-}
-
-static void make_row(int dirfd, const struct row *row, bool b)
-{
-	const char *what = b ? row->b : row->a;
-	const char *percent = strchr(row->path, '%');
-	for (unsigned i = 0; i < row->count && what[0]; i++) {
-		auto_free char *path = percent ? xasprintf("%.*s%u%s", (int)(percent - row->path),
-							   row->path, i, percent + 1)
-					       : xstrdup(row->path);
-		make_object(dirfd, path, what, b && !str_eq(row->a, row->b) ? "B" : "A");
-	}
-}
-
-static void make_archive(const struct world *w, bool b)
+static void make_archive(const struct world *w, bool b, unsigned scale)
 {
 	auto_free char *path = xasprintf("%s/archive/%s/tree", w->base, b ? "b" : "a");
 	if (fs_mkdirs_path(path, 0755, NULL) < 0)
 		bail_out("mkdir %s", path);
 	auto_close int fd = open_dir(path);
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		make_row(fd, &rows[i], b);
-}
-
-/* What was there before, and is none of our business. */
-static void make_foreign(const struct world *w)
-{
-	auto_free char *path = xasprintf("%s/app/links", w->dest);
-	if (fs_mkdirs_path(path, 0755, NULL) < 0)
-		bail_out("mkdir %s", path);
-	auto_close int fd = open_dir(w->dest);
-	make_object(fd, "neighbour", "f:644:400", "host");
-	make_object(fd, "app/links/foreign", "f:600:33", "host");
+	objects_make(fd, b, scale, strlen(w->dest) + strlen("/app"));
 }
 
 void world_know(struct world *w, const char *base, const char *dest, const char *group)
@@ -183,21 +73,47 @@ static unsigned count_manifest(const struct world *w)
 	return count;
 }
 
+/* A is in place. What it looks like when it has been used. */
+static void note_worn(struct world *w)
+{
+	unsigned stages;
+	world_wear(w);
+	w->can_wear = w->worn;
+	world_print(w, w->print_worn, &stages);
+	w->worn = false;
+}
+
 void world_make(struct world *w, const char *base, const char *dest, const char *group)
+{
+	world_make_scaled(w, base, dest, group, 1);
+}
+
+void world_make_scaled(struct world *w, const char *base, const char *dest, const char *group,
+		       unsigned scale)
 {
 	static const enum tree order[] = {TREE_A, TREE_B, TREE_NONE};
 	struct error err = {0};
 	world_know(w, base, dest, group);
-	make_archive(w, false);
-	make_archive(w, true);
-	make_foreign(w);
+	make_archive(w, false, scale);
+	make_archive(w, true, scale);
+	auto_close int fd = open_dir(w->dest);
+	objects_foreign(fd);
 	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
 		unsigned stages;
 		if (world_deploy(w, order[i], &err) < 0)
 			bail_out("deploy %s: %s", tree_name(order[i]), err.text);
 		world_print(w, w->print[order[i]], &stages);
 		w->objects[order[i]] = count_manifest(w);
+		if (order[i] == TREE_A)
+			note_worn(w);
 	}
+}
+
+void world_wear(struct world *w)
+{
+	auto_free char *path = xasprintf("%s/app", w->dest);
+	auto_close int fd = open_dir(path);
+	w->worn = objects_wear(fd);
 }
 
 static int plan(const struct world *w, enum tree to, int archive_fd, int group_fd,
@@ -210,7 +126,8 @@ static int plan(const struct world *w, enum tree to, int archive_fd, int group_f
 				       .spec = to == TREE_NONE ? NULL : &spec,
 				       .group_id = "group",
 				       .groups_fd = -1,
-				       .group_fd = group_fd};
+				       .group_fd = group_fd,
+				       .allow_setid = true};
 	struct plan_summary summary;
 	auto_problems struct problems problems = {0};
 	return plan_make(&request, &summary, &problems, err);
@@ -256,15 +173,37 @@ struct printer {
 	unsigned stages;
 };
 
-static void print_content(struct printer *p, const struct fs_entry *e)
+static void print_content(struct printer *p, int fd)
 {
 	char bytes[65536];
-	auto_close int fd = openat(e->dirfd, e->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : 0;
-	while (fd >= 0 && (n = read(fd, bytes, sizeof(bytes))) > 0)
+	ssize_t n;
+	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
 		digest_update(p->digest, bytes, (size_t)n);
 	if (n < 0)
 		digest_update(p->digest, "unreadable", 10);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Extended attributes, ACLs among them, in the order of their names. */
+static void print_attributes(struct printer *p, int fd)
+{
+	char names[4096], value[4096];
+	const char *sorted[64];
+	ssize_t n = flistxattr(fd, names, sizeof(names));
+	size_t count = 0;
+	for (ssize_t at = 0; at < n && count < ARRAY_LEN(sorted);
+	     at += (ssize_t)strlen(names + at) + 1)
+		sorted[count++] = names + at;
+	qsort(sorted, count, sizeof(*sorted), compare_names);
+	for (size_t i = 0; i < count; i++) {
+		ssize_t len = fgetxattr(fd, sorted[i], value, sizeof(value));
+		digest_update(p->digest, sorted[i], strlen(sorted[i]));
+		digest_update(p->digest, value, len > 0 ? (size_t)len : 0);
+	}
 }
 
 static int print_entry(const struct fs_entry *e, void *arg, struct error *err)
@@ -280,14 +219,34 @@ static int print_entry(const struct fs_entry *e, void *arg, struct error *err)
 		"%s %o %u %u %lld %lld\n", e->path, e->st.st_mode, e->st.st_uid, e->st.st_gid,
 		dir ? 0LL : (long long)e->st.st_size, dir ? 0LL : (long long)e->st.st_mtim.tv_sec);
 	digest_update(p->digest, line, strlen(line));
-	if (S_ISREG(e->st.st_mode))
-		print_content(p, e);
 	if (S_ISLNK(e->st.st_mode)) {
 		char text[PATH_MAX];
 		ssize_t n = readlinkat(e->dirfd, e->name, text, sizeof(text));
 		digest_update(p->digest, text, n > 0 ? (size_t)n : 0);
+		return 0;
 	}
+	auto_close int fd = openat(e->dirfd, e->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0)
+		print_attributes(p, fd);
+	if (fd >= 0 && S_ISREG(e->st.st_mode))
+		print_content(p, fd);
 	return 0;
+}
+
+static void print_below(const struct world *w, const char *path, struct printer *p)
+{
+	struct error err = {0};
+	auto_free char *full = xasprintf("%s%s", w->dest, path);
+	auto_close int fd = open_dir(full);
+	if (fs_walk(fd, FS_WALK_SORTED, print_entry, p, &err) < 0)
+		bail_out("%s", err.text);
+}
+
+static bool is_mount(const struct world *w)
+{
+	struct stat a, b;
+	auto_free char *path = xasprintf("%s" WORLD_MOUNT, w->dest);
+	return stat(w->dest, &a) == 0 && stat(path, &b) == 0 && a.st_dev != b.st_dev;
 }
 
 void world_print(const struct world *w, char out[PRINT_MAX], unsigned *ret_stages)
@@ -296,9 +255,9 @@ void world_print(const struct world *w, char out[PRINT_MAX], unsigned *ret_stage
 	struct error err = {0};
 	if (digest_new_sha256(&p.digest, &err) < 0)
 		bail_out("%s", err.text);
-	auto_close int fd = open_dir(w->dest);
-	if (fs_walk(fd, FS_WALK_SORTED, print_entry, &p, &err) < 0)
-		bail_out("%s", err.text);
+	print_below(w, "", &p);
+	if (is_mount(w))
+		print_below(w, WORLD_MOUNT, &p);
 	digest_hex(p.digest, out);
 	digest_free(p.digest);
 	*ret_stages = p.stages;
@@ -306,9 +265,9 @@ void world_print(const struct world *w, char out[PRINT_MAX], unsigned *ret_stage
 
 static bool is_tree(const struct world *w, enum tree tree, const char *print)
 {
-	if (str_eq(print, w->print[tree]))
-		return true;
 	const char *other = "a mixture";
+	if (str_eq(print, tree == TREE_A && w->worn ? w->print_worn : w->print[tree]))
+		return true;
 	for (enum tree t = 0; t < TREE_COUNT; t++)
 		if (str_eq(print, w->print[t]))
 			other = tree_name(t);

@@ -21,13 +21,24 @@ struct world {
 	char dest[PATH_MAX];  /* the destination; may be on another file system */
 	char group[PATH_MAX]; /* the group's own folder; may be on a third */
 	char print[TREE_COUNT][PRINT_MAX];
+	char print_worn[PRINT_MAX];   /* of A when it has been used */
+	bool worn, can_wear;          /* the old tree is an A that has been used */
 	unsigned objects[TREE_COUNT]; /* in the manifest */
 };
+
+/* Below dest; a test may mount a file system there before it makes the world. */
+#define WORLD_MOUNT "/app/mnt"
 
 /* Make both revisions below base, and note what the destination looks like with nothing, with A and
  * with B, by deploying them once. Ends with nothing deployed. Every failure ends the process with a
  * TAP bail-out. */
 void world_make(struct world *w, const char *base, const char *dest, const char *group);
+/* With so many times as many objects. */
+void world_make_scaled(struct world *w, const char *base, const char *dest, const char *group,
+		       unsigned scale);
+/* A is in place: use it, so that putting it back must bring back what no deployment could give.
+ * Sets w->worn when that worked; clear it when the tree is another. */
+void world_wear(struct world *w);
 /* Only the file names, for a world that was made before with the same arguments. */
 void world_know(struct world *w, const char *base, const char *dest, const char *group);
 
@@ -40,7 +51,7 @@ int world_recover(const struct world *w, enum install_state *ret, struct error *
 int world_deploy(const struct world *w, enum tree to, struct error *err);
 
 /* A digest over everything below dest: names, types, modes, owners, times of files, content, link
- * texts. Staging directories are left out and counted instead. */
+ * texts, extended attributes. Staging directories are left out and counted instead. */
 void world_print(const struct world *w, char out[PRINT_MAX], unsigned *ret_stages);
 /* Is the destination exactly this tree? settled: and is nothing of a transaction left, no stage, no
  * journal, and the manifest is the tree's? What differs is told as a TAP comment. */
