@@ -64,9 +64,10 @@ struct plan_perm {
 
 struct plan_build_mount {
 	struct live_mount id;
-	int fd;       /* some directory on it */
-	char *common; /* deepest directory that holds all of its operations */
-	uint64_t bytes, objects;
+	int fd;                  /* some directory on it */
+	char *common;            /* deepest directory that holds all of its operations */
+	uint64_t objects, bytes; /* that are staged; their content */
+	uint64_t blocks;         /* the same, each file in whole blocks */
 };
 #define PLAN_MOUNTS_MAX 255
 

@@ -14,6 +14,9 @@
 #include <fcntl.h>
 #include <string.h>
 
+#define BLOCK 4096
+#define HOLES_FROM (64 * 1024)
+
 /* Open the directory of a live node, unless it is the open one. */
 static int open_node(struct plan_build *b, uint32_t node, struct error *err)
 {
@@ -59,14 +62,27 @@ static int dir_record(struct plan_build *b, uint32_t *ret, struct error *err)
 	return record_append(&b->plan, &b->out, NULL, err);
 }
 
+/* Holes stay holes; small ones are not worth the look. */
+static uint64_t content_of(const struct plan_build *b, const struct plan_entry *e)
+{
+	struct stat st;
+	if (e->size < HOLES_FROM ||
+	    fstatat(b->request->archive_fd, e->source, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return e->size;
+	uint64_t there = (uint64_t)st.st_blocks * 512;
+	return there < e->size ? there : e->size;
+}
+
 static void account(struct plan_build *b, const struct plan_entry *e, uint32_t mount)
 {
 	struct plan_build_mount *m = &b->mounts[mount];
 	m->objects++;
-	if (e->type == 'f') {
-		m->bytes += (e->size + 4095) & ~UINT64_C(4095);
-		b->summary.bytes += e->size;
-	}
+	if (e->type != 'f')
+		return;
+	uint64_t bytes = content_of(b, e);
+	m->bytes += bytes;
+	m->blocks += (bytes + BLOCK - 1) / BLOCK * BLOCK;
+	b->summary.bytes += e->size;
 }
 
 static bool stages(const struct plan_entry *e)

@@ -6,12 +6,15 @@
 
 #include "common/alloc.h"
 #include "common/fs.h"
+#include "common/room.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 
-#define MARGIN_BYTES (1024 * 1024)
+#define MARGIN_BYTES (64 * 1024)
+#define MARGIN_INODES 4
 #define INODE_BYTES \
 	1024 /* what an object's inode and name may cost where inodes are made of space */
 
@@ -118,26 +121,45 @@ static int choose(struct plan_build *b, const struct plan_build_mount *m, char *
 	}
 }
 
+/* fs_walk_fn: ends the walk at the first file that has content. */
+static int try_clone(const struct fs_entry *entry, void *arg, struct error *err)
+{
+	const struct plan_build_mount *m = arg;
+	if (!S_ISREG(entry->st.st_mode) || entry->st.st_blocks == 0)
+		return 0;
+	auto_close int in =
+		openat(entry->dirfd, entry->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return in >= 0 && fs_can_clone(in, m->fd) ? -ECANCELED : -EXDEV;
+}
+
+/* Will what is staged there share its blocks with the kept revision? */
+static bool shares_blocks(const struct plan_build *b, const struct plan_build_mount *m)
+{
+	struct error ignored;
+	int fd = b->request->archive_fd;
+	return fd >= 0 && fs_walk(fd, 0, try_clone, (void *)m, &ignored) == -ECANCELED;
+}
+
 static void check_room(struct plan_build *b, const struct plan_build_mount *m, const char *path)
 {
 	struct statvfs vfs;
-	if (fstatvfs(m->fd, &vfs) < 0)
-		return;
-	if (vfs.f_flag & ST_RDONLY) {
+	struct room room;
+	struct error err;
+	if (fstatvfs(m->fd, &vfs) == 0 && (vfs.f_flag & ST_RDONLY)) {
 		problems_add(b->problems, PROBLEM_ERROR, path, "the file system is read-only");
 		return;
 	}
-	uint64_t free_bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
-	uint64_t need = m->bytes + m->objects * INODE_BYTES + MARGIN_BYTES;
-	if (free_bytes < need)
-		problems_add(b->problems, PROBLEM_ERROR, path,
-			     "the file system has %llu bytes free and %llu are needed; make room",
-			     (unsigned long long)free_bytes, (unsigned long long)need);
-	/* File systems that make inodes as they need them report none at all. */
-	if (vfs.f_files > 0 && vfs.f_favail < m->objects + 16)
-		problems_add(b->problems, PROBLEM_ERROR, path,
-			     "the file system has %llu inodes free and %llu are needed; make room",
-			     (unsigned long long)vfs.f_favail, (unsigned long long)m->objects + 16);
+	room_look(m->fd, &room);
+	/* where inodes are made of space, small files lie in them */
+	uint64_t content = room.inodes == ROOM_ENDLESS ? m->bytes : m->blocks;
+	uint64_t names = m->objects * INODE_BYTES + MARGIN_BYTES;
+	struct room need = {.bytes = content + names, .inodes = m->objects + MARGIN_INODES};
+	if (need.bytes > room.bytes && names <= room.bytes && shares_blocks(b, m))
+		need.bytes = names;
+	if (room_check(m->fd, &need, &err) < 0) {
+		room_advise(m->fd, &err);
+		problems_add(b->problems, PROBLEM_ERROR, path, "%s", err.text);
+	}
 }
 
 static int finish_one(struct plan_build *b, uint32_t index, struct error *err)

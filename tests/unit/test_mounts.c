@@ -185,7 +185,63 @@ static void too_few_inodes_are_refused(void **state)
 		txn_write(t, name, "x");
 	}
 	txn_file(t, "a", "dest/one");
-	assert_refused(t, "inodes free");
+	assert_refused(t, "inodes are needed");
+}
+
+static void fill(struct txn *t, const char *name, size_t bytes)
+{
+	auto_free char *zeros = xcalloc(1, bytes);
+	auto_close int fd = openat(t->base_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	assert_int_equal(fs_write_all(fd, zeros, bytes), 0);
+}
+
+static void too_little_room_is_refused(void **state)
+{
+	need_mounts();
+	struct txn *t = *state;
+	mount_tmpfs(t, "dest/one", "size=4m,mode=755");
+	mount_tmpfs(t, "dest/two", "size=4m,mode=755");
+	txn_write(t, "archive/a/x", "x");
+	txn_file(t, "a", "dest/one/app");
+	txn_file(t, "a", "dest/two/app");
+	fill(t, "archive/a/big", 3 << 20);
+	assert_int_equal(txn_plan(t), 0); /* so much on each of them */
+	fill(t, "dest/two/taken", 1 << 20);
+	assert_refused(t, "3.1 MiB are needed, 3.0 MiB are free on the file system at ");
+	assert_refused(t, "/dest/two' (tmpfs on none); make room there");
+}
+
+/* Full to the last byte: what is there already, and what goes away, needs no room. */
+static void what_is_not_staged_needs_no_room(void **state)
+{
+	need_mounts();
+	struct txn *t = *state;
+	mount_tmpfs(t, "dest/one", "size=4m,mode=755");
+	txn_write(t, "archive/a/x", "x");
+	fill(t, "archive/a/big", 3 << 20);
+	txn_file(t, "a", "dest/one/app");
+	txn_deploy(t);
+	fill(t, "dest/one/taken", 900 << 10);
+	txn_remove(t, "archive/a/x");
+	txn_deploy(t);
+	assert_int_equal(txn_count(t, "dest/one/app"), 1);
+}
+
+/* Neither says how much it has: ramfs has no figures, and a tmpfs without limits neither. */
+static void a_file_system_without_figures_is_tried(void **state)
+{
+	need_mounts();
+	struct txn *t = *state;
+	char path[2 * PATH_MAX];
+	mount_tmpfs(t, "dest/one", "size=0,nr_inodes=0,mode=755");
+	close(txn_dir(t, "dest/two"));
+	snprintf(path, sizeof(path), "%s/dest/two", t->base);
+	assert_int_equal(mount("none", path, "ramfs", 0, "mode=755"), 0);
+	txn_write(t, "archive/a/x", "x");
+	txn_file(t, "a", "dest/one/app");
+	txn_file(t, "a", "dest/two/app");
+	txn_deploy(t);
+	assert_string_equal(txn_read(t, "dest/two/app/x"), "x");
 }
 
 static void a_file_system_that_fills_up_meanwhile_is_left_as_it_was(void **state)
@@ -269,6 +325,9 @@ int main(void)
 		T(a_directory_of_a_lower_layer_stays_the_same),
 		T(a_read_only_file_system_is_refused),
 		T(too_few_inodes_are_refused),
+		T(too_little_room_is_refused),
+		T(what_is_not_staged_needs_no_room),
+		T(a_file_system_without_figures_is_tried),
 		T(a_file_system_that_fills_up_meanwhile_is_left_as_it_was),
 		T(where_everybody_may_write_nothing_is_staged),
 		T(a_mount_that_belongs_to_the_application_will_do),
