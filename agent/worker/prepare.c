@@ -2,6 +2,7 @@
 #include "agent/worker/prepare.h"
 
 #include "agent/worker/hook.h"
+#include "agent/worker/share.h"
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/log.h"
@@ -187,6 +188,19 @@ static int read_spec(struct group *g, int archive_fd, struct spec **ret, struct 
 	return 0;
 }
 
+/* Of what has come with this deployment. */
+static void share_with_installed(struct group *g, int archive_fd)
+{
+	const struct state_revision *installed = state_revision_find(g->state, g->state->installed);
+	const struct state_deployment *d = g->state->open;
+	if (!installed || !str_eq(d->archive, state_deployment_id(d)))
+		return;
+	struct error ignored;
+	auto_close int earlier_fd = group_archive(g, installed->archive, &ignored);
+	if (earlier_fd >= 0)
+		share_unchanged(archive_fd, earlier_fd);
+}
+
 int prepare_check(struct group *g, struct plan_summary *ret, struct error *err)
 {
 	struct state_deployment *d = g->state->open;
@@ -201,7 +215,10 @@ int prepare_check(struct group *g, struct plan_summary *ret, struct error *err)
 			 spec_event(spec, "BeforeInstall"), ret, err);
 	if (r < 0)
 		return r;
-	return fs_sync_fs(archive_fd, err);
+	r = fs_sync_fs(archive_fd, err);
+	if (r >= 0)
+		share_with_installed(g, archive_fd);
+	return r;
 }
 
 void prepare_discard(struct group *g)

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/worker/share.h"
+
+#include "common/cleanup.h"
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/room.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
+#define STEP ((uint64_t)16 * 1024 * 1024) /* what btrfs takes at once */
+#define SMALLEST 4096                     /* a block; less may lie in the inode */
+
+struct sharing {
+	int earlier_fd;
+	uint64_t bytes;
+};
+
+static int open_file(int dirfd, const char *path)
+{
+	return fs_open_beneath(dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+}
+
+/* As much as is the same from the beginning on. Returns 0, or negative errno when there is no use
+ * in trying others. */
+static int share_file(int from, int to, uint64_t size, uint64_t *bytes)
+{
+	union {
+		struct file_dedupe_range range;
+		char room[sizeof(struct file_dedupe_range) + sizeof(struct file_dedupe_range_info)];
+	} u;
+	for (uint64_t at = 0; at < size;) {
+		u.range = (struct file_dedupe_range){
+			.src_offset = at,
+			.src_length = size - at < STEP ? size - at : STEP,
+			.dest_count = 1,
+		};
+		u.range.info[0] = (struct file_dedupe_range_info){.dest_fd = to, .dest_offset = at};
+		if (ioctl(from, FIDEDUPERANGE, &u.range) < 0)
+			return -errno;
+		const struct file_dedupe_range_info *info = &u.range.info[0];
+		if (info->status == -EOPNOTSUPP || info->status == -EXDEV)
+			return info->status;
+		if (info->status != FILE_DEDUPE_RANGE_SAME || info->bytes_deduped == 0)
+			return 0;
+		at += info->bytes_deduped;
+		*bytes += info->bytes_deduped;
+	}
+	return 0;
+}
+
+/* fs_walk_fn */
+static int share_entry(const struct fs_entry *entry, void *arg, struct error *err)
+{
+	struct sharing *sharing = arg;
+	struct stat st;
+	if (!S_ISREG(entry->st.st_mode) || entry->st.st_size < SMALLEST)
+		return 0;
+	auto_close int from = open_file(sharing->earlier_fd, entry->path);
+	if (from < 0 || fstat(from, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    st.st_size != entry->st.st_size)
+		return 0;
+	auto_close int to = open_file(entry->dirfd, entry->name);
+	return to < 0 ? 0 : share_file(from, to, (uint64_t)st.st_size, &sharing->bytes);
+}
+
+void share_unchanged(int archive_fd, int earlier_fd)
+{
+	struct sharing sharing = {.earlier_fd = earlier_fd};
+	struct error ignored;
+	char text[ROOM_TEXT_LEN];
+	if (fs_walk(archive_fd, 0, share_entry, &sharing, &ignored) >= 0)
+		log_debug("%s are shared with the revision before", room_text(sharing.bytes, text));
+}
