@@ -39,7 +39,7 @@ def number_in(path):
         return int(f.read())
 
 
-def host():
+def host(settings=""):
     """A machine on which nothing was ever deployed."""
     for unit in units():
         systemctl("kill", "-s", "KILL", unit)
@@ -51,7 +51,7 @@ def host():
         path = os.path.join(T, name)
         if not name.startswith(("ca.", "worker.err")):
             shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-    made = Host(root="/")
+    made = Host(settings, root="/")
     os.chmod(made.log, 0o666)
     return made
 
@@ -123,6 +123,49 @@ ok("after SIGTERM and 5 s", 5.5 < took < 20, took)
 equal("its child, in a session of its own and deaf to SIGTERM, is gone", False, is_alive(number_in(T + "/child")))
 equal("nothing of it stays", {}, units())
 
+for name, text in (("a busy loop", "while :; do :; done\n"), ("a blocked read", "mkfifo %s/fifo; read line <%s/fifo\n" % (T, T)),
+                   ("tail -f", "tail -f /dev/null\n"), ("one that has stopped itself", "kill -STOP $$\n")):
+    h = host()
+    h.deploy(one("#!/bin/sh\n" + text, timeout=1))
+    equal(name + ": ends at its timeout", [3, 15], [failure(h)["error_code"], failure(h).get("signal")])
+    equal(name + ": nothing of it stays", {}, units())
+
+for number in (1, 2, 6, 9, 11, 13, 15, 37):
+    h = host()
+    run = h.deploy(one("#!/bin/sh\nulimit -c 0\nkill -%d 0\n" % number))
+    equal("signal %d to its own process group: the worker lives, the result names it" % number, [1, 4, number],
+          [run.result and run.result["exit"], failure(h)["error_code"], failure(h).get("signal")])
+    holds("signal %d: in words" % number, PLACE + " failed with signal %d (" % number, failure(h)["message"])
+
+# --- its limits --------------------------------------------------------------------------------------------------------------
+
+WHICH = 'unit=$(sed -n "s|.*/||p" /proc/self/cgroup | grep ^slipway-hook | head -n 1)\n'
+NAMES = ("CPUQuotaPerSecUSec", "MemoryMax", "Nice", "TasksMax")
+
+
+def limits(unit):
+    seen = dict(line.split("=", 1) for line in systemctl("show", "-p", ",".join(NAMES), unit).splitlines())
+    return [seen[name] for name in NAMES]
+
+
+LEAVES = "#!/bin/sh\nnice >%s/nice\nsleep 1000 &\n" % T
+for name, settings, entry, expected in (
+        ("no limits", "", {}, ["infinity", "infinity", "0", limits("dbus.service")[3]]),
+        ("those of the host", "script_memory_max: 1G\nscript_tasks_max: 200\nscript_cpu_max: 150%\nscript_nice: -5\n", {},
+         ["1.500000s", str(1 << 30), "-5", "200"]),
+        ("those of the AppSpec", "", {"limits": "{memory: 512M, tasks: 100, cpu: 50%, nice: 5}"},
+         ["500ms", str(512 << 20), "5", "100"]),
+        ("of both the stricter ones", "script_memory_max: 256M\nscript_tasks_max: 200\nscript_cpu_max: 20%\nscript_nice: 3\n",
+         {"limits": "{memory: 512M, tasks: 100, cpu: 50%, nice: 0}"}, ["200ms", str(256 << 20), "3", "100"])):
+    h = host(settings)
+    run = h.deploy(one(LEAVES, event="ApplicationStart", **entry))
+    unit = "slipway-hook-%s-ApplicationStart-1.service" % run.result["deployment"]
+    equal(name + ": properties of its service, which hold for what it leaves running", expected, limits(unit))
+    with open(T + "/nice") as f:
+        equal(name + ": the nice value holds", expected[2], f.read().strip())
+    equal(name + ": only what is cut is warned about", 3 if "both" in name else 0, len(run.of("problem")), run.events)
+    h.local({"verb": "remove"})
+
 # --- what it gets ------------------------------------------------------------------------------------------------------------
 
 for command in ("groupadd extra", "useradd -m -G extra app"):
@@ -151,6 +194,10 @@ holds("is in the slice of hooks, in one of its own", "/slipway-hooks.slice/slipw
       % (run.result["deployment"].replace("-", ":"), run.result["deployment"]), "\n".join(lines))
 equal("which goes with it", "", systemctl("list-units", "--all", "--plain", "--no-legend", "slipway-hooks-*.slice"))
 equal("nothing in it is expanded", b"$HOME %h\n", output(h, run, "stderr"))
+run = h.deploy(one("#!/bin/sh\nulimit -a; ulimit -Ha\n", runas="app"))
+plain = subprocess.run(["systemd-run", "-q", "--wait", "--pipe", "-p", "User=app", "sh", "-c", "ulimit -a; ulimit -Ha"],
+                       stdout=subprocess.PIPE)
+equal("has the resource limits that any service of that user has", plain.stdout, output(h, run))
 
 # Whatever a script is called, its unit is read again whole.
 for name in ("a b%h.sh", "$HOME.sh", "q\"'.sh", "back\\slash.sh", "semi;colon.sh", "two\nlines.sh"):
@@ -181,6 +228,12 @@ equal("10 MB of any bytes", 0, run.result["exit"])
 with open(T + "/sent", "rb") as f:
     ok("arrive as they were", f.read() == output(h, run))
 ok("and nothing is left behind of them in the note", not os.path.exists("/var/lib/slipway/host/groups/%s/hook" % GROUP))
+
+h = host()
+run = h.deploy(one("#!/bin/sh\necho before; head -c 1048576 /dev/zero | tr '\\0' x; echo; echo after; exit 1\n"))
+equal("a line of 1 MiB arrives whole", b"before\n" + b"x" * 1048576 + b"\nafter\n", output(h, run))
+ok("and drives nothing out of what is told of the end", "[stdout]before\n[stdout]xxx" in failure(h)["log"] and
+   failure(h)["log"].endswith("x...\n[stdout]after\n"), failure(h)["log"][-300:])
 
 # --- what it leaves running --------------------------------------------------------------------------------------------------
 
