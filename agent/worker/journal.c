@@ -201,6 +201,32 @@ static int add_offset(struct journal *j, uint64_t offset, struct error *err)
 	return 0;
 }
 
+/* What only the metadata of a directory has. */
+static void op_get_more(struct record *rec, struct journal_op *op)
+{
+	op->has_acl = rec->version > 1 && op->kind == JOURNAL_META;
+	op->access = op->bequeath = op->old_access = op->old_bequeath = (struct acl){0};
+	op->label = op->old_label = "";
+	if (!op->has_acl)
+		return;
+	op->access = acl_record_get(rec);
+	op->bequeath = acl_record_get(rec);
+	op->old_access = acl_record_get(rec);
+	op->old_bequeath = acl_record_get(rec);
+	op->label = record_text(rec);
+	op->old_label = record_text(rec);
+}
+
+static void op_put_more(struct record_out *out, const struct journal_op *op)
+{
+	acl_record_put(out, op->access);
+	acl_record_put(out, op->bequeath);
+	acl_record_put(out, op->old_access);
+	acl_record_put(out, op->old_bequeath);
+	record_put_text(out, op->label ? op->label : "");
+	record_put_text(out, op->old_label ? op->old_label : "");
+}
+
 static int op_get(struct journal *j, struct record *rec, struct journal_op *op, struct error *err)
 {
 	op->kind = (enum journal_kind)record_u8(rec);
@@ -213,6 +239,7 @@ static int op_get(struct journal *j, struct record *rec, struct journal_op *op, 
 	op->uid = record_u32(rec);
 	op->gid = record_u32(rec);
 	op->path = record_text(rec);
+	op_get_more(rec, op);
 	int r = record_check(rec, "op", err);
 	if (r < 0)
 		return r;
@@ -323,6 +350,8 @@ int journal_add_op(struct journal *j, const struct journal_op *op, struct error 
 	record_put_u32(&j->out, op->uid);
 	record_put_u32(&j->out, op->gid);
 	record_put_text(&j->out, op->path);
+	if (op->kind == JOURNAL_META)
+		op_put_more(&j->out, op);
 	uint64_t offset = 0;
 	int r = append(j, &offset, err);
 	return r < 0 ? r : add_offset(j, offset, err);

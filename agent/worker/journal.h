@@ -38,7 +38,11 @@ struct journal_op {
 	struct live_object old;
 	uint64_t new_ino;
 	uint32_t mode, uid, gid; /* JOURNAL_META: the new values */
-	const char *path;        /* borrowed until the next call on the journal */
+	/* Borrowed until the next call on the journal. */
+	const char *path;
+	bool has_acl; /* JOURNAL_META: the ACLs are part of it */
+	struct acl access, bequeath, old_access, old_bequeath;
+	const char *label, *old_label; /* JOURNAL_META, SELinux; label "": not touched */
 };
 
 struct journal_mount {

@@ -28,6 +28,14 @@ static int entry_decode(struct record *rec, struct manifest_entry *e, struct err
 	e->mtime_s = (int64_t)record_u64(rec);
 	e->mtime_ns = record_u32(rec);
 	e->path = record_text(rec);
+	e->has_acl = rec->version > 1;
+	e->access = e->bequeath = (struct acl){0};
+	e->label = "";
+	if (e->has_acl) {
+		e->access = acl_record_get(rec);
+		e->bequeath = acl_record_get(rec);
+		e->label = record_text(rec);
+	}
 	int r = record_check(rec, MANIFEST, err);
 	if (r < 0)
 		return r;
@@ -180,6 +188,9 @@ int manifest_add(struct manifest_writer *w, const struct manifest_entry *e, stru
 	record_put_u64(&w->out, (uint64_t)e->mtime_s);
 	record_put_u32(&w->out, e->mtime_ns);
 	record_put_text(&w->out, e->path);
+	acl_record_put(&w->out, e->access);
+	acl_record_put(&w->out, e->bequeath);
+	record_put_text(&w->out, e->label ? e->label : "");
 	w->count++;
 	return record_append(&w->file, &w->out, NULL, err);
 }

@@ -2,6 +2,7 @@
 /* The manifest: what a deployment group has installed. Format: docs/formats/journal.md. */
 #pragma once
 
+#include "agent/worker/acl.h"
 #include "agent/worker/pathset.h"
 #include "agent/worker/record.h"
 
@@ -16,7 +17,11 @@ struct manifest_entry {
 	uint64_t ino, size;
 	int64_t mtime_s;
 	uint32_t mtime_ns;
-	const char *path; /* borrowed: good until the next call on the same manifest */
+	/* Borrowed: good until the next call on the same manifest. */
+	const char *path;
+	bool has_acl;                /* false: written by a release that did not record ACLs */
+	struct acl access, bequeath; /* bequeath: the default ACL of a directory */
+	const char *label; /* SELinux, what 'context' of the AppSpec asked for; "": nothing */
 };
 
 struct manifest {

@@ -3,6 +3,7 @@
  *
  *   plan-targets.c  what is wanted: every directory, file and symlink, by its canonical path
  *   plan-perms.c    what permissions say about each
+ *   plan-meta.c     owner, mode and ACL as each should have them in the end
  *   plan-live.c     what is there: the operation for each target, then deletions
  *   plan-earlier.c  what the plan before this one found out already
  *   plan-mounts.c   where each mount stages, and whether it has room
@@ -12,7 +13,6 @@
  * their paths and one node per directory. */
 #pragma once
 
-#include "agent/worker/inherit.h"
 #include "agent/worker/manifest.h"
 #include "agent/worker/plan-file.h"
 #include "agent/worker/plan.h"
@@ -37,6 +37,7 @@ struct plan_node {
 	uint32_t number; /* of the operation that makes it; PLAN_NONE until then */
 	uint32_t dir;    /* its record in the plan; PLAN_NONE until one is needed */
 	uint16_t path_len;
+	uint16_t heir; /* the default ACL that what is made in it inherits, see plan_heir() */
 	uint8_t flags;
 };
 
@@ -54,12 +55,30 @@ struct target {
 	const char *path, *source; /* borrowed until the next call on targets */
 };
 
+/* An entry of 'acls' with the id that its name has on this host. */
+struct plan_ace {
+	bool is_default;
+	enum acl_tag tag;
+	uint32_t id;
+	unsigned perm;
+};
+
 struct plan_perm {
 	const struct spec_permission *spec;
 	char *object; /* canonical */
 	char kind;    /* 'f': exactly that target; 'd': what is below; 0: applies to nothing */
 	bool used;
 	uint32_t uid, gid;
+	struct plan_ace *aces;
+	size_t n_aces;
+};
+
+/* Metadata of a target as it is to be. Owner and group are in the target. */
+struct plan_meta {
+	const struct plan_perm *perm; /* NULL: no permission applies */
+	bool mode_fixed, acl_fixed;   /* by permissions: whatever it inherits */
+	mode_t mode;
+	struct acl_room access, bequeath;
 };
 
 struct plan_build_mount {
@@ -91,6 +110,9 @@ struct plan_build {
 	struct plan_perm *perms;
 	size_t n_perms;
 
+	struct acl_room **heirs; /* default ACLs; heir of a node - 1 */
+	uint16_t n_heirs;
+
 	struct record_file earlier; /* the plan before, when there is one */
 	struct pathset earlier_paths;
 	struct plan_end earlier_end;
@@ -110,7 +132,6 @@ struct plan_build {
 	struct stat dir_st;
 	bool dir_frozen; /* nobody may change it */
 	struct live_mount dir_mount;
-	struct inherit dir_inherit;
 };
 
 /* Without a plan file, and with the manifest of the previous install loaded. */
@@ -143,10 +164,34 @@ int plan_canonical(struct plan_build *b, const char *path, char *out, struct err
 
 /* plan-perms.c */
 int plan_perms_prepare(struct plan_build *b, struct error *err) MUST_CHECK;
-/* Change mode, uid and gid of what is wanted; mode_fixed tells that the mode was given. */
-int plan_perms_apply(struct plan_build *b, struct target *t, bool *ret_mode_fixed) MUST_CHECK;
+/* The permission for it, NULL when there is none. */
+int plan_perms_find(struct plan_build *b, const struct target *t,
+		    const struct plan_perm **ret) MUST_CHECK;
 void plan_perms_finish(struct plan_build *b);
 void plan_perms_clear(struct plan_build *b);
+
+/* plan-meta.c */
+/* The number of a default ACL for plan_node.heir; 0: none. */
+int plan_heir_add(struct plan_build *b, const struct acl_room *acl, uint16_t *ret,
+		  struct error *err) MUST_CHECK;
+struct acl plan_heir(const struct plan_build *b, uint32_t node);
+/* What the target should be like: owner and group into it, the rest into *ret. What a permission
+ * cannot do to it is a problem. */
+int plan_meta_make(struct plan_build *b, struct target *t, struct plan_meta *ret,
+		   struct error *err) MUST_CHECK;
+/* Has the file system of this target (a directory on it is dir_path, open at fd) what meta needs?
+ */
+int plan_meta_supported(struct plan_build *b, const struct target *t, const struct plan_meta *meta,
+			int fd, const char *dir_path) MUST_CHECK;
+/* The ACLs of an existing directory, which is at name in the open directory. */
+struct plan_old {
+	struct acl_room access, bequeath;
+};
+int plan_meta_look(struct plan_build *b, const char *name, const char *path, struct plan_old *ret,
+		   struct error *err) MUST_CHECK;
+bool plan_meta_equal(const struct target *t, const struct plan_meta *meta,
+		     const struct live_object *live, const struct plan_old *old);
+void plan_meta_clear(struct plan_build *b);
 
 /* plan-earlier.c */
 int plan_earlier_load(struct plan_build *b, struct error *err) MUST_CHECK;
@@ -163,5 +208,7 @@ int plan_live(struct plan_build *b, struct error *err) MUST_CHECK;
 /* The mount of the live directory that is open in b, for an operation in it. */
 int plan_mount_use(struct plan_build *b, const char *dir_path, uint32_t *ret,
 		   struct error *err) MUST_CHECK;
+/* The mount point above path. out has room for PATH_MAX. */
+void plan_mount_point(const char *path, char *out);
 int plan_mounts_finish(struct plan_build *b, struct error *err) MUST_CHECK;
 void plan_mounts_clear(struct plan_build *b);

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-enum { FLAG_MODE_FIXED = 1, FLAG_INSIDE = 2, FLAG_PLAIN = 4 };
+enum { FLAG_MODE_FIXED = 1, FLAG_INSIDE = 2, FLAG_PLAIN = 4, FLAG_ACL_FIXED = 8 };
 
 void plan_dir_put(struct record_out *out, const struct plan_dir *d)
 {
@@ -16,6 +16,7 @@ void plan_dir_put(struct record_out *out, const struct plan_dir *d)
 	record_put_u32(out, d->gid);
 	record_put_u8(out, d->inherit);
 	record_put_text(out, d->path);
+	acl_record_put(out, d->bequeath);
 }
 
 int plan_dir_get(struct record *rec, struct plan_dir *d, struct error *err)
@@ -28,6 +29,7 @@ int plan_dir_get(struct record *rec, struct plan_dir *d, struct error *err)
 	d->gid = record_u32(rec);
 	d->inherit = record_u8(rec) != 0;
 	d->path = record_text(rec);
+	d->bequeath = rec->version > 1 ? acl_record_get(rec) : (struct acl){0};
 	return record_check(rec, "a directory's record", err);
 }
 
@@ -36,7 +38,8 @@ void plan_entry_put(struct record_out *out, const struct plan_entry *e)
 	record_put_u8(out, (uint8_t)e->op);
 	record_put_u8(out, (uint8_t)e->type);
 	record_put_u8(out, (uint8_t)((e->mode_fixed ? FLAG_MODE_FIXED : 0) |
-				     (e->inside ? FLAG_INSIDE : 0) | (e->plain ? FLAG_PLAIN : 0)));
+				     (e->inside ? FLAG_INSIDE : 0) | (e->plain ? FLAG_PLAIN : 0) |
+				     (e->acl_fixed ? FLAG_ACL_FIXED : 0)));
 	record_put_u32(out, e->number);
 	record_put_u32(out, e->dir);
 	record_put_u32(out, e->root);
@@ -53,6 +56,12 @@ void plan_entry_put(struct record_out *out, const struct plan_entry *e)
 	record_put_u32(out, e->from.ctime_ns);
 	record_put_text(out, e->path);
 	record_put_text(out, e->source);
+	acl_record_put(out, e->access);
+	acl_record_put(out, e->bequeath);
+	acl_record_put(out, e->old_access);
+	acl_record_put(out, e->old_bequeath);
+	record_put_text(out, e->label ? e->label : "");
+	record_put_text(out, e->old_label ? e->old_label : "");
 }
 
 int plan_entry_get(struct record *rec, struct plan_entry *e, struct error *err)
@@ -63,6 +72,7 @@ int plan_entry_get(struct record *rec, struct plan_entry *e, struct error *err)
 	e->mode_fixed = flags & FLAG_MODE_FIXED;
 	e->inside = flags & FLAG_INSIDE;
 	e->plain = flags & FLAG_PLAIN;
+	e->acl_fixed = flags & FLAG_ACL_FIXED;
 	e->number = record_u32(rec);
 	e->dir = record_u32(rec);
 	e->root = record_u32(rec);
@@ -79,6 +89,12 @@ int plan_entry_get(struct record *rec, struct plan_entry *e, struct error *err)
 	e->from.ctime_ns = record_u32(rec);
 	e->path = record_text(rec);
 	e->source = record_text(rec);
+	e->access = acl_record_get(rec);
+	e->bequeath = acl_record_get(rec);
+	e->old_access = acl_record_get(rec);
+	e->old_bequeath = acl_record_get(rec);
+	e->label = record_text(rec);
+	e->old_label = record_text(rec);
 	int r = record_check(rec, "an operation's record", err);
 	if (r < 0)
 		return r;
@@ -129,6 +145,9 @@ int plan_open(int group_fd, struct record_file *f, struct error *err)
 	if (fd < 0)
 		return error_errno(err, "open the plan");
 	int r = record_open(f, fd, RECORD_PLAN, err);
+	if (r >= 0 && f->version != RECORD_VERSION)
+		r = error_set(err, ERR_FORMAT, "version %u was written by another release",
+			      f->version);
 	return r < 0 ? error_prefix(err, r == -ENODATA ? ERR_FORMAT : r, "plan") : 0;
 }
 

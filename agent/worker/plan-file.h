@@ -3,6 +3,7 @@
  * some of them. Format: docs/formats/journal.md. */
 #pragma once
 
+#include "agent/worker/acl.h"
 #include "agent/worker/live.h"
 #include "agent/worker/plan.h"
 #include "agent/worker/record.h"
@@ -17,8 +18,9 @@ struct plan_dir {
 	uint32_t index, mount;
 	uint64_t ino;
 	uint32_t mode, uid, gid;
-	bool inherit; /* it has a default ACL, flags or a project to bequeath */
+	bool inherit; /* there is something to bequeath: a default ACL, flags, a project */
 	const char *path;
+	struct acl bequeath; /* the default ACL, which staged objects inherit */
 };
 void plan_dir_put(struct record_out *out, const struct plan_dir *d);
 int plan_dir_get(struct record *rec, struct plan_dir *d, struct error *err) MUST_CHECK;
@@ -36,6 +38,7 @@ struct plan_entry {
 	bool mode_fixed;   /* by permissions: whatever the object inherits */
 	bool inside;       /* in a subtree that one rename puts in place */
 	bool plain;        /* PLAN_KEEP: it has no ACL and should have none */
+	bool acl_fixed;    /* by permissions: access and bequeath, whatever it inherits */
 	uint32_t number;   /* of the operation */
 	uint32_t dir;      /* its parent's index; PLAN_NONE inside a subtree */
 	uint32_t root;     /* number of the operation that puts its subtree in place */
@@ -48,6 +51,10 @@ struct plan_entry {
 	struct plan_source from; /* with PLAN_KEEP of a file */
 	const char *path;
 	const char *source; /* in the archive */
+	/* ACLs as they should be: with acl_fixed, and of what is kept or gets other metadata. */
+	struct acl access, bequeath;
+	struct acl old_access, old_bequeath; /* PLAN_METADATA of a directory */
+	const char *label, *old_label;       /* SELinux; "" when it is not asked for */
 };
 void plan_entry_put(struct record_out *out, const struct plan_entry *e);
 int plan_entry_get(struct record *rec, struct plan_entry *e, struct error *err) MUST_CHECK;

@@ -35,8 +35,7 @@ static int open_node(struct plan_build *b, uint32_t node, struct error *err)
 	if (fstat(fd, &b->dir_st) < 0)
 		return error_errno(err, "%s", b->dir_path);
 	b->dir_frozen = live_is_frozen(fd, "");
-	r = live_mount(fd, &b->dir_mount, err);
-	return r < 0 ? r : inherit_load(fd, &b->dir_inherit, err);
+	return live_mount(fd, &b->dir_mount, err);
 }
 
 /* The plan's record of the open directory. */
@@ -51,8 +50,9 @@ static int dir_record(struct plan_build *b, uint32_t *ret, struct error *err)
 			     .mode = b->dir_st.st_mode & 07777,
 			     .uid = b->dir_st.st_uid,
 			     .gid = b->dir_st.st_gid,
-			     .inherit = b->dir_inherit.len > 0 || inherit_flags_any(b->dir_fd),
-			     .path = b->dir_path};
+			     .path = b->dir_path,
+			     .bequeath = plan_heir(b, b->dir_node)};
+	d.inherit = d.bequeath.len > 0 || inherit_flags_any(b->dir_fd);
 	int r = plan_mount_use(b, b->dir_path, &d.mount, err);
 	if (r < 0)
 		return r;
@@ -169,13 +169,14 @@ static int emit(struct plan_build *b, struct plan_entry *e, struct error *err)
 	return append(b, e, err);
 }
 
-static struct plan_entry entry_of(const struct target *t, bool mode_fixed)
+static struct plan_entry entry_of(const struct target *t, const struct plan_meta *meta)
 {
 	return (struct plan_entry){.type = t->type,
-				   .mode_fixed = mode_fixed,
+				   .mode_fixed = meta->mode_fixed,
+				   .acl_fixed = meta->acl_fixed,
 				   .number = PLAN_NONE,
 				   .root = PLAN_NONE,
-				   .mode = t->mode,
+				   .mode = meta->acl_fixed ? meta->mode : t->mode,
 				   .uid = t->uid,
 				   .gid = t->gid,
 				   .size = t->size,
@@ -183,17 +184,26 @@ static struct plan_entry entry_of(const struct target *t, bool mode_fixed)
 				   .mtime_ns = t->mtime_ns,
 				   .from = t->from,
 				   .path = t->path,
-				   .source = t->source};
+				   .source = t->source,
+				   .access = acl_of(&meta->access),
+				   .bequeath = acl_of(&meta->bequeath)};
 }
 
 /* Inside a subtree that is wholly new. */
-static int emit_inside(struct plan_build *b, const struct target *t, bool mode_fixed,
-		       struct error *err)
+static int emit_inside(struct plan_build *b, struct target *t, struct error *err)
 {
+	struct plan_meta meta;
 	const struct plan_node *root = &b->nodes[b->nodes[t->parent].root];
 	if (root->number == PLAN_NONE) /* left out for a problem of its own */
 		return 0;
-	struct plan_entry e = entry_of(t, mode_fixed);
+	int r = plan_meta_make(b, t, &meta, err);
+	if (r == 0) {
+		const struct plan_build_mount *m = &b->mounts[root->dir];
+		r = plan_meta_supported(b, t, &meta, m->fd, m->common);
+	}
+	if (r != 0)
+		return r < 0 ? r : 0;
+	struct plan_entry e = entry_of(t, &meta);
 	e.inside = true;
 	e.dir = PLAN_NONE;
 	e.root = root->number;
@@ -216,49 +226,54 @@ static int link_equal(struct plan_build *b, const char *name, const char *source
 	return n == m && memcmp(live, wanted, (size_t)n) == 0;
 }
 
+static bool acl_matches(int fd, struct acl wanted)
+{
+	struct acl_room there;
+	return acl_get(fd, ACL_OF_OBJECT, &there) == 0 && acl_equal(acl_of(&there), wanted);
+}
+
 /* Content and ACL of the live file against what would be staged. Returns 2 when both are the same,
  * 1 when only the content is, 0, or negative errno. */
 static int file_equal(struct plan_build *b, const struct target *t, const char *name,
-		      const struct live_object *live, const struct inherit *acl)
+		      const struct live_object *live, struct acl acl)
 {
 	bool plain;
 	bool known = plan_earlier_same(b, t, live, &plain);
 	if (live->size != t->size)
 		return 0;
-	if (known && plain && acl->len == 0)
+	if (known && plain && acl.len == 0)
 		return 2;
 	auto_close int old =
 		openat(b->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (old < 0)
 		return -errno;
 	if (known)
-		return inherit_matches(old, acl) ? 2 : 1;
+		return acl_matches(old, acl) ? 2 : 1;
 	auto_close int new =
 		fs_open_beneath(b->request->archive_fd, t->source, O_RDONLY | O_NOFOLLOW, 0);
 	if (new < 0)
 		return new;
 	int r = live_bytes_equal(old, new, t->size);
-	return r > 0 && inherit_matches(old, acl) ? 2 : r;
+	return r > 0 && acl_matches(old, acl) ? 2 : r;
 }
 
 /* The operation that makes the live object (a file or symlink) what is wanted. */
-static int compare(struct plan_build *b, const struct target *t, bool mode_fixed, const char *name,
-		   const struct live_object *live, enum plan_op *ret, struct error *err)
+static int compare(struct plan_build *b, const struct target *t, const struct plan_meta *meta,
+		   const char *name, const struct live_object *live, enum plan_op *ret,
+		   struct error *err)
 {
 	*ret = PLAN_REPLACE;
 	if (live->type != t->type)
 		return 0;
-	struct inherit acl;
-	mode_t mode = inherit_apply(&b->dir_inherit, t->mode, mode_fixed, &acl);
 	int r = t->type == 'l' ? link_equal(b, name, t->source)
-			       : file_equal(b, t, name, live, &acl);
+			       : file_equal(b, t, name, live, acl_of(&meta->access));
 	if (r < 0)
 		return error_set(err, r, "%s: %s", t->path, strerror(-r));
 	if (r == 0)
 		return 0;
 	bool same = live->uid == t->uid && live->gid == t->gid;
 	if (t->type == 'f')
-		same = same && r == 2 && live->mode == mode;
+		same = same && r == 2 && live->mode == meta->mode;
 	*ret = same ? PLAN_KEEP : PLAN_METADATA;
 	return 0;
 }
@@ -332,20 +347,15 @@ static enum spec_file_exists behaviour(const struct plan_build *b)
 	return e == SPEC_EXISTS_UNSET ? SPEC_DISALLOW : e;
 }
 
-/* Something that is not ours stands at the path of a file. */
-static int foreign(struct plan_build *b, const struct target *t, const struct live_object *live,
-		   enum plan_op *ret)
+/* Something that is not ours, and is not retained, stands at the path of a file. */
+static int foreign(struct plan_build *b, const struct target *t, const struct live_object *live)
 {
-	*ret = PLAN_REPLACE;
 	if (live->type == 'd') {
 		problems_add(b->problems, PROBLEM_ERROR, t->path,
 			     "a directory stands where a file is to be installed; move it away");
 		return PLAN_SKIP;
 	}
 	switch (behaviour(b)) {
-	case SPEC_RETAIN:
-		*ret = PLAN_RETAIN;
-		return 0;
 	case SPEC_OVERWRITE:
 		if (live->type != 'o')
 			return 0;
@@ -381,7 +391,7 @@ static int overlaps(struct plan_build *b, const struct target *t, struct error *
 }
 
 /* What the live object and its history make of a wanted file or symlink. */
-static int decide_file(struct plan_build *b, const struct target *t, bool mode_fixed,
+static int decide_file(struct plan_build *b, const struct target *t, const struct plan_meta *meta,
 		       const char *name, struct plan_entry *e, struct error *err)
 {
 	struct stat st;
@@ -404,31 +414,55 @@ static int decide_file(struct plan_build *b, const struct target *t, bool mode_f
 	/* A file where we had a directory is not the one that we installed. */
 	bool mine = ours && before.type != 'd' && live->type != 'd' && live->type != 'o';
 	if (!way && !mine) {
-		r = foreign(b, t, live, &e->op);
-		if (r != 0 || e->op == PLAN_RETAIN)
+		r = foreign(b, t, live);
+		if (r != 0)
 			return r;
 	}
 	if (way) {
 		e->op = PLAN_REPLACE;
 		return check_giving_way(b, name, t->path, err);
 	}
-	r = compare(b, t, mode_fixed, name, live, &e->op, err);
+	r = compare(b, t, meta, name, live, &e->op, err);
 	if (r < 0)
 		return r;
 	if (mine && e->op != PLAN_KEEP)
 		note_drift(b, &before, t->path, live, &st, "it will be replaced");
 	if (e->op == PLAN_KEEP) {
-		e->plain = b->dir_inherit.len == 0;
+		e->plain = meta->access.len == 0;
 		e->mtime_s = st.st_mtim.tv_sec;
 		e->mtime_ns = (uint32_t)st.st_mtim.tv_nsec;
 	}
 	return 0;
 }
 
-static int live_file(struct plan_build *b, struct target *t, bool mode_fixed, struct error *err)
+/* Stays what it is, so that permissions do not concern it either. */
+static int is_retained(struct plan_build *b, const struct target *t, const char *name,
+		       struct live_object *ret, struct error *err)
 {
-	if (!(b->nodes[t->parent].flags & NODE_LIVE))
-		return emit_inside(b, t, mode_fixed, err);
+	struct manifest_entry before;
+	if (behaviour(b) != SPEC_RETAIN)
+		return 0;
+	int r = live_look(b->dir_fd, name, ret, NULL);
+	if (r < 0)
+		return error_set(err, r, "%s: %s", t->path, strerror(-r));
+	if (ret->type == 0 || ret->type == 'd')
+		return 0;
+	r = manifest_find(&b->manifest, t->path, &before, err);
+	return r < 0 ? r : r == 0 || before.type == 'd' || ret->type == 'o';
+}
+
+static int retain(struct plan_build *b, const struct target *t, const struct live_object *live,
+		  struct error *err)
+{
+	struct plan_meta meta = {.mode = t->mode};
+	struct plan_entry e = entry_of(t, &meta);
+	e.op = PLAN_RETAIN;
+	e.old = *live;
+	return emit(b, &e, err);
+}
+
+static int live_file(struct plan_build *b, struct target *t, struct error *err)
+{
 	/* Opening the directory reads targets: keep the texts. */
 	char path[PATH_MAX], source[PATH_MAX], parent[PATH_MAX];
 	strcpy(path, t->path);
@@ -439,31 +473,65 @@ static int live_file(struct plan_build *b, struct target *t, bool mode_fixed, st
 	if (r < 0)
 		return r;
 
-	struct plan_entry e = entry_of(t, mode_fixed);
-	r = decide_file(b, t, mode_fixed, live_split(path, parent), &e, err);
+	const char *name = live_split(path, parent);
+	struct live_object live;
+	r = is_retained(b, t, name, &live, err);
+	if (r != 0)
+		return r < 0 ? r : retain(b, t, &live, err);
+	struct plan_meta meta;
+	r = plan_meta_make(b, t, &meta, err);
+	if (r == 0)
+		r = plan_meta_supported(b, t, &meta, b->dir_fd, b->dir_path);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	r = e.op == PLAN_RETAIN ? 0 : overlaps(b, t, err);
+	struct plan_entry e = entry_of(t, &meta);
+	r = decide_file(b, t, &meta, name, &e, err);
+	if (r == 0)
+		r = overlaps(b, t, err);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	return emit(b, &e, err);
 }
 
 /* A directory of ours that is there: is its metadata as wanted? */
-static enum plan_op compare_dir(const struct plan_build *b, const struct target *t, bool mode_fixed,
-				const struct live_object *live, uint32_t *ret_mode)
+static int compare_dir(struct plan_build *b, const struct target *t, const struct plan_meta *meta,
+		       struct plan_entry *e, struct plan_old *old, struct error *err)
 {
-	struct inherit acl;
-	*ret_mode = inherit_apply(&b->dir_inherit, t->mode, mode_fixed, &acl);
-	bool same = live->mode == *ret_mode && live->uid == t->uid && live->gid == t->gid;
-	return same ? PLAN_KEEP : PLAN_METADATA;
+	char parent[PATH_MAX];
+	int r = plan_meta_look(b, live_split(t->path, parent), t->path, old, err);
+	if (r < 0)
+		return r;
+	e->op = plan_meta_equal(t, meta, &e->old, old) ? PLAN_KEEP : PLAN_METADATA;
+	e->mode = meta->mode;
+	e->old_access = acl_of(&old->access);
+	e->old_bequeath = acl_of(&old->bequeath);
+	return 0;
 }
 
-static int live_dir(struct plan_build *b, struct target *t, bool mode_fixed, struct error *err)
+static int new_dir(struct plan_build *b, uint32_t self, struct plan_entry *e, const struct stat *st,
+		   struct error *err)
+{
+	e->op = b->nodes[self].flags & NODE_SWAP ? PLAN_REPLACE : PLAN_MKDIR;
+	struct manifest_entry was;
+	int r = e->op == PLAN_MKDIR ? manifest_find(&b->manifest, e->path, &was, err) : 0;
+	if (r > 0)
+		note_drift(b, &was, e->path, &e->old, st, "it will be made again");
+	if (r < 0)
+		return r;
+	e->root = b->n_ops;
+	e->root_len = b->nodes[self].path_len;
+	r = emit(b, e, err);
+	b->nodes[self].number = e->number;
+	b->nodes[self].dir = 0;
+	for (uint32_t i = 0; i < b->n_mounts; i++)
+		if (live_mount_equal(&b->mounts[i].id, &b->dir_mount))
+			b->nodes[self].dir = i; /* of a new directory: its mount */
+	return r;
+}
+
+static int live_dir(struct plan_build *b, struct target *t, struct error *err)
 {
 	uint32_t self = t->node;
-	if (!(b->nodes[t->parent].flags & NODE_LIVE))
-		return emit_inside(b, t, mode_fixed, err);
 	char path[PATH_MAX], parent[PATH_MAX];
 	strcpy(path, t->path);
 	t->path = path;
@@ -472,53 +540,44 @@ static int live_dir(struct plan_build *b, struct target *t, bool mode_fixed, str
 	if (r < 0)
 		return r;
 
-	struct plan_entry e = entry_of(t, mode_fixed);
-	const char *name = live_split(path, parent);
+	struct plan_meta meta;
+	r = plan_meta_make(b, t, &meta, err);
+	if (r == 0)
+		r = plan_meta_supported(b, t, &meta, b->dir_fd, b->dir_path);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	struct plan_entry e = entry_of(t, &meta);
 	struct stat st;
-	r = live_look(b->dir_fd, name, &e.old, &st);
+	r = live_look(b->dir_fd, live_split(path, parent), &e.old, &st);
 	if (r < 0)
 		return error_set(err, r, "%s: %s", path, strerror(-r));
-	if (b->nodes[self].flags & NODE_LIVE) {
-		if (e.old.type != 'd')
-			return error_set(err, ERR_CONFLICT,
-					 "%s: it changed while the plan was made", path);
-		e.op = compare_dir(b, t, mode_fixed, &e.old, &e.mode);
-		if (e.op == PLAN_METADATA && live_is_mount_point(b->dir_fd, name)) {
-			problems_add(
-				b->problems, PROBLEM_WARNING, path,
-				"it is a mount point now; its owner and mode stay as they are");
-			e.op = PLAN_KEEP;
-		}
-		e.mtime_s = st.st_mtim.tv_sec;
-		e.mtime_ns = (uint32_t)st.st_mtim.tv_nsec;
-		return emit(b, &e, err);
-	}
-	e.op = b->nodes[self].flags & NODE_SWAP ? PLAN_REPLACE : PLAN_MKDIR;
-	struct manifest_entry was;
-	r = e.op == PLAN_MKDIR ? manifest_find(&b->manifest, path, &was, err) : 0;
-	if (r > 0)
-		note_drift(b, &was, path, &e.old, &st, "it will be made again");
+	if (!(b->nodes[self].flags & NODE_LIVE))
+		return new_dir(b, self, &e, &st, err);
+	if (e.old.type != 'd')
+		return error_set(err, ERR_CONFLICT, "%s: it changed while the plan was made", path);
+	struct plan_old old;
+	r = compare_dir(b, t, &meta, &e, &old, err);
 	if (r < 0)
 		return r;
-	e.root = b->n_ops;
-	e.root_len = b->nodes[self].path_len;
-	r = emit(b, &e, err);
-	b->nodes[self].number = e.number;
-	b->nodes[self].dir = 0;
-	for (uint32_t i = 0; i < b->n_mounts; i++)
-		if (live_mount_equal(&b->mounts[i].id, &b->dir_mount))
-			b->nodes[self].dir = i; /* of a new directory: its mount */
-	return r;
+	if (e.op == PLAN_METADATA && live_is_mount_point(b->dir_fd, live_split(path, parent))) {
+		problems_add(b->problems, PROBLEM_WARNING, path,
+			     "it is a mount point now; its owner, mode and ACL stay as they are");
+		e.op = PLAN_KEEP;
+		e.access = e.old_access;
+		e.bequeath = e.old_bequeath;
+	}
+	e.mtime_s = st.st_mtim.tv_sec;
+	e.mtime_ns = (uint32_t)st.st_mtim.tv_nsec;
+	return emit(b, &e, err);
 }
 
 static int one_target(struct plan_build *b, struct target *t, struct error *err)
 {
 	if (t->type == 'a' || (t->type == 'd' && !(b->nodes[t->node].flags & NODE_OURS)))
 		return 0;
-	bool mode_fixed;
-	if (plan_perms_apply(b, t, &mode_fixed) == PLAN_SKIP)
-		return 0;
-	return t->type == 'd' ? live_dir(b, t, mode_fixed, err) : live_file(b, t, mode_fixed, err);
+	if (!(b->nodes[t->parent].flags & NODE_LIVE))
+		return emit_inside(b, t, err);
+	return t->type == 'd' ? live_dir(b, t, err) : live_file(b, t, err);
 }
 
 /* Open the parent of something that goes away. -ENOENT, -ENOTDIR, -ELOOP: it is not there. */

@@ -162,6 +162,21 @@ static void check_room(struct plan_build *b, const struct plan_build_mount *m, c
 	}
 }
 
+void plan_mount_point(const char *path, char *out)
+{
+	struct live_mount id, above;
+	char up[PATH_MAX];
+	strcpy(out, path);
+	if (live_mount_at(AT_FDCWD, out, &id) < 0)
+		return;
+	while (out[1]) {
+		live_split(out, up);
+		if (live_mount_at(AT_FDCWD, up, &above) < 0 || !live_mount_equal(&above, &id))
+			return;
+		strcpy(out, up);
+	}
+}
+
 static int finish_one(struct plan_build *b, uint32_t index, struct error *err)
 {
 	struct plan_build_mount *m = &b->mounts[index];

@@ -36,6 +36,57 @@ static void unknown(struct plan_build *b, const struct plan_perm *p, const char 
 			     "line %u: there is no %s '%s' on this host", s->line, what, name);
 }
 
+/* As setfacl: a number is an id. */
+static bool is_number(const char *name, uint32_t *ret)
+{
+	uint64_t n;
+	if (str_to_u64(name, &n) < 0 || n >= ACL_NO_ID)
+		return false;
+	*ret = (uint32_t)n;
+	return true;
+}
+
+static bool account_id(const char *name, bool group, uint32_t *ret)
+{
+	if (is_number(name, ret))
+		return true;
+	const struct passwd *pw = group ? NULL : getpwnam(name);
+	const struct group *gr = group ? getgrnam(name) : NULL;
+	if (pw)
+		*ret = pw->pw_uid;
+	if (gr)
+		*ret = gr->gr_gid;
+	return pw || gr;
+}
+
+/* Entries of accounts that BeforeInstall has yet to make are left out. */
+static void resolve_acls(struct plan_build *b, struct plan_perm *p)
+{
+	static const struct {
+		enum acl_tag named, base;
+		const char *what;
+	} tags[] = {
+		[SPEC_ACL_USER] = {ACL_TAG_USER, ACL_TAG_USER_OBJ, "user"},
+		[SPEC_ACL_GROUP] = {ACL_TAG_GROUP, ACL_TAG_GROUP_OBJ, "group"},
+		[SPEC_ACL_MASK] = {0, ACL_TAG_MASK, NULL},
+		[SPEC_ACL_OTHER] = {0, ACL_TAG_OTHER, NULL},
+	};
+	const struct spec_permission *s = p->spec;
+	p->aces = xcalloc(s->n_acls + 1, sizeof(*p->aces));
+	for (size_t i = 0; i < s->n_acls; i++) {
+		const struct spec_acl *acl = &s->acls[i];
+		bool named = acl->name[0];
+		struct plan_ace ace = {.is_default = acl->is_default,
+				       .tag = named ? tags[acl->tag].named : tags[acl->tag].base,
+				       .id = ACL_NO_ID,
+				       .perm = acl->perm};
+		if (named && !account_id(acl->name, acl->tag == SPEC_ACL_GROUP, &ace.id))
+			unknown(b, p, tags[acl->tag].what, acl->name);
+		else
+			p->aces[p->n_aces++] = ace;
+	}
+}
+
 static void resolve_names(struct plan_build *b, struct plan_perm *p)
 {
 	const struct spec_permission *s = p->spec;
@@ -106,6 +157,7 @@ int plan_perms_prepare(struct plan_build *b, struct error *err)
 			return r;
 		p->object = xstrdup(object);
 		resolve_names(b, p);
+		resolve_acls(b, p);
 		r = classify(b, p, err);
 		if (r < 0)
 			return r;
@@ -163,30 +215,21 @@ static bool applies(const struct plan_perm *p, const struct target *t)
 	return true;
 }
 
-int plan_perms_apply(struct plan_build *b, struct target *t, bool *ret_mode_fixed)
+int plan_perms_find(struct plan_build *b, const struct target *t, const struct plan_perm **ret)
 {
-	const struct plan_perm *first = NULL;
-	*ret_mode_fixed = false;
+	*ret = NULL;
 	for (size_t i = 0; i < b->n_perms; i++) {
 		struct plan_perm *p = &b->perms[i];
 		if (!applies(p, t))
 			continue;
 		p->used = true;
-		if (first) {
+		if (*ret) {
 			problems_add(b->problems, PROBLEM_ERROR, t->path,
 				     "permissions apply to it twice: by lines %u and %u",
-				     first->spec->line, p->spec->line);
+				     (*ret)->spec->line, p->spec->line);
 			return PLAN_SKIP;
 		}
-		first = p;
-	}
-	if (!first)
-		return 0;
-	t->uid = first->uid != UINT32_MAX ? first->uid : t->uid;
-	t->gid = first->gid != UINT32_MAX ? first->gid : t->gid;
-	if (first->spec->has_mode && t->type != 'l') {
-		t->mode = first->spec->mode;
-		*ret_mode_fixed = true;
+		*ret = p;
 	}
 	return 0;
 }
@@ -203,8 +246,10 @@ void plan_perms_finish(struct plan_build *b)
 
 void plan_perms_clear(struct plan_build *b)
 {
-	for (size_t i = 0; i < b->n_perms; i++)
+	for (size_t i = 0; i < b->n_perms; i++) {
 		free(b->perms[i].object);
+		free(b->perms[i].aces);
+	}
 	free(b->perms);
 	b->perms = NULL;
 	b->n_perms = 0;

@@ -212,17 +212,27 @@ static int dir_alias(struct plan_build *b, uint32_t parent, const char *path,
 	return target_add(b, &t, true, NULL, err);
 }
 
-static void node_inherit(const struct plan_build *b, uint32_t parent, const struct stat *st,
-			 struct plan_node *proto)
+/* What is made in a directory of ours inherits what the directory itself did: as if the whole were
+ * installed anew, permissions come last. */
+static int node_inherit(struct plan_build *b, uint32_t parent, const char *path,
+			const struct stat *st, struct plan_node *proto, struct error *err)
 {
 	const struct plan_node *above = &b->nodes[parent];
 	if (proto->flags & NODE_OURS) {
 		proto->flags |= above->flags & NODE_SGID;
 		proto->gid = above->gid;
-	} else if (st->st_mode & S_ISGID) {
+		proto->heir = above->heir;
+		return 0;
+	}
+	if (st->st_mode & S_ISGID) {
 		proto->flags |= NODE_SGID;
 		proto->gid = st->st_gid;
 	}
+	struct acl_room acl;
+	int r = acl_get_path(path, ACL_TO_BEQUEATH, &acl);
+	if (r < 0)
+		return error_set(err, r, "%s: read its default ACL: %s", path, strerror(-r));
+	return plan_heir_add(b, &acl, &proto->heir, err);
 }
 
 /* Owner and group as they can be: without root everything is ours. */
@@ -305,7 +315,9 @@ static int dir_new(struct plan_build *b, uint32_t parent, const char *path,
 		proto.flags = NODE_OURS | (there ? NODE_SWAP : 0);
 	if (!(above->flags & NODE_LIVE))
 		proto.root = above->root;
-	node_inherit(b, parent, &st, &proto);
+	r = node_inherit(b, parent, path, &st, &proto, err);
+	if (r < 0)
+		return r;
 
 	struct target t = want ? *want : dir_implicit(b, parent);
 	t.path = path;

@@ -33,6 +33,7 @@ void plan_build_free(struct plan_build *b)
 	pathset_clear(&b->earlier_paths);
 	pathset_clear(&b->paths);
 	plan_perms_clear(b);
+	plan_meta_clear(b);
 	plan_mounts_clear(b);
 	for (uint16_t i = 0; i < b->n_groups; i++)
 		free(b->groups[i]);

@@ -14,7 +14,6 @@
 #define HEADER_LEN 16
 #define HEAD_LEN 8 /* length and checksum in front of a payload */
 #define ROOM (64 * 1024)
-#define FORMAT_VERSION 1
 #define JUMP 4096
 #define BACK (ROOM - HEAD_LEN - RECORD_MAX)
 
@@ -182,7 +181,8 @@ int record_create(struct record_file *f, int fd, enum record_kind kind, struct e
 {
 	adopt(f, fd);
 	f->out = xcalloc(1, ROOM);
-	header_make(f->out, kind, FORMAT_VERSION);
+	f->version = RECORD_VERSION;
+	header_make(f->out, kind, f->version);
 	f->out_len = HEADER_LEN;
 	return record_flush(f, err);
 }
@@ -205,11 +205,12 @@ int record_open(struct record_file *f, int fd, enum record_kind kind, struct err
 	header_make(want, kind, version);
 	if (memcmp(got, want, sizeof(got)) != 0)
 		return error_set(err, ERR_FORMAT, "the header is not that of this kind of file");
-	if (version != FORMAT_VERSION)
+	if (version < RECORD_VERSION_MIN || version > RECORD_VERSION)
 		return error_set(err, ERR_FORMAT,
 				 "version %u was written by another release; this "
-				 "one reads version %u",
-				 version, FORMAT_VERSION);
+				 "one reads versions %d to %d",
+				 version, RECORD_VERSION_MIN, RECORD_VERSION);
+	f->version = (uint8_t)version;
 	f->end = (uint64_t)st.st_size;
 	return 0;
 }
@@ -323,6 +324,7 @@ int record_at(struct record_file *f, uint64_t offset, struct record *ret, struct
 		return 0;
 
 	*ret = (struct record){.type = p[HEAD_LEN],
+			       .version = f->version,
 			       .p = p + HEAD_LEN + 1,
 			       .end = p + HEAD_LEN + len,
 			       .offset = offset,

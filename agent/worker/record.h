@@ -35,6 +35,7 @@ void record_put_bytes(struct record_out *out, const void *data, uint16_t len);
 struct record {
 	uint8_t type;
 	bool bad;
+	uint8_t version; /* of its file */
 	const uint8_t *p, *end;
 	uint64_t offset, next; /* of this record and of the one after it */
 };
@@ -48,7 +49,8 @@ const uint8_t *record_bytes(struct record *r, uint16_t *ret_len);
 int record_check(const struct record *r, const char *what, struct error *err) MUST_CHECK;
 
 struct record_file {
-	int fd;       /* owned; -1: closed */
+	int fd; /* owned; -1: closed */
+	uint8_t version;
 	uint64_t end; /* where the next record goes */
 	uint64_t pos; /* of record_next() */
 	uint8_t *out; /* appended and not yet written: out_len bytes that end at end */
@@ -65,6 +67,10 @@ void record_close(struct record_file *f);
 /* A new stream in an empty, readable and writable file; fd is taken over, also on error. */
 int record_create(struct record_file *f, int fd, enum record_kind kind,
 		  struct error *err) MUST_CHECK;
+/* The version that is written; the one before is read, too. */
+#define RECORD_VERSION 2
+#define RECORD_VERSION_MIN 1
+
 /* An existing one. ERR_FORMAT when it is not of this kind and a version that we read; a file too
  * short for a header is -ENODATA. */
 int record_open(struct record_file *f, int fd, enum record_kind kind, struct error *err) MUST_CHECK;

@@ -80,18 +80,37 @@ static bool acl_split(char **part, struct acl *acl)
 	return true;
 }
 
-static bool perms_ok(const char *perms)
+static bool perms_take(const char *perms, unsigned *ret)
 {
-	if (strlen(perms) == 1 && *perms >= '0' && *perms <= '7')
+	if (strlen(perms) == 1 && *perms >= '0' && *perms <= '7') {
+		*ret = (unsigned)(*perms - '0');
 		return true;
+	}
+	*ret = (strchr(perms, 'r') ? 4 : 0) | (strchr(perms, 'w') ? 2 : 0) |
+	       (strchr(perms, 'x') ? 1 : 0);
 	return perms[strspn(perms, "rwx-")] == '\0';
 }
 
-int spec_acl_check(const char *entry, struct error *err)
+static enum spec_acl_tag spec_tag(enum tag tag)
+{
+	switch (tag) {
+	case TAG_GROUP:
+		return SPEC_ACL_GROUP;
+	case TAG_MASK:
+		return SPEC_ACL_MASK;
+	case TAG_OTHER:
+		return SPEC_ACL_OTHER;
+	default:
+		return SPEC_ACL_USER;
+	}
+}
+
+int spec_acl_parse(const char *entry, struct spec_acl *ret, struct error *err)
 {
 	char **part = str_split(entry, ':');
 	auto_free char *shown = spec_parse_shown(entry);
 	struct acl acl;
+	unsigned perm = 0;
 	int r = 0;
 	if (!acl_split(part, &acl))
 		r = error_set(err, ERR_FORMAT,
@@ -105,10 +124,15 @@ int spec_acl_check(const char *entry, struct error *err)
 		r = error_set(err, ERR_FORMAT,
 			      "'%s' sets the base user, group or other: use 'mode' for that",
 			      shown);
-	else if (!perms_ok(acl.perms))
+	else if (!perms_take(acl.perms, &perm))
 		r = error_set(err, ERR_FORMAT,
 			      "'%s' has permissions that are neither of 'rwx-' nor a digit 0-7",
 			      shown);
+	if (r == 0)
+		*ret = (struct spec_acl){.is_default = acl.is_default,
+					 .tag = spec_tag(acl.tag),
+					 .name = xstrdup(acl.name),
+					 .perm = perm};
 	str_list_free(part);
 	return r;
 }

@@ -59,6 +59,6 @@ void spec_parse_permission(struct spec_parse *p, const struct yaml *node,
 /* spec-limits.c: 'limits' of a script entry. */
 void spec_parse_limits(struct spec_parse *p, const struct yaml *node, struct spec_limits *ret);
 
-/* spec-acl.c: is an ACL entry or an SELinux range well-formed? 0 or ERR_FORMAT. */
-int spec_acl_check(const char *entry, struct error *err) MUST_CHECK;
+/* spec-acl.c: an entry of 'acls'; is an SELinux range well-formed? 0 or ERR_FORMAT. */
+int spec_acl_parse(const char *entry, struct spec_acl *ret, struct error *err) MUST_CHECK;
 int spec_range_check(const char *range, struct error *err) MUST_CHECK;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Entries of 'permissions'. 'acls' and 'context' are checked as the official agent checks them, but
- * this version does not apply them. */
+/* Entries of 'permissions'. */
 #include "agent/worker/spec-parse.h"
 
 #include "common/alloc.h"
@@ -8,6 +7,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#define CONTEXT_PART_MAX 255 /* bytes of a user or type */
 
 static void take_object(struct spec_parse *p, const struct yaml *value, void *obj)
 {
@@ -128,51 +129,109 @@ static void take_mode(struct spec_parse *p, const struct yaml *value, void *obj)
 
 static void take_acls(struct spec_parse *p, const struct yaml *value, void *obj)
 {
+	struct spec_permission *permission = obj;
 	if (!spec_parse_is_list(p, value, "acls"))
 		return;
+	permission->has_acls = true;
+	permission->acls = xcalloc(value->count + 1, sizeof(*permission->acls));
 	for (size_t i = 0; i < value->count; i++) {
 		const char *text = spec_parse_text(p, value->items[i], "acls");
 		struct error why = {0};
-		if (text && spec_acl_check(text, &why) < 0)
+		struct spec_acl *acl = &permission->acls[permission->n_acls];
+		if (text && spec_acl_parse(text, acl, &why) < 0)
 			spec_parse_error(p, value->items[i], "'acls': %s", why.text);
+		else if (text)
+			permission->n_acls++;
 	}
-	spec_parse_warning(p, value, "'acls' are not applied by this version");
+}
+
+/* A part of a context; the kernel's form of one separates them by colons. */
+static char *context_part(struct spec_parse *p, const struct yaml *value, const char *key)
+{
+	char *word = spec_parse_word(p, value, key);
+	if (word && (strpbrk(word, ": \t\n") || strlen(word) > CONTEXT_PART_MAX)) {
+		auto_free char *shown = spec_parse_shown(word);
+		spec_parse_error(p, value, "'%s' of a context cannot be '%s'", key, shown);
+		free(TAKE(word));
+	}
+	return word;
+}
+
+/* Confined to nothing: hardly what a file of an application should be. */
+static bool is_unconfined(const char *type)
+{
+	static const char *const types[] = {"unconfined_t", "kernel_t", "init_t"};
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (str_eq(types[i], type))
+			return true;
+	return false;
 }
 
 static void take_context_type(struct spec_parse *p, const struct yaml *value, void *obj)
 {
-	free(spec_parse_word(p, value, "type"));
+	struct spec_context *context = obj;
+	context->type = context_part(p, value, "type");
+	if (is_unconfined(context->type))
+		spec_parse_warning(p, value, "'%s' is the type of a process without confinement",
+				   context->type);
 }
 
 static void take_context_name(struct spec_parse *p, const struct yaml *value, void *obj)
 {
-	free(spec_parse_word(p, value, "name"));
+	struct spec_context *context = obj;
+	char *name = context_part(p, value, "name");
+	if (context->user && !str_eq(context->user, name))
+		spec_parse_warning(p, value,
+				   "'user' and 'name' of the context differ: 'name' counts");
+	free(context->user);
+	context->user = name;
+}
+
+/* The user guide says 'user', the official agent reads 'name'. */
+static void take_context_user(struct spec_parse *p, const struct yaml *value, void *obj)
+{
+	struct spec_context *context = obj;
+	auto_free char *user = context_part(p, value, "user");
+	spec_parse_warning(
+		p, value,
+		"the official agent 1.8 ignores 'user' of a context: it reads the SELinux "
+		"user from 'name'");
+	if (!context->user)
+		context->user = TAKE(user);
+	else if (!str_eq(context->user, user))
+		spec_parse_warning(p, value,
+				   "'user' and 'name' of the context differ: 'name' counts");
 }
 
 static void take_context_range(struct spec_parse *p, const struct yaml *value, void *obj)
 {
-	auto_free char *range = spec_parse_word(p, value, "range");
+	struct spec_context *context = obj;
+	char *range = spec_parse_word(p, value, "range");
 	struct error why = {0};
-	if (range && spec_range_check(range, &why) < 0)
+	if (range && spec_range_check(range, &why) < 0) {
 		spec_parse_error(p, value, "'range': %s", why.text);
+		free(TAKE(range));
+	}
+	context->range = range;
 }
 
-static void take_context_ignored(struct spec_parse *p, const struct yaml *value, void *obj)
+static void take_context_role(struct spec_parse *p, const struct yaml *value, void *obj)
 {
-	spec_parse_warning(p, value,
-			   "'user' and 'role' of a context are ignored by the official "
-			   "agent; the SELinux user is its 'name'");
+	(void)obj;
+	spec_parse_warning(p, value, "'role' of a context is ignored: it is the policy's");
 }
 
 static const struct spec_key context_keys[] = {
-	{"type", take_context_type},    {"name", take_context_name},
-	{"range", take_context_range},  {"user", take_context_ignored},
-	{"role", take_context_ignored},
+	{"type", take_context_type}, {"name", take_context_name}, {"range", take_context_range},
+	{"user", take_context_user}, {"role", take_context_role},
 };
 
 static void take_context(struct spec_parse *p, const struct yaml *value, void *obj)
 {
-	if (!spec_parse_map(p, value, "'context'", context_keys, ARRAY_LEN(context_keys), NULL))
+	struct spec_permission *permission = obj;
+	permission->has_context = true;
+	if (!spec_parse_map(p, value, "'context'", context_keys, ARRAY_LEN(context_keys),
+			    &permission->context))
 		return;
 	const struct yaml *type = yaml_get(value, "type");
 	if (!type || yaml_is_null(type))
@@ -181,9 +240,8 @@ static void take_context(struct spec_parse *p, const struct yaml *value, void *o
 	const struct yaml *range = yaml_get(value, "range");
 	if (!range || yaml_is_null(range))
 		spec_parse_warning(p, value,
-				   "'range' is missing in 'context': the official agent "
+				   "'range' is missing in 'context': the official agent 1.8 "
 				   "fails then");
-	spec_parse_warning(p, value, "'context' is not applied by this version");
 }
 
 static const struct spec_key permission_keys[] = {

@@ -62,6 +62,12 @@ static void permission_clear(struct spec_permission *permission)
 	str_list_free(permission->except);
 	free(permission->owner);
 	free(permission->group);
+	for (size_t i = 0; i < permission->n_acls; i++)
+		free(permission->acls[i].name);
+	free(permission->acls);
+	free(permission->context.type);
+	free(permission->context.user);
+	free(permission->context.range);
 }
 
 void spec_free(struct spec *spec)

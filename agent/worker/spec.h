@@ -29,6 +29,21 @@ struct spec_file {
 	unsigned line, column; /* of the entry, for messages */
 };
 
+enum spec_acl_tag { SPEC_ACL_USER, SPEC_ACL_GROUP, SPEC_ACL_MASK, SPEC_ACL_OTHER };
+
+/* One entry of 'acls'. */
+struct spec_acl {
+	bool is_default;
+	enum spec_acl_tag tag;
+	char *name;    /* "": the owner's, or none */
+	unsigned perm; /* 0 to 7 */
+};
+
+/* SELinux; what is NULL is as the host's policy has it. */
+struct spec_context {
+	char *type, *user, *range;
+};
+
 struct spec_permission {
 	char *object;            /* absolute, normalised */
 	char *pattern;           /* "**" by default */
@@ -36,8 +51,13 @@ struct spec_permission {
 	bool files, directories; /* type; both by default */
 	char *owner, *group;     /* NULL: unchanged */
 	bool has_mode;
-	mode_t mode; /* a plain 0644 is the text 0644, as its author meant it; the official agent
-			1.8 reads it as YAML's octal number 420 and sets 0420. A warning says so */
+	mode_t mode;   /* a plain 0644 is the text 0644, as its author meant it; the official agent
+			  1.8 reads it as YAML's octal number 420 and sets 0420. A warning says so */
+	bool has_acls; /* 'acls' is there, maybe empty: what the object would inherit goes */
+	struct spec_acl *acls;
+	size_t n_acls;
+	bool has_context;
+	struct spec_context context;
 	unsigned line, column;
 };
 

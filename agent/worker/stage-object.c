@@ -4,7 +4,6 @@
  * symlink, so paths below it are used as they are. */
 #include "agent/worker/fault.h"
 #include "agent/worker/inherit-flags.h"
-#include "agent/worker/inherit.h"
 #include "agent/worker/txn.h"
 #include "common/alloc.h"
 #include "common/fs.h"
@@ -141,12 +140,26 @@ static int copy_content(struct stager *s, const struct plan_entry *e, int stage_
 	return (uint64_t)st.st_size == e->size ? 0 : changed(e, err);
 }
 
+static int set_acl(int fd, const struct plan_entry *e, struct error *err)
+{
+	int r = acl_set(fd, e->access, e->mode);
+	if (r >= 0 && e->type == 'd')
+		r = acl_set_default(fd, e->bequeath);
+	if (r < 0)
+		return error_set(err, r, "set the ACL of %s: %s", e->path, strerror(-r));
+	FAULT("stage ACL set");
+	return 0;
+}
+
 /* Owner first: changing it clears set-id bits. An inherited ACL has its say in the plain mode bits;
  * permissions have the last word. */
 static int set_metadata(int fd, const struct plan_entry *e, struct stat *st, struct error *err)
 {
 	if ((e->uid != geteuid() || e->gid != getegid()) && fchown(fd, e->uid, e->gid) < 0)
 		return error_errno(err, "give %s to its owner", e->path);
+	int r = e->acl_fixed && e->type != 'd' ? set_acl(fd, e, err) : 0;
+	if (r < 0)
+		return r;
 	if (fstat(fd, st) < 0)
 		return error_errno(err, "stage %s", e->path);
 	mode_t mode = e->mode_fixed ? e->mode : (st->st_mode & 0777) | (e->mode & 07000);
@@ -181,12 +194,18 @@ static int stage_file(struct stager *s, const struct plan_entry *e, int dirfd, c
 	return 0;
 }
 
-/* Its final mode may forbid to fill it: then it comes later, see close_dirs(). */
+/* Its final mode may forbid to fill it, and what is made in it does not inherit what permissions
+ * make it bequeath: then they come later, see close_dir(). */
+static bool closes_later(const struct plan_entry *e)
+{
+	return (e->mode & 0700) != 0700 || e->acl_fixed;
+}
+
 static int stage_dir(struct stager *s, const struct plan_entry *e, int dirfd, const char *at,
 		     struct stat *st, struct error *err)
 {
 	struct plan_entry open = *e;
-	if ((e->mode & 0700) != 0700) {
+	if (closes_later(e)) {
 		s->closed_dirs = true;
 		open.mode |= 0700;
 	}
@@ -198,6 +217,7 @@ static int stage_dir(struct stager *s, const struct plan_entry *e, int dirfd, co
 		return error_errno(err, "stage %s", e->path);
 	int r = set_metadata(fd, &open, st, err);
 	FAULT("stage directory finished");
+	st->st_mode &= ~(mode_t)0700 | (e->mode & 0700); /* as it will be */
 	return r;
 }
 
@@ -286,7 +306,13 @@ static int to_journal(struct stager *s, const struct plan_entry *e, const struct
 				.mode = e->mode,
 				.uid = e->uid,
 				.gid = e->gid,
-				.path = e->path};
+				.path = e->path,
+				.access = e->access,
+				.bequeath = e->bequeath,
+				.old_access = e->old_access,
+				.old_bequeath = e->old_bequeath,
+				.label = e->label,
+				.old_label = e->old_label};
 	if (op.kind == 0 || e->inside)
 		return 0;
 	if (e->dir >= s->t->journal->n_dirs)
@@ -308,7 +334,10 @@ static int to_manifest(struct stager *s, const struct plan_entry *e, const struc
 				   .size = e->old.size,
 				   .mtime_s = e->mtime_s,
 				   .mtime_ns = e->mtime_ns,
-				   .path = e->path};
+				   .path = e->path,
+				   .access = e->access,
+				   .bequeath = e->bequeath,
+				   .label = e->label};
 	if (is_staged(e)) {
 		m.mode = st->st_mode & 07777;
 		m.ino = st->st_ino;
@@ -344,7 +373,6 @@ static int make_heir(struct stager *s, const struct plan_dir *d, struct error *e
 {
 	static_assert(STAGE_NAME_MAX >= 32, "must hold the name");
 	char name[32];
-	struct inherit acl;
 	struct stat st;
 	auto_close int live = live_open_dir(d->path);
 	if (live < 0 || fstat(live, &st) < 0 || st.st_ino != d->ino)
@@ -352,17 +380,16 @@ static int make_heir(struct stager *s, const struct plan_dir *d, struct error *e
 				 d->path);
 	int stage_fd = s->t->mounts[d->mount].fd;
 	snprintf(name, sizeof(name), "%x.in", d->index);
-	int r = inherit_load(live, &acl, err);
-	if (r < 0)
-		return error_prefix(err, r, "%s", d->path);
 	if (mkdirat(stage_fd, name, 0700) < 0)
 		return error_errno(err, "stage what '%s' bequeaths", d->path);
 	FAULT("heir made");
 	auto_close int fd = openat(stage_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return error_errno(err, "stage what '%s' bequeaths", d->path);
-	r = acl.len > 0 ? inherit_copy(fd, &acl, err) : 0;
-	if (r >= 0)
+	int r = d->bequeath.len > 0 ? acl_set_default(fd, d->bequeath) : 0;
+	if (r < 0)
+		(void)error_set(err, r, "set a default ACL: %s", strerror(-r));
+	else
 		r = inherit_flags_copy(fd, live, err);
 	FAULT("heir finished");
 	return r < 0 ? error_prefix(err, r, "stage what '%s' bequeaths", d->path) : 0;
@@ -401,15 +428,21 @@ static int close_dir(struct stager *s, struct record *rec, struct error *err)
 {
 	struct plan_entry e;
 	int r = plan_entry_get(rec, &e, err);
-	if (r < 0 || e.type != 'd' || !is_staged(&e) || (e.mode & 0700) == 0700)
+	if (r < 0 || e.type != 'd' || !is_staged(&e) || !closes_later(&e))
 		return r;
 	char at[PATH_MAX];
 	struct stat st;
 	int dirfd = stage_place(s, &e, at, err);
 	if (dirfd < 0)
 		return dirfd;
-	if (fstatat(dirfd, at, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    fchmodat(dirfd, at, (st.st_mode & 07077) | (e.mode & 0700), 0) < 0)
+	auto_close int fd = openat(dirfd, at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_errno(err, "set the mode of %s", e.path);
+	r = e.acl_fixed ? set_acl(fd, &e, err) : 0;
+	if (r < 0)
+		return r;
+	mode_t mode = e.acl_fixed ? e.mode : (st.st_mode & 07077) | (e.mode & 0700);
+	if (fchmod(fd, mode) < 0)
 		return error_errno(err, "set the mode of %s", e.path);
 	FAULT("stage directory closed");
 	return 0;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/worker/fault.h"
 #include "agent/worker/inherit-flags.h"
-#include "agent/worker/inherit.h"
 #include "agent/worker/txn.h"
 #include "common/alloc.h"
 #include "common/fs.h"
@@ -82,7 +81,10 @@ static int stage_guard(int fd, struct error *err)
 		return error_errno(err, "set up the staging directory");
 	FAULT("stage guarded");
 	inherit_flags_none(fd);
-	return inherit_none(fd, err);
+	int r = acl_set_default(fd, (struct acl){0});
+	if (r >= 0)
+		r = acl_set(fd, (struct acl){0}, 0700);
+	return r < 0 ? error_set(err, r, "remove an ACL: %s", strerror(-r)) : 0;
 }
 
 /* What the switch needs of the file system, tried out before anything depends on it. */

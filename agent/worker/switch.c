@@ -191,6 +191,23 @@ int txn_check_mounts(struct txn *t, struct error *err)
 	return 0;
 }
 
+int txn_meta_set(int fd, const struct txn_meta *m)
+{
+	if (fchown(fd, m->uid, m->gid) < 0)
+		return -errno;
+	FAULT("metadata: owner set");
+	int r = m->has_acl ? acl_set(fd, m->access, m->mode) : 0;
+	FAULT("metadata: ACL set");
+	if (r >= 0 && m->has_acl)
+		r = acl_set_default(fd, m->bequeath);
+	FAULT("metadata: default ACL set");
+	if (r >= 0 && fchmod(fd, m->mode) < 0)
+		r = -errno;
+	FAULT("metadata: mode set");
+	errno = -r;
+	return r;
+}
+
 static int conflict(const struct txn_site *s, struct error *err)
 {
 	return error_set(err, ERR_CONFLICT, "%s: it was changed while the installation ran",
@@ -396,6 +413,44 @@ static int exchange(struct txn *t, struct txn_site *s, struct error *err)
 	return r < 0 ? r : r ? 0 : conflict(s, err);
 }
 
+static bool is_either(struct acl now, struct acl old, struct acl new)
+{
+	return acl_equal(now, old) || acl_equal(now, new);
+}
+
+/* The owner is set first, then the ACL with the nine bits of the mode, then what the directory
+ * bequeaths, then the whole mode: each is the old or the new one. */
+static int judge_acls(int fd, const struct txn_site *s, mode_t mode, struct error *err)
+{
+	struct acl_room access, bequeath;
+	int r = acl_get(fd, ACL_OF_OBJECT, &access);
+	if (r >= 0)
+		r = acl_get(fd, ACL_TO_BEQUEATH, &bequeath);
+	if (r < 0)
+		return error_set(err, r, "read the ACL of %s: %s", s->path, strerror(-r));
+	const struct journal_op *op = &s->op;
+	mode_t bits = op->mode | op->old.mode;
+	bool nine = (mode & 0777) == (op->mode & 0777) && !(mode & 07000 & ~bits);
+	if ((mode != op->old.mode && !nine) ||
+	    !is_either(acl_of(&access), op->old_access, op->access) ||
+	    !is_either(acl_of(&bequeath), op->old_bequeath, op->bequeath))
+		return conflict(s, err);
+	return 0;
+}
+
+static int judge_metadata(int fd, const struct txn_site *s, const struct stat *st,
+			  struct error *err)
+{
+	const struct live_object *old = &s->op.old;
+	mode_t mode = st->st_mode & 07777;
+	bool new_owner = st->st_uid == s->op.uid && st->st_gid == s->op.gid;
+	bool old_owner = st->st_uid == old->uid && st->st_gid == old->gid;
+	if (!(new_owner && (s->op.has_acl || mode == s->op.mode || mode == old->mode)) &&
+	    !(old_owner && mode == old->mode))
+		return conflict(s, err);
+	return s->op.has_acl ? judge_acls(fd, s, mode, err) : 0;
+}
+
 static int metadata(struct txn *t, struct txn_site *s, struct error *err)
 {
 	int r = txn_site_open(t, s, OPEN_PLANNED, err);
@@ -405,20 +460,12 @@ static int metadata(struct txn *t, struct txn_site *s, struct error *err)
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != s->op.old.ino)
 		return conflict(s, err);
-	const struct live_object *old = &s->op.old;
-	mode_t mode = st.st_mode & 07777;
-	bool new_owner = st.st_uid == s->op.uid && st.st_gid == s->op.gid;
-	bool old_owner = st.st_uid == old->uid && st.st_gid == old->gid;
-	if (!(new_owner && (mode == s->op.mode || mode == old->mode)) &&
-	    !(old_owner && mode == old->mode))
-		return conflict(s, err);
-	if (fchown(fd, s->op.uid, s->op.gid) < 0)
-		return txn_failed(s, "set the owner of", err);
-	FAULT("metadata: owner set");
-	if (fchmod(fd, s->op.mode) < 0)
-		return txn_failed(s, "set the mode of", err);
-	FAULT("metadata: mode set");
-	return 0;
+	r = judge_metadata(fd, s, &st, err);
+	if (r < 0)
+		return r;
+	const struct journal_op *op = &s->op;
+	struct txn_meta new = {op->uid, op->gid, op->mode, op->has_acl, op->access, op->bequeath};
+	return txn_meta_set(fd, &new) < 0 ? txn_failed(s, "set the metadata of", err) : 0;
 }
 
 typedef int forward_fn(struct txn *t, struct txn_site *s, struct error *err);

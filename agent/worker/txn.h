@@ -94,6 +94,14 @@ int txn_check_mounts(struct txn *t, struct error *err) MUST_CHECK;
  * Returns the descriptor or negative errno. */
 int txn_dirs_again(const struct journal_dir *d, const char *path) MUST_CHECK;
 
+/* Metadata of an open directory. Returns 0 or negative errno, also in errno. */
+struct txn_meta {
+	uint32_t uid, gid, mode;
+	bool has_acl; /* else they are left alone */
+	struct acl access, bequeath;
+};
+int txn_meta_set(int fd, const struct txn_meta *m) MUST_CHECK;
+
 /* switch.c */
 int switch_run(struct txn *t, struct error *err) MUST_CHECK;
 /* The object of an operation, forward or backward, in the order: plain operations, exchanges,

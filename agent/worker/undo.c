@@ -117,14 +117,20 @@ static int back_delete(struct txn *t, struct txn_site *s, struct error *err)
 	return r < 0 || old.type == 0 ? r : old_to_name(t, s, err);
 }
 
-/* Someone made the directory anew and filled it: it stays, with the old owner and mode. */
+/* Someone made the directory anew and filled it: it stays, with the old owner, mode and ACLs. */
 static int dir_as_before(struct txn_site *s, struct error *err)
 {
 	auto_close int fd = fs_open_beneath(s->dir_fd, s->name, O_RDONLY | O_DIRECTORY, 0);
 	const struct live_object *old = &s->op.old;
-	if (fd < 0 || fchown(fd, old->uid, old->gid) < 0 || fchmod(fd, old->mode) < 0)
-		return error_set(err, fd < 0 ? fd : -errno, "put back %s: %s", s->path,
-				 strerror(fd < 0 ? -fd : errno));
+	struct acl_room access, bequeath;
+	struct txn_meta meta = {.uid = old->uid, .gid = old->gid, .mode = old->mode};
+	meta.has_acl = acl_get_at(s->stage_fd, s->old_name, ACL_OF_OBJECT, &access) == 0 &&
+		       acl_get_at(s->stage_fd, s->old_name, ACL_TO_BEQUEATH, &bequeath) == 0;
+	meta.access = acl_of(&access);
+	meta.bequeath = acl_of(&bequeath);
+	int r = fd < 0 ? fd : txn_meta_set(fd, &meta);
+	if (r < 0)
+		return error_set(err, r, "put back %s: %s", s->path, strerror(-r));
 	FAULT("undo: directory as before");
 	if (unlinkat(s->stage_fd, s->old_name, AT_REMOVEDIR) < 0)
 		return failed(s, err);
@@ -192,13 +198,9 @@ static int back_meta(struct txn *t, struct txn_site *s, struct error *err)
 	auto_close int fd = txn_dirs_again(&was, s->path);
 	if (fd < 0)
 		return error_set(err, fd, "put back %s: %s", s->path, strerror(-fd));
-	if (fchown(fd, old->uid, old->gid) < 0)
-		return failed(s, err);
-	FAULT("undo: owner put back");
-	if (fchmod(fd, old->mode) < 0)
-		return failed(s, err);
-	FAULT("undo: mode put back");
-	return 0;
+	struct txn_meta meta = {old->uid,      old->gid,         old->mode,
+				s->op.has_acl, s->op.old_access, s->op.old_bequeath};
+	return txn_meta_set(fd, &meta) < 0 ? failed(s, err) : 0;
 }
 
 typedef int backward_fn(struct txn *t, struct txn_site *s, struct error *err);

@@ -89,6 +89,14 @@ static const struct row rows[] = {
 	{"acl/fresh/file", 1, "", "f:664:120"},
 	{"acl/swap", 1, "f:644:100", "d:755"},
 	{"acl/swap/file", 1, "", "f:644:110"},
+	{"grant", 1, "d:755", "d:755"},
+	{"grant/dir-%", 3, "d:755", "d:750"},
+	{"grant/dir-%/kept", 3, "f:644:20", "f:644:20"},
+	{"grant/file-%", 4, "f:644:30", "f:644:30"},
+	{"grant/new", 1, "", "d:755"},
+	{"grant/new/file-%", 2, "", "f:644:30"},
+	{"grant/was", 1, "d:755", ""},
+	{"grant/was/file-%", 2, "f:644:30", ""},
 	{"mnt", 1, "d:755", "d:755"},
 	{"mnt/changed-%", 3, "f:644:100", "f:644:120"},
 	{"mnt/gone", 1, "d:755", ""},
@@ -111,6 +119,53 @@ static const struct row rows[] = {
 	{"fresh/sub-%/link", 4, "", "l:one"},
 	{"fresh/sub-%/empty", 4, "", "d:555"},
 };
+
+/* ACLs by the AppSpec of each revision: of files the first of these, of directories both. */
+static struct spec_acl grants[][2] = {
+	{{.name = (char *)"1234", .perm = 6}, {.name = (char *)"1235", .perm = 4}},
+	{{.name = (char *)"1236", .perm = 7}, {.is_default = true, .name = (char *)"1", .perm = 7}},
+	{{.name = (char *)"1234", .perm = 4}, {.is_default = true, .name = (char *)"2", .perm = 7}},
+};
+
+static const struct {
+	const char *path, *pattern, *except;
+	bool files;
+	int a, b; /* of grants; -1: none */
+} granted[OBJECTS_GRANTED] = {
+	{"grant", "file-0", NULL, true, 0, -1},    {"grant", "file-*", "file-0", true, 1, 2},
+	{"grant", "dir-0", NULL, false, -1, 1},    {"grant", "dir-*", "dir-0", false, 2, 1},
+	{"grant", "new", NULL, false, 1, 1},       {"grant/new", "**", NULL, true, 0, 0},
+	{"grant/was", "file-0", NULL, true, 0, 0},
+};
+
+size_t objects_permissions(bool b, const char *app, struct spec_permission *out)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < ARRAY_LEN(granted); i++) {
+		int grant = b ? granted[i].b : granted[i].a;
+		if (grant < 0)
+			continue;
+		struct spec_permission *p = &out[n++];
+		*p = (struct spec_permission){.object = xasprintf("%s/%s", app, granted[i].path),
+					      .pattern = (char *)granted[i].pattern,
+					      .except = xcalloc(2, sizeof(char *)),
+					      .files = granted[i].files,
+					      .directories = !granted[i].files,
+					      .has_acls = true,
+					      .acls = grants[grant],
+					      .n_acls = granted[i].files ? 1 : 2};
+		p->except[0] = (char *)granted[i].except;
+	}
+	return n;
+}
+
+void objects_permissions_free(struct spec_permission *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(list[i].object);
+		free(list[i].except);
+	}
+}
 
 /* Content that tells its path and revision in every line, so that a torn file shows. */
 static void write_content(int fd, const char *path, const char *revision, size_t from, size_t to)
@@ -254,9 +309,10 @@ bool objects_wear(int dirfd)
 {
 	/* Not on what both have: a directory keeps its inode and would have them in B, too. */
 	static const char *const noted[] = {
-		"conf/changed-0", "conf/gone-0",          "conf/mode-0", "old/sub-0",
-		"dir-to-file-0",  "dir-to-file-0/inside", "sparse-0",    "file-to-dir-0",
-		"mnt/changed-0",  "mnt/gone",             "acl/changed-0"};
+		"conf/changed-0", "conf/gone-0",   "conf/mode-0",
+		"old/sub-0",      "dir-to-file-0", "dir-to-file-0/inside",
+		"sparse-0",       "file-to-dir-0", "mnt/changed-0",
+		"mnt/gone",       "acl/changed-0"};
 	for (size_t i = 0; i < ARRAY_LEN(noted); i++)
 		if (!give(dirfd, noted[i], "user.note", noted[i], strlen(noted[i])))
 			return false;

@@ -121,7 +121,9 @@ static int plan(const struct world *w, enum tree to, int archive_fd, int group_f
 {
 	auto_free char *destination = xasprintf("%s/app", w->dest);
 	struct spec_file file = {.source = (char *)"tree", .destination = destination, .line = 3};
-	struct spec spec = {.files = &file, .n_files = 1};
+	struct spec_permission permissions[OBJECTS_GRANTED];
+	struct spec spec = {.files = &file, .n_files = 1, .permissions = permissions};
+	spec.n_permissions = objects_permissions(to == TREE_B, destination, permissions);
 	struct plan_request request = {.archive_fd = archive_fd,
 				       .spec = to == TREE_NONE ? NULL : &spec,
 				       .group_id = "group",
@@ -130,7 +132,9 @@ static int plan(const struct world *w, enum tree to, int archive_fd, int group_f
 				       .allow_setid = true};
 	struct plan_summary summary;
 	auto_problems struct problems problems = {0};
-	return plan_make(&request, &summary, &problems, err);
+	int r = plan_make(&request, &summary, &problems, err);
+	objects_permissions_free(permissions, spec.n_permissions);
+	return r;
 }
 
 int world_install(const struct world *w, enum tree to, struct error *err)

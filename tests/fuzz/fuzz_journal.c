@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Journal, manifest and plan. The first byte chooses which; then records follow, each a length of
- * two bytes (little-endian) and its payload, to which the checksums are added here: without that, a
- * fuzzer would never come further than to a checksum that is wrong. */
+/* Journal, manifest and plan, as this release or the one before writes them. The first byte chooses
+ * which; then records follow, each a length of two bytes (little-endian) and its payload, to which
+ * the checksums are added here: without that, a fuzzer would never come further than to a checksum
+ * that is wrong. */
 #include "agent/worker/journal.h"
 #include "agent/worker/manifest.h"
 #include "agent/worker/plan.h"
+#include "common/checksum.h"
 #include "common/fs.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
@@ -34,7 +37,18 @@ static void make_folder(void)
 	atexit(remove_folder);
 }
 
-static void write_stream(const char *name, enum record_kind kind, const uint8_t *data, size_t len)
+/* As the release before would have begun it. */
+static void make_previous(int fd, enum record_kind kind)
+{
+	uint8_t header[16] = {'S', 'L', 'I', 'P', 'W', 'A', 'Y', (uint8_t)kind, RECORD_VERSION_MIN};
+	uint32_t sum = htole32(checksum_crc32(0, header, 12));
+	memcpy(header + 12, &sum, sizeof(sum));
+	ssize_t n = pwrite(fd, header, sizeof(header), 0);
+	assert(n == sizeof(header));
+}
+
+static void write_stream(const char *name, enum record_kind kind, bool previous,
+			 const uint8_t *data, size_t len)
 {
 	static struct record_out out;
 	struct error err;
@@ -56,6 +70,8 @@ static void write_stream(const char *name, enum record_kind kind, const uint8_t 
 	if (r >= 0)
 		r = record_flush(&f, &err);
 	assert(r >= 0);
+	if (previous)
+		make_previous(f.fd, kind);
 }
 
 static void read_journal(void)
@@ -103,17 +119,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	make_folder();
 	if (len == 0)
 		return 0;
+	bool previous = data[0] / 3 % 2 == 0;
 	switch (data[0] % 3) {
 	case 0:
-		write_stream(JOURNAL, RECORD_JOURNAL, data + 1, len - 1);
+		write_stream(JOURNAL, RECORD_JOURNAL, previous, data + 1, len - 1);
 		read_journal();
 		break;
 	case 1:
-		write_stream(MANIFEST, RECORD_MANIFEST, data + 1, len - 1);
+		write_stream(MANIFEST, RECORD_MANIFEST, previous, data + 1, len - 1);
 		read_manifest();
 		break;
 	default:
-		write_stream(PLAN, RECORD_PLAN, data + 1, len - 1);
+		write_stream(PLAN, RECORD_PLAN, previous, data + 1, len - 1);
 		if (plan_each(folder, see, NULL, &err) < 0)
 			return 0;
 	}

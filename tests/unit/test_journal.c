@@ -2,6 +2,7 @@
 #include "agent/worker/journal.h"
 #include "common/alloc.h"
 #include "common/fs.h"
+#include "tests/unit/stream.h"
 #include "tests/unit/tempdir.h"
 
 #include <sys/stat.h>
@@ -171,22 +172,101 @@ static void another_version_is_refused_by_number(void **state)
 	struct error err = {0};
 	struct journal *j = NULL;
 	journal_free(committed(dir));
-	/* The header with version 2 and its own checksum. */
-	static const uint8_t header[] = {'S', 'L', 'I', 'P', 'W', 'A', 'Y', 'J', 2, 0, 0, 0};
-	auto_close int fd = openat(dir->fd, "journal", O_RDWR | O_CLOEXEC);
-	uint32_t crc = 0xffffffff;
-	for (size_t i = 0; i < sizeof(header); i++) {
-		crc ^= header[i];
-		for (int k = 0; k < 8; k++)
-			crc = crc & 1 ? crc >> 1 ^ 0xedb88320 : crc >> 1;
-	}
-	crc = ~crc;
-	uint8_t sum[4] = {(uint8_t)crc, (uint8_t)(crc >> 8), (uint8_t)(crc >> 16),
-			  (uint8_t)(crc >> 24)};
-	assert_int_equal(pwrite(fd, header, sizeof(header), 0), sizeof(header));
-	assert_int_equal(pwrite(fd, sum, sizeof(sum), 12), sizeof(sum));
+	stream_set_version(dir->fd, "journal", 'J', 3);
 	assert_int_equal(journal_load(dir->fd, &j, &err), ERR_FORMAT);
-	assert_non_null(strstr(err.text, "version 2"));
+	assert_non_null(strstr(err.text, "version 3"));
+}
+
+/* Field by field, as version 1 had them: no ACLs and no labels. */
+static void the_previous_release_s_journal_is_read(void **state)
+{
+	struct tempdir *dir = *state;
+	struct error err = {0};
+	struct live_ident stage = {.ino = 77, .btime_s = 3};
+	struct live_object old = {.type = 'd', .ino = 9, .mode = 0755, .uid = 4, .gid = 5};
+	struct journal *j = begin(dir);
+	assert_int_equal(journal_add_stage(j, 0, &stage, &err), 0);
+	record_start(&j->out, 4); /* dir */
+	record_put_u32(&j->out, 0);
+	record_put_u32(&j->out, 0);
+	record_put_u64(&j->out, 5);
+	for (unsigned i = 0; i < 3; i++)
+		record_put_u32(&j->out, 0750 + i);
+	record_put_u8(&j->out, 1);
+	record_put_text(&j->out, "/srv/app");
+	assert_int_equal(record_append(&j->file, &j->out, NULL, &err), 0);
+	record_start(&j->out, 5); /* op */
+	record_put_u8(&j->out, JOURNAL_META);
+	record_put_u8(&j->out, 'd');
+	record_put_u32(&j->out, 4);
+	record_put_u32(&j->out, 0);
+	live_object_put(&j->out, &old);
+	record_put_u64(&j->out, 0);
+	record_put_u32(&j->out, 0711);
+	record_put_u32(&j->out, 6);
+	record_put_u32(&j->out, 7);
+	record_put_text(&j->out, "/srv/app/one");
+	assert_int_equal(record_append(&j->file, &j->out, NULL, &err), 0);
+	j->n_ops = 1;
+	assert_int_equal(journal_set_state(j, JOURNAL_COMMITTED, &err), 0);
+	journal_free(j);
+	stream_set_version(dir->fd, "journal", 'J', 1);
+
+	j = load(dir);
+	struct journal_op op;
+	assert_int_equal(j->state, JOURNAL_COMMITTED);
+	assert_int_equal(j->n_dirs, 1);
+	assert_int_equal(j->dirs[0].mode, 0750);
+	assert_true(j->dirs[0].inherit);
+	assert_int_equal(j->n_ops, 1);
+	assert_int_equal(journal_op_at(j, 0, &op, &err), 0);
+	assert_int_equal(op.mode, 0711);
+	assert_int_equal(op.old.gid, 5);
+	assert_string_equal(op.path, "/srv/app/one");
+	assert_false(op.has_acl);
+	assert_string_equal(op.label, "");
+	/* And this release ends what that one began. */
+	assert_int_equal(journal_set_state(j, JOURNAL_INSTALLED, &err), 0);
+	journal_free(j);
+	j = load(dir);
+	assert_int_equal(j->state, JOURNAL_INSTALLED);
+	journal_free(j);
+}
+
+static void the_acls_of_a_directory_are_read_as_written(void **state)
+{
+	struct tempdir *dir = *state;
+	struct error err = {0};
+	struct acl_room room[4];
+	for (unsigned i = 0; i < 4; i++) {
+		acl_start(&room[i]);
+		assert_int_equal(acl_put(&room[i], ACL_TAG_USER, 1000 + i, i), 0);
+		assert_int_equal(acl_complete(&room[i], 0750), 0);
+	}
+	struct journal_op op = {.kind = JOURNAL_META,
+				.type = 'd',
+				.path = "/srv/app/d",
+				.access = acl_of(&room[0]),
+				.bequeath = acl_of(&room[1]),
+				.old_access = acl_of(&room[2]),
+				.old_bequeath = acl_of(&room[3]),
+				.label = "u:r:t:s0",
+				.old_label = "u:r:o:s0"};
+	struct journal *j = begin(dir);
+	fill(j);
+	assert_int_equal(journal_add_op(j, &op, &err), 0);
+	assert_int_equal(journal_set_state(j, JOURNAL_COMMITTED, &err), 0);
+	journal_free(j);
+	j = load(dir);
+	assert_int_equal(journal_op_at(j, 2, &op, &err), 0);
+	assert_true(op.has_acl);
+	assert_true(acl_equal(op.access, acl_of(&room[0])));
+	assert_true(acl_equal(op.bequeath, acl_of(&room[1])));
+	assert_true(acl_equal(op.old_access, acl_of(&room[2])));
+	assert_true(acl_equal(op.old_bequeath, acl_of(&room[3])));
+	assert_string_equal(op.label, "u:r:t:s0");
+	assert_string_equal(op.old_label, "u:r:o:s0");
+	journal_free(j);
 }
 
 static void thousands_of_operations_are_read_in_any_order(void **state)
@@ -225,6 +305,8 @@ int main(void)
 		T(a_state_after_a_torn_tail_is_found),
 		T(there_is_one_journal_at_a_time),
 		T(another_version_is_refused_by_number),
+		T(the_previous_release_s_journal_is_read),
+		T(the_acls_of_a_directory_are_read_as_written),
 		T(thousands_of_operations_are_read_in_any_order),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

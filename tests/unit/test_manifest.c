@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/worker/manifest.h"
+#include "tests/unit/stream.h"
 #include "tests/unit/tempdir.h"
 
 #include <limits.h>
@@ -77,6 +78,68 @@ static void a_manifest_that_is_cut_off_is_an_error(void **state)
 	}
 }
 
+/* Field by field, as version 1 had them. */
+static void the_previous_release_s_manifest_is_read(void **state)
+{
+	struct tempdir *dir = *state;
+	struct error err = {0};
+	auto_manifest_writer struct manifest_writer w = {.file = RECORD_FILE_INIT};
+	assert_int_equal(manifest_create(&w, dir->fd, MANIFEST, &err), 0);
+	record_start(&w.out, 1);
+	record_put_u8(&w.out, 'f');
+	record_put_u32(&w.out, MANIFEST_NO_ROOT);
+	record_put_u32(&w.out, 0640);
+	record_put_u32(&w.out, 7);
+	record_put_u32(&w.out, 8);
+	record_put_u64(&w.out, 99);
+	record_put_u64(&w.out, 5);
+	record_put_u64(&w.out, 1700000000);
+	record_put_u32(&w.out, 3);
+	record_put_text(&w.out, "/opt/f");
+	assert_int_equal(record_append(&w.file, &w.out, NULL, &err), 0);
+	w.count = 1;
+	assert_int_equal(manifest_finish(&w, &err), 0);
+	stream_set_version(dir->fd, MANIFEST, 'M', 1);
+
+	auto_manifest struct manifest m = MANIFEST_INIT;
+	struct manifest_entry e;
+	assert_int_equal(manifest_load(&m, dir->fd, MANIFEST, &err), 0);
+	assert_int_equal(manifest_find(&m, "/opt/f", &e, &err), 1);
+	assert_int_equal(e.mode, 0640);
+	assert_true(e.mtime_s == 1700000000);
+	assert_false(e.has_acl);
+	assert_int_equal(e.access.len, 0);
+	assert_string_equal(e.label, "");
+}
+
+static void acls_and_labels_are_read_as_written(void **state)
+{
+	struct tempdir *dir = *state;
+	struct error err = {0};
+	auto_manifest_writer struct manifest_writer w = {.file = RECORD_FILE_INIT};
+	struct acl_room access, bequeath;
+	acl_start(&access);
+	acl_start(&bequeath);
+	assert_int_equal(acl_put(&access, ACL_TAG_GROUP, 77, 5), 0);
+	assert_int_equal(acl_complete(&access, 0700), 0);
+	assert_int_equal(acl_complete(&bequeath, 0750), 0);
+	struct manifest_entry e = {.type = 'd',
+				   .path = "/opt/d",
+				   .access = acl_of(&access),
+				   .bequeath = acl_of(&bequeath),
+				   .label = "system_u:object_r:etc_t:s0"};
+	assert_int_equal(manifest_create(&w, dir->fd, MANIFEST, &err), 0);
+	assert_int_equal(manifest_add(&w, &e, &err), 0);
+	assert_int_equal(manifest_finish(&w, &err), 0);
+	auto_manifest struct manifest m = MANIFEST_INIT;
+	assert_int_equal(manifest_load(&m, dir->fd, MANIFEST, &err), 0);
+	assert_int_equal(manifest_find(&m, "/opt/d", &e, &err), 1);
+	assert_true(e.has_acl);
+	assert_true(acl_equal(e.access, acl_of(&access)));
+	assert_true(acl_equal(e.bequeath, acl_of(&bequeath)));
+	assert_string_equal(e.label, "system_u:object_r:etc_t:s0");
+}
+
 static int stop_at_second(const struct manifest_entry *e, void *arg, struct error *err)
 {
 	(void)e;
@@ -134,6 +197,8 @@ int main(void)
 		T(entries_are_found_by_path_and_by_number),
 		T(a_missing_manifest_is_empty),
 		T(a_manifest_that_is_cut_off_is_an_error),
+		T(the_previous_release_s_manifest_is_read),
+		T(acls_and_labels_are_read_as_written),
 		T(a_stream_can_be_stopped),
 		T(paths_that_climb_or_are_not_absolute_are_damage),
 		T(a_path_that_is_too_long_is_refused),

@@ -309,11 +309,14 @@ static void what_is_odd_but_works_is_warned_about(void **state)
 		{PERMISSION "    modes: 755\n", "appspec.yml:5:5", "did you mean 'mode'?"},
 		{PERMISSION "    mode: 0644\n", "appspec.yml:5:11", "the number 420"},
 		{PERMISSION "    owner: 1000\n", "appspec.yml:5:12", "must be a name"},
-		{PERMISSION "    acls: ['bob:rwx']\n", "appspec.yml:5:11", "not applied"},
-		{PERMISSION "    context: {type: t, range: s0}\n", "appspec.yml:5:14",
-		 "not applied"},
+		{PERMISSION "    context: {type: init_t, range: s0}\n", "appspec.yml:5:21",
+		 "'init_t' is the type of a process without confinement"},
 		{PERMISSION "    context: {type: t}\n", "appspec.yml:5:14", "'range' is missing"},
-		{PERMISSION "    context: {type: t, user: u}\n", "appspec.yml:5:30", "ignored"},
+		{PERMISSION "    context: {type: t, user: u}\n", "appspec.yml:5:30",
+		 "ignores 'user'"},
+		{PERMISSION "    context: {type: t, name: n, user: u}\n", "appspec.yml:5:39",
+		 "'name' counts"},
+		{PERMISSION "    context: {type: t, role: r}\n", "appspec.yml:5:30", "ignored"},
 		{PERMISSION "    except: [a/b]\n", "appspec.yml:5:14", "matches nothing"},
 		{PERMISSION "    pattern: a/b\n", "appspec.yml:5:14", "matches nothing"},
 		{PERMISSION "    pattern: '*.{c,h}'\n", "appspec.yml:5:14", "only '*'"},
@@ -551,9 +554,12 @@ static void the_acl_grammar(void **state)
 		"mask:5",           "u:bob:r",   "user:bob:xwr", "g:www:rx", "group:www:0",
 		"m::rwx",           "d:bob:rwx", "d:m:rwx",      "d:u::rwx", "d:o::r",
 		"default:g:www:rx", "d:mask::7", "o:bob:rwx"};
-	for (size_t i = 0; i < ARRAY_LEN(good) - 1; i++)
-		assert_int_equal(spec_acl_check(good[i], NULL), 0);
-	assert_int_equal(spec_acl_check(good[ARRAY_LEN(good) - 1], NULL), ERR_FORMAT);
+	struct spec_acl acl;
+	for (size_t i = 0; i < ARRAY_LEN(good) - 1; i++) {
+		assert_int_equal(spec_acl_parse(good[i], &acl, NULL), 0);
+		free(acl.name);
+	}
+	assert_int_equal(spec_acl_parse(good[ARRAY_LEN(good) - 1], &acl, NULL), ERR_FORMAT);
 }
 
 static void the_range_grammar(void **state)
