@@ -98,8 +98,9 @@ static void report_progress(struct http_transfer *t, uint64_t done, uint64_t tot
 
 static int sink_failed(struct http_transfer *t)
 {
-	char have[ROOM_TEXT_LEN];
-	error_errno(&t->response->error, "store the answer after %s", room_text(t->sink_at, have));
+	char have[32];
+	error_errno(&t->response->error, "store the answer after %s",
+		    str_human_bytes(t->sink_at, have, sizeof(have)));
 	return room_advise(t->request.sink_fd, &t->response->error);
 }
 

@@ -3,6 +3,7 @@
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "common/str.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -24,28 +25,15 @@ void room_look(int fd, struct room *ret)
 		ret->inodes = vfs.f_favail;
 }
 
-const char *room_text(uint64_t bytes, char out[ROOM_TEXT_LEN])
-{
-	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-	double value = (double)bytes / 1024;
-	size_t i = 0;
-	for (; value >= 1024 && i + 1 < ARRAY_LEN(units); i++)
-		value /= 1024;
-	if (bytes < 1024)
-		snprintf(out, ROOM_TEXT_LEN, "%u B", (unsigned)bytes);
-	else
-		snprintf(out, ROOM_TEXT_LEN, "%.1f %s", value, units[i]);
-	return out;
-}
-
 int room_check(int fd, const struct room *need, struct error *err)
 {
 	struct room is;
-	char needed[ROOM_TEXT_LEN], there[ROOM_TEXT_LEN];
+	char needed[32], there[32];
 	room_look(fd, &is);
 	if (need->bytes > is.bytes)
 		return error_set(err, -ENOSPC, "%s are needed, %s are free",
-				 room_text(need->bytes, needed), room_text(is.bytes, there));
+				 str_human_bytes(need->bytes, needed, sizeof(needed)),
+				 str_human_bytes(is.bytes, there, sizeof(there)));
 	if (need->inodes > is.inodes)
 		return error_set(err, -ENOSPC, "%llu inodes are needed, %llu are free",
 				 (unsigned long long)need->inodes, (unsigned long long)is.inodes);

@@ -8,7 +8,6 @@
 #include <stdint.h>
 
 #define ROOM_ENDLESS UINT64_MAX /* no limit, or none that can be known beforehand */
-#define ROOM_TEXT_LEN 24
 
 struct room {
 	uint64_t bytes;
@@ -18,12 +17,9 @@ struct room {
 /* What is free on the file system of fd. One that does not say is endless. */
 void room_look(int fd, struct room *ret);
 
-/* Returns 0, or -ENOSPC: "1.5 GiB are needed, 12.0 MiB are free". */
+/* Returns 0, or -ENOSPC: "1.5 GB are needed, 12.0 MB are free". */
 int room_check(int fd, const struct room *need, struct error *err) MUST_CHECK;
 
 /* Add to an error that says -ENOSPC or -EDQUOT where that is and what to do about it; others stay
  * as they are. Without /proc it only says what to do. Returns the code. */
 int room_advise(int fd, struct error *err);
-
-/* "0 B", "12.0 MiB" into out; returns out. */
-const char *room_text(uint64_t bytes, char out[ROOM_TEXT_LEN]);

@@ -12,6 +12,7 @@
 #include "agent/worker/bundle-write.h"
 
 #include "common/fs.h"
+#include "common/str.h"
 
 #include <fcntl.h>
 #include <stddef.h>
@@ -95,9 +96,10 @@ static int normalise(const char *name, const char *what, char out[PATH_MAX], str
 /* Who reads it wants to know how far it got. */
 static int no_room(const struct bundle_writer *w, int r, const char *path, struct error *err)
 {
-	char bytes[ROOM_TEXT_LEN];
+	char bytes[32];
 	return error_set(err, r, "entry '%.200s': %s after %s in %llu entries", path, strerror(-r),
-			 room_text(w->bytes, bytes), (unsigned long long)w->entries);
+			 str_human_bytes(w->bytes, bytes, sizeof(bytes)),
+			 (unsigned long long)w->entries);
 }
 
 static int path_error(const struct bundle_writer *w, int r, const char *path, struct error *err)

@@ -4,7 +4,7 @@
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/log.h"
-#include "common/room.h"
+#include "common/str.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -70,7 +70,8 @@ void share_unchanged(int archive_fd, int earlier_fd)
 {
 	struct sharing sharing = {.earlier_fd = earlier_fd};
 	struct error ignored;
-	char text[ROOM_TEXT_LEN];
+	char text[32];
 	if (fs_walk(archive_fd, 0, share_entry, &sharing, &ignored) >= 0)
-		log_debug("%s are shared with the revision before", room_text(sharing.bytes, text));
+		log_debug("%s are shared with the revision before",
+			  str_human_bytes(sharing.bytes, text, sizeof(text)));
 }

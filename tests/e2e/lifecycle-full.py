@@ -36,7 +36,7 @@ before = (host.files(), kept(), os.statvfs(root).f_bfree)
 large = bundle(revision("large", files={"index.html": "large", "large": "x" * 3000000}))
 # The last member of that one is empty: nothing says beforehand how large it is.
 silent = large + gzip.compress(b"")
-for name, content, why in (("whose size is known", large, "2.9 MiB are needed, "),
+for name, content, why in (("whose size is known", large, "3.0 MB are needed, "),
                            ("whose size nothing tells", silent, "entry 'web/large': No space left on device after ")):
     d = Deployment(host, "d-" + name[-5:].upper(), content)
     stop = d.command("ApplicationStop")
@@ -52,7 +52,7 @@ for name, content, why in (("whose size is known", large, "2.9 MiB are needed, "
 
 run = host.deploy(revision("large", files={"large": "x" * 3000000}), group=GROUP)
 equal("a person's deployment ends with exit 1", [1, "ENOSPC"], [run.result["exit"], run.result["code"]])
-holds("and the same words", "2.9 MiB are needed, ", run.result["text"])
+holds("and the same words", "3.0 MB are needed, ", run.result["text"])
 Deployment(host, "d-TWO", bundle(revision("two"))).all()
 equal("the next one that has room works", "two", host.files()["srv/app/index.html"])
 done_testing()

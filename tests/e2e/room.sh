@@ -60,7 +60,7 @@ refused() {
 for one in "tar a.tar" "tgz a.tgz" "tar.zst a.tar.zst" "zip a.zip" "zip zip64.zip" "directory tree"; do
 	read -r type file <<<"$one"
 	[ -s "$T/$file" ] || { skip "$file" "its packer is not installed"; continue; }
-	refused "$file" size=1m "$type" "$file" "'$file': 2.9 MiB are needed, "
+	refused "$file" size=1m "$type" "$file" "'$file': 3.0 MB are needed, "
 done
 says "the error names the file system" "are free on the file system at '$T/small' (tmpfs on none); make room there" "$T/out"
 refused "a length that nothing tells" size=1m tgz joined.tgz "entry 'zeros': No space left on device after "
@@ -101,18 +101,18 @@ FAKE_FETCH='{"size": 300000}' start_daemon
 order PollHostCommand "command c-1 a/b/c/d-1 DownloadBundle"
 ok "a bundle that there is no room for is refused" within 20 failed 1
 is "before it is asked for" 0 "$(requests GET)"
-ok "with figures" grep -qF '"download the bundle: 293.0 KiB are needed, 100.0 KiB are free' <<<"$(why)"
+ok "with figures" grep -qF '"download the bundle: 300.0 kB are needed, 102.4 kB are free' <<<"$(why)"
 ok "the place and the next step" grep -qF "on the file system at '$A/downloads' (tmpfs on none); make room there" <<<"$(why)"
 ok "and a code" grep -qF '"code": "ENOSPC"' <<<"$(why)"
 stop daemon
 start_daemon
 order PollHostCommand "command c-2 a/b/c/d-2 DownloadBundle"
 ok "so is one whose length the answer tells" within 20 failed 2
-ok "with figures" grep -qF 'store the answer: 293.0 KiB are needed, 100.0 KiB are free' <<<"$(why)"
+ok "with figures" grep -qF 'store the answer: 300.0 kB are needed, 102.4 kB are free' <<<"$(why)"
 order GET unknown
 order PollHostCommand "command c-3 a/b/c/d-3 DownloadBundle"
 ok "and one whose length nobody tells, when there is no more room" within 20 failed 3
-ok "with figures" grep -qF 'store the answer after 100.0 KiB: No space left on device on the file system at' <<<"$(why)"
+ok "with figures" grep -qF 'store the answer after 102.4 kB: No space left on device on the file system at' <<<"$(why)"
 is "none of it is tried again" 2 "$(requests GET)"
 is "nothing of it stays" "100K" "$(df -h --output=avail "$A/downloads" | tail -n 1 | xargs)"
 touch "$A/downloads/"{1..19} 2>/dev/null

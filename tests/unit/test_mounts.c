@@ -207,7 +207,7 @@ static void too_little_room_is_refused(void **state)
 	fill(t, "archive/a/big", 3 << 20);
 	assert_int_equal(txn_plan(t), 0); /* so much on each of them */
 	fill(t, "dest/two/taken", 1 << 20);
-	assert_refused(t, "3.1 MiB are needed, 3.0 MiB are free on the file system at ");
+	assert_refused(t, "3.2 MB are needed, 3.1 MB are free on the file system at ");
 	assert_refused(t, "/dest/two' (tmpfs on none); make room there");
 }
 
