@@ -209,7 +209,7 @@ static int roll_back(struct group *g, struct error *err)
 	return r;
 }
 
-/* A complete deployment whose predecessor cannot be installed again stays: its tree is whole. */
+/* See rollback_stays(). */
 static int stay(struct group *g, struct error *err)
 {
 	struct state_deployment *d = g->state->open;
@@ -224,7 +224,7 @@ static int rolling_back(struct group *g, struct error *err)
 	struct state_deployment *d = g->state->open;
 	if (!d->rolled_back) {
 		int r = roll_back(g, err);
-		if (r < 0 && d->complete && r != ERR_UNDO && r != ERR_NOT_MOUNTED)
+		if (r < 0 && rollback_stays(d, r))
 			return stay(g, err);
 		if (r < 0)
 			return give_up(g, r, err);

@@ -219,6 +219,11 @@ static void set(char **place, const char *value)
 	*place = xstrdup(value);
 }
 
+static int no_earlier(struct error *err)
+{
+	return error_set(err, ERR_NOT_FOUND, "no earlier revision is kept");
+}
+
 /* The deployment was complete, and so settled: its predecessor is installed again from what is
  * kept. The transaction may be there already when this is repeated. */
 static int reinstate(struct undo *u, struct error *err)
@@ -229,7 +234,7 @@ static int reinstate(struct undo *u, struct error *err)
 	if (is_undone(u))
 		return 0;
 	if (!hooks_revision_kept(g, d->previous, &revision))
-		return error_set(err, ERR_NOT_FOUND, "no earlier revision is kept");
+		return no_earlier(err);
 	enum install_state state;
 	int r = install_state(g->fd, &state, NULL, err);
 	if (r < 0)
@@ -245,6 +250,28 @@ static int reinstate(struct undo *u, struct error *err)
 	set(&g->state->installed, d->previous);
 	set(&g->state->last_successful, d->previous);
 	return 0;
+}
+
+/* The predecessor of a complete deployment cannot be installed again, so what was stopped for it is
+ * what this host has: it runs again. */
+static void start_new(struct undo *u, struct error *err)
+{
+	static const char *const events[] = {"ApplicationStart", "ValidateService"};
+	struct hooks_revision revision;
+	if (!hooks_revision_new(u->g, &revision))
+		return;
+	int r = 0;
+	for (size_t i = 0; i < ARRAY_LEN(events) && r >= 0; i++) {
+		struct error why = {0};
+		bool ran = false;
+		r = run_event(u, &revision, events[i], &ran, &why);
+		if (ran)
+			note(u, events[i], r < 0 ? "failed" : "ok", r < 0 ? why.text : NULL);
+	}
+	if (u->did.len) {
+		auto_free char *cause = xstrdup(err->text);
+		error_set(err, err->code, "%s; started again: %s", cause, buf_str(&u->did));
+	}
 }
 
 /* What the failing event's message says besides. */
@@ -291,6 +318,11 @@ static char *interrupted_event(const struct group *g)
 		       : NULL;
 }
 
+bool rollback_stays(const struct state_deployment *d, int code)
+{
+	return d->complete && code != ERR_UNDO && code != ERR_NOT_MOUNTED;
+}
+
 int rollback_tree(struct group *g, struct error *err)
 {
 	CLEANUP(undo_clear) struct undo u = {.g = g, .did = BUF_INIT(SUMMARY_MAX)};
@@ -312,10 +344,15 @@ int rollback_run(struct group *g, struct error *err)
 	int r = d->complete ? 0 : note_install(g, err);
 	if (r < 0)
 		return r;
+	struct hooks_revision kept;
+	if (d->complete && !hooks_revision_kept(g, d->previous, &kept))
+		return no_earlier(err); /* nothing is stopped for it */
 	const struct rollback_facts facts = rollback_facts(d);
 	const struct rollback_plan plan = rollback_plan(&facts);
 	stop_new(&u, plan.stop_new);
 	r = d->complete ? reinstate(&u, err) : undo_install(&u, err);
+	if (r < 0 && rollback_stays(d, r))
+		start_new(&u, err);
 	if (r >= 0) {
 		if (plan.after_install)
 			run_previous(&u, "AfterInstall");

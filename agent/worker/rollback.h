@@ -28,6 +28,10 @@ struct rollback_plan rollback_plan(const struct rollback_facts *facts);
  * another error when it is not. May be repeated. */
 int rollback_run(struct group *g, struct error *err) MUST_CHECK;
 
+/* After such an error: a complete deployment whose predecessor cannot be installed again stays as
+ * it is: its tree is whole, and its application runs (again). */
+bool rollback_stays(const struct state_deployment *d, int code);
+
 /* Only the tree of it, no script: the deployment stays in its phase, and rollback_run() does the
  * rest later. Not for one that was complete. Errors as above. May be repeated. */
 int rollback_tree(struct group *g, struct error *err) MUST_CHECK;
