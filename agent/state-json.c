@@ -356,7 +356,10 @@ static int plain_from_json(const json_t *obj, struct state_deployment *d, struct
 	if (known < 0)
 		return error_set(err, ERR_FORMAT, "'phase' is '%s'", phase);
 	d->phase = (enum state_phase)known;
-	d->unprepared_code = code ? error_from_name(code) : 0;
+	if (d->unprepared)
+		d->unprepared_code = code ? error_from_name(code) : ERR_INPUT;
+	if (scripts < 0 || scripts > UINT32_MAX)
+		return error_set(err, ERR_FORMAT, "'scripts' is %" PRId64, scripts);
 	d->scripts = (unsigned)scripts;
 	return 0;
 }

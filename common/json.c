@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define JSON_DEPTH_MAX 64
+#define TIME_MAX 1e12 /* seconds: what is later was not a time */
 /* Enough for Unix time with milliseconds and for every size; 17 would print 0.1 as
  * 0.10000000000000001. */
 #define JSON_DIGITS JSON_REAL_PRECISION(15)
@@ -231,7 +232,7 @@ void json_set_bool(json_t *obj, const char *name, bool value)
 
 void json_set_time(json_t *obj, const char *name, double unix_s)
 {
-	if (unix_s != 0)
+	if (unix_s > 0 && unix_s < TIME_MAX)
 		json_object_set_new(obj, name,
 				    json_real((double)(int64_t)(unix_s * 1000 + 0.5) / 1000));
 }

@@ -52,5 +52,5 @@ int json_opt_array(const json_t *obj, const char *name, json_t **ret, struct err
 void json_set_str(json_t *obj, const char *name, const char *value);
 void json_set_int(json_t *obj, const char *name, int64_t value);
 void json_set_bool(json_t *obj, const char *name, bool value);
-void json_set_time(json_t *obj, const char *name,
-		   double unix_s); /* a number with milliseconds; 0 is omitted */
+/* A number with milliseconds; what is no time (0, before 1970) is omitted. */
+void json_set_time(json_t *obj, const char *name, double unix_s);

@@ -5,6 +5,7 @@
 #include "agent/worker/bundle-stream.h"
 #include "agent/worker/bundle-write.h"
 #include "common/fs.h"
+#include "tests/fuzz/folder.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <assert.h>
@@ -16,31 +17,11 @@
 
 enum how { HOW_TAR, HOW_GZIP, HOW_FILTER, HOW_ZIP, HOW_COUNT };
 
-static char outer_path[] = "/tmp/slipway-fuzz-XXXXXX";
-static int outer = -1;
-
-static void remove_outer(void)
+/* The folder holds only root/, before and after. */
+static void assert_only_root(void)
 {
-	auto_close int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = fs_remove_tree(tmp, strrchr(outer_path, '/') + 1, NULL);
-	assert(r == 0);
-}
-
-/* outer/ holds only root/, before and after */
-static void make_outer(void)
-{
-	if (outer >= 0)
-		return;
-	char *made = mkdtemp(outer_path);
-	assert(made);
-	outer = open(outer_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert(outer >= 0);
-	atexit(remove_outer);
-}
-
-static void assert_only_root_in_outer(void)
-{
-	auto_closedir DIR *dir = fdopendir(openat(outer, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	auto_closedir DIR *dir =
+		fdopendir(openat(fuzz_folder(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	assert(dir);
 	const struct dirent *entry;
 	while ((entry = readdir(dir)))
@@ -76,10 +57,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const struct bundle_limits limits = {.max_bytes = 1 << 20, .max_entries = 100};
 	if (size == 0)
 		return 0;
-	make_outer();
-	int r = mkdirat(outer, "root", 0755);
+	int r = mkdirat(fuzz_folder(), "root", 0755);
 	assert(r == 0);
-	auto_close int root = openat(outer, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int root = openat(fuzz_folder(), "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert(root >= 0);
 
 	auto_bundle_writer struct bundle_writer w = {0};
@@ -90,8 +70,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(r == 0 || (r < 0 && err.code == r && *err.text));
 	assert(r < 0 || (w.bytes <= limits.max_bytes && w.entries <= limits.max_entries));
 
-	assert_only_root_in_outer();
-	r = fs_remove_tree(outer, "root", &err);
+	assert_only_root();
+	r = fs_remove_tree(fuzz_folder(), "root", &err);
 	assert(r == 0);
 	return 0;
 }

@@ -7,7 +7,7 @@
 #include "agent/worker/manifest.h"
 #include "agent/worker/plan.h"
 #include "common/checksum.h"
-#include "common/fs.h"
+#include "tests/fuzz/folder.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <assert.h>
@@ -15,27 +15,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-
-static char folder_path[] = "/tmp/slipway-fuzz-XXXXXX";
-static int folder = -1;
-
-static void remove_folder(void)
-{
-	auto_close int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = fs_remove_tree(tmp, strrchr(folder_path, '/') + 1, NULL);
-	assert(r == 0);
-}
-
-static void make_folder(void)
-{
-	if (folder >= 0)
-		return;
-	char *made = mkdtemp(folder_path);
-	assert(made);
-	folder = open(folder_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert(folder >= 0);
-	atexit(remove_folder);
-}
 
 /* As the release before would have begun it. */
 static void make_previous(int fd, enum record_kind kind)
@@ -53,7 +32,7 @@ static void write_stream(const char *name, enum record_kind kind, bool previous,
 	static struct record_out out;
 	struct error err;
 	auto_record_file struct record_file f = RECORD_FILE_INIT;
-	int fd = openat(folder, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd = openat(fuzz_folder(), name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	assert(fd >= 0);
 	int r = record_create(&f, fd, kind, &err);
 	while (r >= 0 && len > 2) {
@@ -78,7 +57,7 @@ static void read_journal(void)
 {
 	struct error err;
 	auto_journal struct journal *j = NULL;
-	if (journal_load(folder, &j, &err) < 0)
+	if (journal_load(fuzz_folder(), &j, &err) < 0)
 		return;
 	for (uint32_t i = j->n_ops; i-- > 0;) {
 		struct journal_op op;
@@ -92,7 +71,7 @@ static void read_manifest(void)
 {
 	struct error err;
 	auto_manifest struct manifest m = MANIFEST_INIT;
-	if (manifest_load(&m, folder, MANIFEST, &err) < 0)
+	if (manifest_load(&m, fuzz_folder(), MANIFEST, &err) < 0)
 		return;
 	for (size_t i = m.count; i-- > 0;) {
 		struct manifest_entry e, found;
@@ -116,7 +95,6 @@ static int see(enum plan_op op, const char *path, uint64_t bytes, void *arg)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct error err;
-	make_folder();
 	if (len == 0)
 		return 0;
 	bool previous = data[0] / 3 % 2 == 0;
@@ -131,7 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		break;
 	default:
 		write_stream(PLAN, RECORD_PLAN, previous, data + 1, len - 1);
-		if (plan_each(folder, see, NULL, &err) < 0)
+		if (plan_each(fuzz_folder(), see, NULL, &err) < 0)
 			return 0;
 	}
 	return 0;

@@ -7,11 +7,20 @@
 #include <assert.h>
 #include <string.h>
 
+/* "x../y" does not */
+static bool climbs(const char *path)
+{
+	for (const char *at = path; (at = strstr(at, "..")); at += 2)
+		if ((at == path || at[-1] == '/') && (at[2] == '/' || at[2] == '\0'))
+			return true;
+	return false;
+}
+
 static void check_paths(const struct spec *spec)
 {
 	for (size_t i = 0; i < spec->n_files; i++) {
 		assert(spec->files[i].source && spec->files[i].source[0] != '/');
-		assert(!strstr(spec->files[i].source, "../"));
+		assert(!climbs(spec->files[i].source));
 		assert(spec->files[i].destination && spec->files[i].destination[0] == '/');
 	}
 	for (size_t i = 0; i < spec->n_permissions; i++)
@@ -20,6 +29,7 @@ static void check_paths(const struct spec *spec)
 		for (size_t k = 0; k < spec->events[i].n_hooks; k++) {
 			const struct spec_hook *hook = &spec->events[i].hooks[k];
 			assert(!str_empty(hook->location) && hook->location[0] != '/');
+			assert(!climbs(hook->location));
 			assert(hook->timeout_s > 0 && hook->timeout_s <= SPEC_TIMEOUT_MAX_S);
 		}
 	}
