@@ -144,8 +144,16 @@ static int completing(struct group *g, const char *message, struct error *err)
 
 int finish_succeeded(struct group *g, const char *message, struct error *err)
 {
+	struct state_deployment *d = g->state->open;
 	int r = enter(g, STATE_COMPLETING, err);
-	return r < 0 ? r : completing(g, message, err);
+	if (r >= 0)
+		return completing(g, message, err);
+	if (d->complete || !d->n_steps)
+		return r;
+	/* What cannot be recorded has not happened (a full disk): the old tree comes back. */
+	d->phase = STATE_RUNNING;
+	lifecycle_set_failure(g, d->steps[d->n_steps - 1].event, WIRE_UNKNOWN_ERROR, err);
+	return finish_failed(g, err);
 }
 
 static void add_to_message(struct state_failure *f, const char *text)

@@ -2,6 +2,7 @@
 #include "agent/worker/local.h"
 
 #include "agent/worker/finish.h"
+#include "agent/worker/install.h"
 #include "agent/worker/lifecycle.h"
 #include "agent/worker/prepare.h"
 #include "agent/worker/recover.h"
@@ -190,13 +191,31 @@ static int walk_all(struct group *g, struct error *err)
 	return finish_succeeded(g, message, err);
 }
 
+/* Whoever hears only of the last error shall not believe that the host is as before. */
+static int still_open(struct group *g, int r, struct error *err)
+{
+	enum install_state state;
+	struct error quiet;
+	if (r == ERR_UNDO || r == ERR_NOT_MOUNTED || r == ERR_BUSY ||
+	    install_state(g->fd, &state, NULL, &quiet) < 0)
+		return r;
+	if (g->state->open->phase == STATE_COMPLETING)
+		return error_prefix(
+			err, ERR_UNDO,
+			"the new revision is installed, but that could not be recorded");
+	if (state == INSTALL_NONE || state == INSTALL_STAGED)
+		return r;
+	return error_prefix(err, ERR_UNDO,
+			    "the installation could be neither completed nor undone");
+}
+
 /* Returns the exit code. */
 static int carry_out(struct group *g, json_t *result, struct error *err)
 {
 	int r = walk_all(g, err);
 	if (r < 0) {
 		finish_describe(result, g, g->state->open);
-		return run_exit_code(r);
+		return run_exit_code(still_open(g, r, err));
 	}
 	const struct state_deployment *d = g->state->last;
 	finish_describe(result, g, d);

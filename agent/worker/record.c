@@ -187,17 +187,29 @@ int record_create(struct record_file *f, int fd, enum record_kind kind, struct e
 	return record_flush(f, err);
 }
 
+/* Which file it is (the plan, the manifest, the journal), and where: a full disk is looked for
+ * there. */
+static int failed(const struct record_file *f, const char *what, struct error *err)
+{
+	int e = errno;
+	char link[32], path[PATH_MAX];
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", f->fd);
+	ssize_t n = readlink(link, path, sizeof(path) - 1);
+	path[n < 0 ? 0 : n] = '\0';
+	return error_set(err, -e, "%s %s: %s", what, n < 0 ? "a record stream" : path, strerror(e));
+}
+
 int record_open(struct record_file *f, int fd, enum record_kind kind, struct error *err)
 {
 	adopt(f, fd);
 
 	struct stat st;
 	if (fstat(fd, &st) < 0)
-		return error_errno(err, "stat a record stream");
+		return failed(f, "stat", err);
 	uint8_t got[HEADER_LEN], want[HEADER_LEN];
 	ssize_t n = pread(fd, got, sizeof(got), 0);
 	if (n < 0)
-		return error_errno(err, "read a record stream");
+		return failed(f, "read", err);
 	if (n < HEADER_LEN)
 		return error_set(err, -ENODATA, "the header is cut off");
 
@@ -225,7 +237,7 @@ int record_flush(struct record_file *f, struct error *err)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return error_errno(err, "write a record stream");
+			return failed(f, "write", err);
 		done += (size_t)n;
 	}
 	f->out_len = 0;
@@ -237,7 +249,7 @@ int record_sync(struct record_file *f, struct error *err)
 	int r = record_flush(f, err);
 	if (r < 0)
 		return r;
-	return fsync(f->fd) < 0 ? error_errno(err, "fsync a record stream") : 0;
+	return fsync(f->fd) < 0 ? failed(f, "fsync", err) : 0;
 }
 
 int record_append(struct record_file *f, const struct record_out *out, uint64_t *ret_offset,
@@ -310,7 +322,7 @@ int record_at(struct record_file *f, uint64_t offset, struct record *ret, struct
 		return 0;
 	ssize_t n = look(f, offset, HEAD_LEN, &p);
 	if (n < 0)
-		return error_errno(err, "read a record stream");
+		return failed(f, "read", err);
 	if (n < HEAD_LEN)
 		return 0;
 	size_t len = get_u32(p);
@@ -318,7 +330,7 @@ int record_at(struct record_file *f, uint64_t offset, struct record *ret, struct
 		return 0;
 	n = look(f, offset, HEAD_LEN + len, &p);
 	if (n < 0)
-		return error_errno(err, "read a record stream");
+		return failed(f, "read", err);
 	if ((size_t)n < HEAD_LEN + len ||
 	    (!f->unchecked && checksum(p, p + HEAD_LEN, len) != get_u32(p + 4)))
 		return 0;
@@ -364,7 +376,7 @@ int record_patch(struct record_file *f, uint64_t offset, const struct record_out
 	size_t len = HEAD_LEN + out->len;
 	f->window_len = 0;
 	if (pwrite(f->fd, bytes, len, (off_t)offset) != (ssize_t)len)
-		return error_errno(err, "write a record stream");
+		return failed(f, "write", err);
 	return 0;
 }
 
@@ -374,6 +386,6 @@ int record_cut(struct record_file *f, struct error *err)
 	f->window_len = 0;
 	f->end = f->pos;
 	if (ftruncate(f->fd, (off_t)f->pos) < 0)
-		return error_errno(err, "cut a record stream");
+		return failed(f, "cut", err);
 	return 0;
 }

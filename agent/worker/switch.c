@@ -133,10 +133,10 @@ static const char *advice(int e)
 	}
 }
 
-int txn_failed(const struct txn_site *s, const char *what, struct error *err)
+int txn_failed(const char *what, const char *path, struct error *err)
 {
 	int e = errno;
-	return error_set(err, -e, "%s %s: %s%s", what, s->path, strerror(e), advice(e));
+	return error_set(err, -e, "%s %s: %s%s", what, path, strerror(e), advice(e));
 }
 
 /* The directory, or the deepest that is there of those above it. */
@@ -264,10 +264,10 @@ static int put_blindly(struct txn *t, struct txn_site *s, struct error *err)
 	fs_unlink_quiet(s->stage_fd, s->old_name);
 	FAULT("put: old forgotten");
 	if (linkat(s->dir_fd, s->name, s->stage_fd, s->old_name, 0) < 0)
-		return txn_failed(s, "keep the old", err);
+		return txn_failed("keep the old", s->path, err);
 	FAULT("put: old linked");
 	if (renameat(s->stage_fd, s->new_name, s->dir_fd, s->name) < 0)
-		return txn_failed(s, "replace", err);
+		return txn_failed("replace", s->path, err);
 	FAULT("put: replaced");
 	return 0;
 }
@@ -287,7 +287,7 @@ static int put(struct txn *t, struct txn_site *s, struct error *err)
 		if (!live_same(&at.name, &s->op.old))
 			return conflict(s, err);
 		if (linkat(s->dir_fd, s->name, s->stage_fd, s->old_name, 0) < 0)
-			return txn_failed(s, "keep the old", err);
+			return txn_failed("keep the old", s->path, err);
 		FAULT("put: old linked");
 		r = look(s->stage_fd, s->old_name, s, &at.old, err);
 		if (r < 0)
@@ -296,7 +296,7 @@ static int put(struct txn *t, struct txn_site *s, struct error *err)
 	if (at.old.ino != s->op.old.ino || at.name.ino != s->op.old.ino)
 		return conflict(s, err);
 	if (renameat(s->stage_fd, s->new_name, s->dir_fd, s->name) < 0)
-		return txn_failed(s, "replace", err);
+		return txn_failed("replace", s->path, err);
 	FAULT("put: replaced");
 	return 0;
 }
@@ -312,7 +312,7 @@ static int create(struct txn *t, struct txn_site *s, struct error *err)
 	if (at.new.ino != s->op.new_ino)
 		return error_set(err, ERR_CONFLICT, "%s: what was staged for it is lost", s->path);
 	if (renameat2(s->stage_fd, s->new_name, s->dir_fd, s->name, RENAME_NOREPLACE) < 0)
-		return errno == EEXIST ? conflict(s, err) : txn_failed(s, "create", err);
+		return errno == EEXIST ? conflict(s, err) : txn_failed("create", s->path, err);
 	FAULT("create: put in place");
 	return 0;
 }
@@ -329,7 +329,7 @@ static int delete (struct txn *t, struct txn_site *s, struct error *err)
 		if (!live_same(&at.name, &s->op.old))
 			return conflict(s, err);
 		if (renameat2(s->dir_fd, s->name, s->stage_fd, s->old_name, RENAME_NOREPLACE) < 0)
-			return txn_failed(s, "remove", err);
+			return txn_failed("remove", s->path, err);
 		FAULT("delete: taken away");
 		r = look(s->stage_fd, s->old_name, s, &at.old, err);
 		if (r < 0)
@@ -364,7 +364,7 @@ static int remove_dir(struct txn *t, struct txn_site *s, struct error *err)
 		if (r <= 0)
 			return r;
 		if (renameat2(s->dir_fd, s->name, s->stage_fd, s->old_name, RENAME_NOREPLACE) < 0)
-			return txn_failed(s, "remove", err);
+			return txn_failed("remove", s->path, err);
 		FAULT("rmdir: taken away");
 	}
 	/* Something may have been made in it just now. */
@@ -375,7 +375,7 @@ static int remove_dir(struct txn *t, struct txn_site *s, struct error *err)
 	if (r < 0)
 		return r;
 	if (renameat2(s->stage_fd, s->old_name, s->dir_fd, s->name, RENAME_NOREPLACE) < 0)
-		return txn_failed(s, "put back", err);
+		return txn_failed("put back", s->path, err);
 	FAULT("rmdir: put back");
 	return 0;
 }
@@ -399,7 +399,7 @@ static int exchange(struct txn *t, struct txn_site *s, struct error *err)
 		if (r <= 0)
 			return r < 0 ? r : conflict(s, err);
 		if (renameat2(s->stage_fd, s->new_name, s->dir_fd, s->name, RENAME_EXCHANGE) < 0)
-			return txn_failed(s, "exchange", err);
+			return txn_failed("exchange", s->path, err);
 		FAULT("exchange: exchanged");
 		r = look(s->stage_fd, s->new_name, s, &at.new, err);
 		if (r < 0)
@@ -465,7 +465,7 @@ static int metadata(struct txn *t, struct txn_site *s, struct error *err)
 		return r;
 	const struct journal_op *op = &s->op;
 	struct txn_meta new = {op->uid, op->gid, op->mode, op->has_acl, op->access, op->bequeath};
-	return txn_meta_set(fd, &new) < 0 ? txn_failed(s, "set the metadata of", err) : 0;
+	return txn_meta_set(fd, &new) < 0 ? txn_failed("set the metadata of", s->path, err) : 0;
 }
 
 typedef int forward_fn(struct txn *t, struct txn_site *s, struct error *err);

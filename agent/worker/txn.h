@@ -86,7 +86,7 @@ int txn_site_open(struct txn *t, struct txn_site *s, enum txn_open how,
 		  struct error *err) MUST_CHECK;
 bool txn_dir_is_empty(int fd);
 /* From errno, with what a person can do about it. Returns the code. */
-int txn_failed(const struct txn_site *s, const char *what, struct error *err);
+int txn_failed(const char *what, const char *path, struct error *err);
 /* Is something else mounted over a destination since the plan? ERR_NOT_MOUNTED: it has to go before
  * anything can be done. */
 int txn_check_mounts(struct txn *t, struct error *err) MUST_CHECK;

@@ -17,7 +17,7 @@
 
 static int failed(const struct txn_site *s, struct error *err)
 {
-	return txn_failed(s, "put back", err);
+	return txn_failed("put back", s->path, err);
 }
 
 static int look(int dirfd, const char *name, const struct txn_site *s, struct live_object *ret,
@@ -44,7 +44,7 @@ static int move_aside(struct txn *t, struct txn_site *s, int from_fd, const char
 	auto_free char *name =
 		xasprintf("%.*s" KEPT "%s%s", room, s->name, t->journal->txid, number);
 	if (renameat2(from_fd, from, s->dir_fd, name, RENAME_NOREPLACE) < 0)
-		return txn_failed(s, "move aside", err);
+		return txn_failed("move aside", s->path, err);
 	FAULT("undo: moved aside");
 	auto_free char *path = xasprintf("%.*s%s", (int)(s->name - s->path), s->path, name);
 	report(t, path);
@@ -352,7 +352,7 @@ static int remove_entry(struct subtrees *st, const struct txn_site *root, char t
 		return 0;
 	}
 	if (errno != ENOTEMPTY && errno != EEXIST)
-		return error_errno(err, "remove %s", path);
+		return txn_failed("remove", path, err);
 	report_content(st, dirfd, name, path);
 	return 0;
 }
@@ -429,9 +429,10 @@ int undo_run(struct txn *t, struct error *err)
 		return 0;
 	return error_set(
 		err, ERR_UNDO,
-		"%u objects could not be put back, their old state is kept in '%s/" STAGE_PREFIX
+		"%u object%s could not be put back, the old state is kept in '%s/" STAGE_PREFIX
 		"%s' (%s)",
-		f.count, t->journal->n_mounts ? t->journal->mounts[0].path : "", t->journal->txid,
+		f.count, f.count == 1 ? "" : "s",
+		t->journal->n_mounts ? t->journal->mounts[0].path : "", t->journal->txid,
 		f.first.text);
 }
 

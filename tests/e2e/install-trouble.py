@@ -5,71 +5,6 @@ are guarded or in use. Each is refused before anything is touched, or taken back
 from places import *
 
 need_places()
-CASES = []
-
-
-def case(name):
-    def add(run):
-        CASES.append((name, run))
-        return run
-    return add
-
-
-DISK = {}
-
-
-def fresh(name, kind="ext4"):
-    """A folder on a disk that all cases of its kind share."""
-    if kind not in DISK:
-        DISK[kind] = Disk(kind)
-    path = os.path.join(DISK[kind].path, name.replace(" ", "-").replace(",", ""))
-    os.makedirs(path)
-    return path
-
-
-def files(**content):
-    """A function that makes these: {name: text}; "a__b" is b in the folder a, text None a folder, text = mode only there."""
-    def fill(app):
-        for name, text in content.items():
-            path = os.path.join(app, *name.split("__"))
-            os.makedirs(path if text is None else os.path.dirname(path), exist_ok=True)
-            if text is not None:
-                write(path, text)
-    return fill
-
-
-count = 0
-
-
-def revision_of(*arguments, **more):
-    global count
-    count += 1
-    return bundle_of("bundle.%d" % count, *arguments, **more)
-
-
-def text_of(path):
-    with open(path) as f:
-        return f.read()
-
-
-def bind_over(path, text="mounted"):
-    """Something else is mounted over that file or folder; returns where it really is."""
-    global count
-    count += 1
-    other = os.path.join(T, "other.%d" % count)
-    if os.path.isdir(path):
-        os.mkdir(other, 0o700)
-        write(other + "/inside", text)
-    else:
-        write(other, text)
-    mount("--bind", other, path)
-    return other
-
-
-def unchanged(host, before, *more):
-    same("%s: nothing is touched" % host.name, before, host.picture(), *more)
-    equal("%s: no stage is left" % host.name, [], host.stages())
-
 
 # --- mount points among the objects -----------------------------------------------------------------------------------
 
@@ -181,11 +116,6 @@ def _(host):
     umount(path)
 
 
-def switched(host, text="two"):
-    return lambda: os.path.exists(host.path("srv/app/a")) and text_of(host.path("srv/app/a")) == text
-
-
-SWITCH = "renameat,renameat2"
 TWO_PLACES = [("app", "/srv/app"), ("app", "/opt/app")]
 
 
@@ -277,8 +207,4 @@ def _(host):
     umount(path)
 
 
-only = os.environ.get("SLIPWAY_CASE", "")
-for case_name, run_case in CASES:
-    if only in case_name:
-        run_case(Machine(case_name, fresh(case_name)))
-done_testing()
+run_cases()

@@ -348,3 +348,92 @@ class Stopped:
             os.kill(self.worker, signal.SIGKILL)
             self.process.kill()
             self.process.communicate()
+
+
+# Cases: @case("name") def _(host). Each has a folder of its own on a disk that all of them share.
+CASES = []
+
+
+def case(name, kind="ext4"):
+    def add(run):
+        CASES.append((name, run, kind))
+        return run
+    return add
+
+
+DISK = {}
+
+
+def fresh(name, kind="ext4"):
+    """A folder on a disk that all cases of its kind share."""
+    if kind not in DISK:
+        DISK[kind] = Disk(kind)
+    path = os.path.join(DISK[kind].path, name.replace(" ", "-").replace(",", ""))
+    os.makedirs(path)
+    return path
+
+
+def files(**content):
+    """A function that makes these: {name: text}; "a__b" is b in the folder a, text None a folder, text = mode only there."""
+    def fill(app):
+        for name, text in content.items():
+            path = os.path.join(app, *name.split("__"))
+            os.makedirs(path if text is None else os.path.dirname(path), exist_ok=True)
+            if text is not None:
+                write(path, text)
+    return fill
+
+
+count = 0
+
+
+def revision_of(*arguments, **more):
+    global count
+    count += 1
+    return bundle_of("bundle.%d" % count, *arguments, **more)
+
+
+def text_of(path):
+    with open(path) as f:
+        return f.read()
+
+
+def bind_over(path, text="mounted"):
+    """Something else is mounted over that file or folder; returns where it really is."""
+    global count
+    count += 1
+    other = os.path.join(T, "other.%d" % count)
+    if os.path.isdir(path):
+        os.mkdir(other, 0o700)
+        write(other + "/inside", text)
+    else:
+        write(other, text)
+    mount("--bind", other, path)
+    return other
+
+
+def unchanged(host, before, *more):
+    same("%s: nothing is touched" % host.name, before, host.picture(), *more)
+    equal("%s: no stage is left" % host.name, [], host.stages())
+
+
+def switched(host, text="two"):
+    return lambda: os.path.exists(host.path("srv/app/a")) and text_of(host.path("srv/app/a")) == text
+
+
+SWITCH = "renameat,renameat2"
+
+
+def run_cases():
+    """SLIPWAY_CASE: only those with that in their name."""
+    only = os.environ.get("SLIPWAY_CASE", "")
+    for name, run, kind in CASES:
+        if only not in name:
+            continue
+        try:
+            run(Machine(name, fresh(name, kind)))
+        except FileNotFoundError as missing:
+            if "/" in missing.filename:
+                raise
+            skip(name, "there is no " + missing.filename)
+    done_testing()

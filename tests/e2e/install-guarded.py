@@ -1,0 +1,284 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Objects that are guarded or in use, disks that are full or broken: refused by name before anything is touched, or
+undone; and where a person is needed, recovery works once the reason is gone."""
+import mmap
+
+from places import *
+
+need_places()
+
+
+def chattr(how, *paths):
+    tool("chattr", how, *paths)
+
+
+# --- guarded ----------------------------------------------------------------------------------------------------------
+
+
+@case("immutable and append-only")
+def _(host):
+    host.slip("one", 0, "deploy", revision_of(files(a="one", gone="one", sub__b="one")))
+    for flag in "ia":
+        for name in ("srv/app/a", "srv/app/gone", "srv/app/sub/b", "srv/app/sub", "srv/app"):
+            chattr("+" + flag, host.path(name))
+            before = host.picture()
+            said = host.says("%s is +%s" % (name, flag), 3, "immutable or append-only", "deploy",
+                             revision_of(files(a="two", sub__b="two", sub__new="two", new="two")))
+            holds("it is named", "'%s' is" % host.path(name), said)
+            holds("and the way out", "chattr -ia", said)
+            unchanged(host, before, said)
+            host.slip("nothing changes", 0, "deploy", revision_of(files(a="one", gone="one", sub__b="one")))
+            chattr("-" + flag, host.path(name))
+    host.slip("and without", 0, "deploy", revision_of(files(a="two", sub__b="two", sub__new="two", new="two")))
+
+
+@case("the folder above the destination is immutable")
+def _(host):
+    host.slip("one", 0, "deploy", revision_of(files(a="one")))
+    chattr("+i", host.path("srv"))
+    host.slip("nothing is staged in it", 0, "deploy", revision_of(files(a="two", b="two")))
+    equal("the file is new", "two", text_of(host.path("srv/app/a")))
+    host.slip("also away", 1, "deploy", revision_of(files(a="three"), hooks=FAILS))
+    equal("the file is back", "two", text_of(host.path("srv/app/a")))
+    equal("no stage is left", [], host.stages())
+    chattr("-i", host.path("srv"))
+
+
+@case("BeforeInstall makes it immutable")
+def _(host):
+    host.slip("one", 0, "deploy", revision_of(files(a="one", b="one")))
+    before = host.picture()
+    for name in ("srv/app/a", "srv/app"):
+        said = host.says("%s by a script" % name, 1, "immutable", "deploy", revision_of(
+            files(a="two", b="two"), hooks={"BeforeInstall": "chattr +i $SLIPWAY_DESTINATION_ROOT/" + name}))
+        chattr("-i", host.path(name))
+        unchanged(host, before, said)
+
+
+@case("AfterInstall makes it immutable, and the validation fails")
+def _(host):
+    host.slip("one", 0, "deploy", revision_of(files(a="one", b="one")))
+    before = host.picture()
+    for name, flag in (("srv/app/a", "i"), ("srv/app/new", "i"), ("srv/app/new/file", "a"), ("srv/app", "i")):
+        said = host.slip("%s +%s" % (name, flag), 4, "deploy", revision_of(
+            files(a="two", b="two", new__file="two"),
+            hooks={**FAILS, "AfterInstall": "chattr +%s $SLIPWAY_DESTINATION_ROOT/%s" % (flag, name)}))
+        holds("it says what to do", "chattr -ia", said)
+        host.slip("it is still so", 4, "recover")
+        chattr("-" + flag, host.path(name))
+        host.slip("and then not", 0, "recover")
+        unchanged(host, before, said)
+
+
+@case("made immutable in the middle of the switch")
+def _(host):
+    host.slip("one", 0, "deploy", revision_of(files(a="one", b="one", c="one")))
+    before = host.picture()
+    with host.stopped(["deploy", revision_of(files(a="two", b="two", c="two"))], SWITCH, switched(host)) as run:
+        chattr("+i", host.path("srv/app/b"))
+        code, said = run.go_on()
+    equal("it is undone", 1, code, said)
+    holds("it is named", host.path("srv/app/b"), said)
+    chattr("-i", host.path("srv/app/b"))
+    unchanged(host, before, said)
+    with host.stopped(["deploy", revision_of(files(a="two", b="two", c="two"))], SWITCH, switched(host)) as run:
+        chattr("+i", host.path("srv/app"))
+        code, said = run.go_on()
+    equal("it can go neither way", 4, code, said)
+    chattr("-i", host.path("srv/app"))
+    host.slip("until it may", 0, "recover")
+    unchanged(host, before, said)
+
+
+# --- in use -----------------------------------------------------------------------------------------------------------
+
+
+@case("running, open, mapped, worked in")
+def _(host):
+    def fill(which):
+        def make(app):
+            files(mapped=which * 1000, open=which, dir__gone="x", a=which)(app)
+            os.makedirs(app + "/dir", exist_ok=True)
+            shutil.copy("/bin/sleep", app + "/program")
+            with open(app + "/program", "ab") as f:
+                f.write(which.encode())
+            write(app + "/script", '#!/bin/sh\nread line\necho "%s $line"\n' % which, 0o755)
+            if which == "two":
+                shutil.rmtree(app + "/dir")
+        return make
+    host.slip("one", 0, "deploy", revision_of(fill("one")))
+    program = subprocess.Popen([host.path("srv/app/program"), "600"])
+    script_run = subprocess.Popen([host.path("srv/app/script")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    worker_in = subprocess.Popen(["sleep", "600"], cwd=host.path("srv/app/dir"))
+    for process in (program, script_run, worker_in):
+        running.add(process.pid)
+        within(lambda: b"fork" not in open("/proc/%d/cmdline" % process.pid, "rb").read())
+    opened = open(host.path("srv/app/open"))
+    mapped = mmap.mmap(os.open(host.path("srv/app/mapped"), os.O_RDWR), 0)
+    before = host.picture()
+    inode = os.stat(host.path("srv/app/program")).st_ino
+    host.slip("two fails", 1, "deploy", revision_of(fill("two"), hooks=FAILS))
+    same("all is back", before, host.picture())
+    equal("with the folder that is worked in", os.stat(host.path("srv/app/dir")).st_ino,
+          os.stat("/proc/%d/cwd" % worker_in.pid).st_ino)
+    host.slip("two", 0, "deploy", revision_of(fill("two")))
+    equal("the program goes on", None, program.poll())
+    equal("with its old content", inode, os.stat("/proc/%d/exe" % program.pid).st_ino)
+    ok("the new one is another file", inode != os.stat(host.path("srv/app/program")).st_ino)
+    equal("the script is read to its end", b"one more\n", script_run.communicate(b"more\n", DEADLINE_S)[0])
+    equal("the open file is the old one", "one", opened.read())
+    equal("the mapped one, too", b"one" * 1000, mapped[:])
+    mapped[:3] = b"own"
+    equal("and what is written there is not in the new one", "two" * 1000, text_of(host.path("srv/app/mapped")))
+    opened.close()
+    mapped.close()
+    for process in (program, worker_in):
+        process.kill()
+        process.wait()
+    running.difference_update([program.pid, script_run.pid, worker_in.pid])
+
+
+# --- full -------------------------------------------------------------------------------------------------------------
+
+
+def fill_up(path, leave=0):
+    """Until nothing more fits, also for root."""
+    with open(path, "wb", buffering=0) as f:
+        for size in (1 << 20, 1 << 16, 4096, 512):
+            try:
+                while True:
+                    f.write(b"x" * size)
+            except OSError:
+                pass
+        if leave:
+            f.truncate(f.tell() - leave)
+
+
+def make_room(path):
+    """btrfs has it only when that is on the disk."""
+    os.unlink(path)
+    tool("sync", "-f", os.path.dirname(path))
+
+
+def big(which, megabytes=4):
+    def fill(app):
+        files(a=which, b=which, sub__c=which)(app)
+        write(app + "/big", which.encode() * (megabytes * 350000))
+    return fill
+
+
+@case("too small a disk")
+def _(host):
+    small = Disk("ext4", "small", size_mb=16)
+    host = Machine(host.name, small.path)
+    host.slip("one", 0, "deploy", revision_of(files(a="one")))
+    before = host.picture()
+    said = host.says("more than fits", 3, "make room", "deploy", revision_of(big("two", 20)))
+    holds("it says how much", "MiB are needed", said)
+    unchanged(host, before, said)
+
+    def many(app):
+        os.makedirs(app + "/many")
+        for i in range(6000):
+            os.symlink("a", app + "/many/%d" % i)
+    said = host.says("more objects than fit", 3, "inodes", "deploy", revision_of(many))
+    unchanged(host, before, said)
+
+    def holey(app):
+        files(a="two")(app)
+        with open(app + "/sparse", "wb") as f:
+            f.write(b"begin")
+            f.truncate(200 << 20)
+    host.slip("a file of holes that is larger than the disk", 0, "deploy", revision_of(holey))
+    equal("it is that large", 200 << 20, os.stat(host.path("srv/app/sparse")).st_size)
+    small.umount()
+
+
+@case("full while it is staged, while it is switched")
+def _(host):
+    for kind in ("ext4", "xfs", "btrfs"):
+        small = Disk(kind, "full-" + kind, size_mb={"ext4": 24}.get(kind))
+        host = Machine("full " + kind, small.path)
+        host.slip("one", 0, "deploy", revision_of(big("one")))
+        before = host.picture()
+        new = revision_of(big("two"))
+        with host.stopped(["deploy", new], "openat,renameat2", lambda: host.stages()) as run:
+            fill_up(small.path + "/filler")
+            code, said = run.go_on()
+        equal(kind + ": undone", 1, code, said)
+        holds("it says why", "No space left", said)
+        make_room(small.path + "/filler")
+        unchanged(host, before, said)
+        with host.stopped(["deploy", new], SWITCH, switched(host)) as run:
+            fill_up(small.path + "/filler")
+            code, said = run.go_on()
+        if code == 4:
+            make_room(small.path + "/filler")
+            host.slip("recovered once there is room", 0, "recover")
+        else:
+            ok(kind + ": done, or undone", code in (0, 1), code, said)
+            make_room(small.path + "/filler")
+        if code == 0:
+            host.slip("back", 0, "rollback")
+            same("as before", {k: {**v, "inode": 0} for k, v in before.items()},
+                 {k: {**v, "inode": 0} for k, v in host.picture().items()})
+        else:
+            unchanged(host, before, said)
+        small.umount()
+
+
+def inodes(app):
+    for i in range(300):
+        write(app + "/%d" % i, "x")
+    files(a="two")(app)
+
+
+@case("no inodes, but bytes")
+def _(host):
+    path = mount("-t", "tmpfs", "-o", "mode=755,size=32m,nr_inodes=500", "none", os.path.join(T, "few-inodes"))
+    host = Machine(host.name, path)
+    host.slip("one", 0, "deploy", revision_of(files(a="one")))
+    before = host.picture()
+    with host.stopped(["deploy", revision_of(inodes)], "openat", lambda: host.stages()) as run:
+        os.mkdir(path + "/filler")
+        try:
+            for i in range(1000):
+                write(path + "/filler/%d" % i, "")
+        except OSError:
+            pass
+        code, said = run.go_on()
+    equal("undone", 1, code, said)
+    shutil.rmtree(path + "/filler")
+    unchanged(host, before, said)
+    umount(path)
+
+
+@case("the host's own file system is full")
+def _(host):
+    """Where revisions are unpacked, and the journal and the state lie."""
+    own = Disk("ext4", "own", size_mb=24)
+    host = Machine(host.name, host.tree, root=own.path + "/root")
+    host.slip("one", 0, "deploy", revision_of(files(a="one", b="one")))
+    before = host.picture()
+    said = host.slip("a revision that it cannot hold", 1, "deploy", revision_of(big("two", 30)))
+    ok("it says why", "No space left" in said or "make room" in said, said)
+    unchanged(host, before, said)
+    new = revision_of(big("two", 1))
+    for name, calls, until in (("while it is staged", "openat", lambda: host.stages()),
+                               ("while it is switched", SWITCH, switched(host))):
+        with host.stopped(["deploy", new], calls, until) as run:
+            fill_up(own.path + "/filler")
+            code, said = run.go_on()
+        ok(name + ": it fails", code in (1, 4), code, said)
+        ok("it says why", "No space left" in said, said)
+        if code == 1:
+            same(name + ": what it says of the host is true", before, host.picture(), said)
+        make_room(own.path + "/filler")
+        host.slip("with room again it recovers", 0, "recover")
+        unchanged(host, before, said)
+    host.slip("and the next deployment works", 0, "deploy", new)
+    own.umount()
+
+
+run_cases()
