@@ -288,6 +288,8 @@ json_t *state_deployment_to_json(const struct state_deployment *d)
 	json_set_time(obj, "ended", d->ended);
 	json_set_time(obj, "last_command", d->last_command);
 	json_set_str(obj, "archive", d->archive);
+	if (d->bytes)
+		json_set_int(obj, "bytes", (int64_t)d->bytes);
 	json_set_str(obj, "appspec", d->appspec);
 	json_set_str(obj, "previous", d->previous);
 	json_set_str(obj, "unprepared", d->unprepared);
@@ -333,6 +335,15 @@ static int steps_from_json(const json_t *obj, struct state_deployment *d, struct
 	return r;
 }
 
+/* Absent: not known. */
+static int take_bytes(const json_t *obj, uint64_t *ret, struct error *err)
+{
+	int64_t bytes = 0;
+	int r = json_opt_int(obj, "bytes", &bytes, err);
+	*ret = bytes > 0 ? (uint64_t)bytes : 0;
+	return r;
+}
+
 static int plain_from_json(const json_t *obj, struct state_deployment *d, struct error *err)
 {
 	const char *phase = NULL, *code = NULL;
@@ -350,7 +361,8 @@ static int plain_from_json(const json_t *obj, struct state_deployment *d, struct
 	    (r = json_opt_number(obj, "last_command", &d->last_command, err)) < 0 ||
 	    (r = take_texts(obj, texts, ARRAY_LEN(texts), err)) < 0 ||
 	    (r = json_opt_str(obj, "unprepared_code", &code, err)) < 0 ||
-	    (r = json_opt_int(obj, "scripts", &scripts, err)) < 0)
+	    (r = json_opt_int(obj, "scripts", &scripts, err)) < 0 ||
+	    (r = take_bytes(obj, &d->bytes, err)) < 0)
 		return r;
 	int known = find_name(phase_names, ARRAY_LEN(phase_names), phase);
 	if (known < 0)
@@ -391,6 +403,8 @@ static json_t *revision_to_json(const struct state_revision *r)
 	json_set_str(obj, "appspec", r->appspec);
 	json_set_bool(obj, "succeeded", r->succeeded);
 	json_set_time(obj, "installed", r->installed);
+	if (r->bytes)
+		json_set_int(obj, "bytes", (int64_t)r->bytes);
 	json_object_set_new(obj, "specification", wire_spec_to_json(r->spec));
 	return obj;
 }
@@ -404,6 +418,7 @@ static int revision_from_json(const json_t *obj, struct state_revision *out, str
 	    (r = take_text(obj, "appspec", &out->appspec, err)) < 0 ||
 	    (r = json_opt_bool(obj, "succeeded", &out->succeeded, err)) < 0 ||
 	    (r = json_opt_number(obj, "installed", &out->installed, err)) < 0 ||
+	    (r = take_bytes(obj, &out->bytes, err)) < 0 ||
 	    (r = json_need_obj(obj, "specification", &spec, err)) < 0)
 		return r;
 	return wire_spec_from_json(spec, &out->spec, err);

@@ -350,6 +350,7 @@ void state_revision_add(struct state *state, const struct state_deployment *d, b
 		.spec = spec,
 		.succeeded = succeeded,
 		.installed = clock_wall(),
+		.bytes = d->bytes,
 	};
 }
 

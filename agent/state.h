@@ -96,6 +96,7 @@ struct state_deployment {
 	double started, ended;
 	double last_command; /* Unix time at which the last command of the endpoint ended */
 	char *archive;    /* deployment whose directory holds the revision, NULL: none unpacked */
+	uint64_t bytes;   /* that the revision takes on disk; 0: not known */
 	char *appspec;    /* name under which its AppSpec was found */
 	char *previous;   /* deployment whose files were in place at its start, NULL: none */
 	char *unprepared; /* why the new revision cannot be installed, NULL: it can */
@@ -120,6 +121,7 @@ struct state_revision {
 	struct wire_spec *spec;
 	bool succeeded;
 	double installed; /* Unix time */
+	uint64_t bytes;   /* of the archive on disk; 0: not known */
 };
 
 struct state {

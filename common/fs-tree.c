@@ -173,6 +173,22 @@ int fs_walk(int dirfd, int flags, fs_walk_fn *fn, void *arg, struct error *err)
 	return r;
 }
 
+/* fs_walk_fn */
+static int add_blocks(const struct fs_entry *entry, void *arg, struct error *err)
+{
+	*(uint64_t *)arg += (uint64_t)entry->st.st_blocks * 512;
+	return 0;
+}
+
+int fs_tree_bytes(int dirfd, uint64_t *ret, struct error *err)
+{
+	uint64_t bytes = 0;
+	int r = fs_walk(dirfd, 0, add_blocks, &bytes, err);
+	if (r >= 0)
+		*ret = bytes;
+	return r;
+}
+
 /* Removal */
 
 struct removal {

@@ -76,6 +76,10 @@ enum { FS_WALK_POST = 1, FS_WALK_SORTED = 2 };
 typedef int fs_walk_fn(const struct fs_entry *entry, void *arg, struct error *err);
 int fs_walk(int dirfd, int flags, fs_walk_fn *fn, void *arg, struct error *err) MUST_CHECK;
 
+/* What is below dirfd takes on disk, blocks that are shared counted in full. A hard link is counted as
+ * often as it is there. */
+int fs_tree_bytes(int dirfd, uint64_t *ret, struct error *err) MUST_CHECK;
+
 /* Join with exactly one '/'; an empty part adds nothing. Caller frees. */
 char *fs_join(const char *a, const char *b);
 /* Absolute path without ".", "..", "//" and trailing "/" (text only, symlinks are not looked at).

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define DAEMON_TIMEOUT_MS 3000
-#define KEPT_PER_LINE 3 /* in 80 columns */
 
 /* The installed deployment's own record, as far as it is kept. */
 static const struct wire_spec *installed_spec(const struct state *state)
@@ -41,16 +40,23 @@ static void print_installed(const struct state *state)
 		       state->last_successful ? state->last_successful : "");
 }
 
-/* What rollback --to takes. */
+/* What rollback --to takes, the newest first. */
 static void print_kept(const struct state *state)
 {
-	if (!state->n_revisions)
-		return;
-	fputs("  kept    ", stdout);
-	for (size_t i = 0; i < state->n_revisions; i++)
-		printf("%s %s", i && i % KEPT_PER_LINE == 0 ? "\n          " : "",
-		       state->revisions[i].deployment_id);
-	fputc('\n', stdout);
+	int width = 0;
+	for (size_t i = 0; i < state->n_revisions; i++) {
+		int len = (int)strlen(state->revisions[i].deployment_id);
+		width = len > width ? len : width;
+	}
+	for (size_t i = state->n_revisions; i-- > 0;) {
+		const struct state_revision *r = &state->revisions[i];
+		char when[CLOCK_ISO_LEN], size[32];
+		printf("  %-8s %-*s  %s", i + 1 == state->n_revisions ? "kept" : "", width,
+		       r->deployment_id, clock_format_local((int64_t)r->installed, when));
+		if (r->bytes)
+			printf("  %9s", str_human_bytes(r->bytes, size, sizeof(size)));
+		puts(r->succeeded ? "" : "  failed");
+	}
 }
 
 static void print_open(const struct state_deployment *d)
@@ -155,6 +161,18 @@ static void print_daemon(const json_t *daemon)
 	print_worries(daemon);
 }
 
+static json_t *kept_to_json(const struct state_revision *r)
+{
+	json_t *obj = json_object();
+	json_set_str(obj, "deployment_id", r->deployment_id);
+	json_set_str(obj, "archive", r->archive);
+	json_set_bool(obj, "succeeded", r->succeeded);
+	json_object_set_new(obj, "installed", json_real(r->installed));
+	if (r->bytes)
+		json_set_int(obj, "bytes", (int64_t)r->bytes);
+	return obj;
+}
+
 static json_t *group_to_json(const struct state *state)
 {
 	json_t *obj = json_object();
@@ -170,10 +188,13 @@ static json_t *group_to_json(const struct state *state)
 		json_object_set_new(obj, "open", state_deployment_to_json(state->open));
 	if (state->last)
 		json_object_set_new(obj, "last", state_deployment_to_json(state->last));
-	json_t *kept = json_array();
-	for (size_t i = 0; i < state->n_revisions; i++)
+	json_t *kept = json_array(), *revisions = json_array();
+	for (size_t i = 0; i < state->n_revisions; i++) {
+		json_array_append_new(revisions, kept_to_json(&state->revisions[i]));
 		json_array_append_new(kept, json_string(state->revisions[i].deployment_id));
+	}
 	json_object_set_new(obj, "kept", kept);
+	json_object_set_new(obj, "revisions", revisions);
 	return obj;
 }
 

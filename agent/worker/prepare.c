@@ -72,6 +72,7 @@ int prepare_reuse(struct group *g, const struct state_revision *revision, struct
 		return error_errno(err, "point '%s' at the kept revision", id);
 	free(d->archive);
 	d->archive = xstrdup(revision->archive);
+	d->bytes = revision->bytes;
 	free(d->appspec);
 	d->appspec = xstrdup_null(revision->appspec);
 	return 0;
@@ -216,9 +217,13 @@ int prepare_check(struct group *g, struct plan_summary *ret, struct error *err)
 	if (r < 0)
 		return r;
 	r = fs_sync_fs(archive_fd, err);
-	if (r >= 0)
-		share_with_installed(g, archive_fd);
-	return r;
+	if (r < 0)
+		return r;
+	share_with_installed(g, archive_fd);
+	struct error ignored;
+	if (!d->bytes && fs_tree_bytes(archive_fd, &d->bytes, &ignored) < 0)
+		log_debug("the size of '%s' is not known: %s", d->archive, ignored.text);
+	return 0;
 }
 
 void prepare_discard(struct group *g)

@@ -123,21 +123,12 @@ static void discard_halves(struct group *g)
 			discard_half(g, entry->d_name);
 }
 
-/* fs_walk_fn */
-static int add_blocks(const struct fs_entry *entry, void *arg, struct error *err)
-{
-	*(uint64_t *)arg += (uint64_t)entry->st.st_blocks * 512;
-	return 0;
-}
-
-/* What a directory takes, blocks that it shares with others counted in full. A hard link is counted
- * as often as it is there: that is rare in a revision, and errs on the safe side. */
 static uint64_t bytes_of(int dirfd, const char *name)
 {
 	struct error err = {0};
 	uint64_t bytes = 0;
 	auto_close int fd = fs_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
-	if (fd < 0 || fs_walk(fd, 0, add_blocks, &bytes, &err) < 0)
+	if (fd < 0 || fs_tree_bytes(fd, &bytes, &err) < 0)
 		log_warning("the size of '%s' is not known: %s", name,
 			    fd < 0 ? strerror(-fd) : err.text);
 	return bytes;

@@ -45,6 +45,10 @@ third=$(newest deployment_id)
 slip status >"$T/status"
 says "status shows what runs" "$second" "$T/status"
 says "and the failure" "$third rolled back, " "$T/status"
+ok "and what is kept, the newest first, with its size" grep -qE "^  kept     $second  [-0-9]+ [:0-9]+ +[0-9.]+ kB$" "$T/status"
+is "as JSON too" "$second" "$(slip status --json | python3 -c '
+import json, sys
+print(*[r["deployment_id"] for r in json.load(sys.stdin)["groups"][0]["revisions"][-1:] if r["succeeded"] and r["bytes"] > 4096])')"
 says "and where" "failed at ValidateService" "$T/status"
 slip explain >"$T/explain"
 says "explain tells it again" "the database is not reachable" "$T/explain"

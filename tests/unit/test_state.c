@@ -30,6 +30,7 @@ static void fill(struct state_deployment *d)
 	d->command = xstrdup("command");
 	d->command_event = xstrdup("AfterInstall");
 	d->scripts = 7;
+	d->bytes = INT64_C(5) << 30;
 	d->last_command = 1767225600.25;
 	d->unprepared = xstrdup("no AppSpec");
 	d->unprepared_code = ERR_INPUT;
@@ -100,6 +101,7 @@ static void everything_survives_the_disk(void **state)
 	assert_string_equal(d->left[0], "/srv/app/cache");
 	assert_null(d->left[1]);
 	assert_int_equal(d->scripts, 7);
+	assert_int_equal(d->bytes, INT64_C(5) << 30);
 	assert_true(d->job->rollback);
 	assert_int_equal(again->n_revisions, 1);
 	assert_string_equal(again->revisions[0].spec->bucket, "b");
