@@ -165,6 +165,13 @@ static bool reader_left(void)
 	return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
 }
 
+/* "dumb" is what editors and logging consoles say. */
+static bool can_redraw(void)
+{
+	const char *term = getenv("TERM");
+	return !str_empty(term) && strcmp(term, "dumb") != 0;
+}
+
 static int run_command(struct cli *cli, const struct cli_args *args, const char *root)
 {
 	struct error err = {0};
@@ -172,6 +179,7 @@ static int run_command(struct cli *cli, const struct cli_args *args, const char 
 	if (r < 0)
 		return cli_fail(cli, CLI_FAILED, &err, NULL);
 	cli->tty = !cli->json && isatty(STDOUT_FILENO);
+	cli->live = cli->tty && can_redraw();
 	int code = cli->command->run(cli, args);
 	paths_clear(&cli->paths);
 	/* a full disk behind a redirection must not look like success */

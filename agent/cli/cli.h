@@ -31,7 +31,8 @@ struct cli {
 	const struct cli_command *command;
 	struct paths paths;
 	bool json; /* --json: exactly one JSON object on stdout and nothing else there */
-	bool tty;  /* stdout is a terminal, and not for JSON: bars and live lines are welcome */
+	bool tty;  /* stdout is a terminal, and not for JSON */
+	bool live; /* and one that can redraw a line: bars and live lines are welcome */
 };
 
 /* What a value or an operand is: what the shells' completion offers for it (complete.c). */

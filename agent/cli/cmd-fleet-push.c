@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* fleet push: a directory or an archive becomes a revision in the endpoint's store. */
+#include "agent/cli/bar.h"
 #include "agent/cli/fleet-pushed.h"
 #include "agent/cli/fleet.h"
+#include "agent/cli/lines.h"
 #include "agent/worker/bundle.h"
 #include "common/alloc.h"
 #include "common/clock.h"
@@ -14,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define REDRAW_US 100000 /* of the bar */
 #define BUCKET "bundles"
 
 struct push {
@@ -104,25 +107,40 @@ static void choose_key(struct push *push, const char *given)
 				  push->sha256, push->type);
 }
 
+struct upload_bar {
+	struct bar bar;
+	uint64_t drawn_us;
+};
+
 static void show_progress(uint64_t done, uint64_t total, void *arg)
 {
-	char a[32], b[32];
-	printf("\r  %s of %s\033[K", str_human_bytes(done, a, sizeof(a)),
-	       str_human_bytes(total, b, sizeof(b)));
+	struct upload_bar *shown = arg;
+	uint64_t now_us = clock_mono_us();
+	if (done < total && now_us - shown->drawn_us < REDRAW_US)
+		return;
+	if (!*shown->bar.what)
+		bar_start(&shown->bar, "upload", true, now_us);
+	shown->drawn_us = now_us;
+	bar_set(&shown->bar, done, total);
+	auto_free char *line = bar_line(&shown->bar, now_us, lines_width(stdout) - 1);
+	printf("\r%s\033[K", line);
 	fflush(stdout);
 }
 
 static int upload(const struct cli *cli, struct fleet *fleet, struct push *push, struct error *err)
 {
+	struct upload_bar shown = {0};
 	const struct fleet_object object = {.bucket = push->bucket,
 					    .key = push->key,
 					    .fd = push->fd,
 					    .size = push->size,
 					    .sha256 = push->sha256,
-					    .on_progress = cli->tty ? show_progress : NULL};
+					    .on_progress = cli->live ? show_progress : NULL,
+					    .arg = &shown};
 	int r = fleet_put(fleet, &object, &push->etag, &push->version, err);
-	if (cli->tty)
+	if (cli->live)
 		fputs("\r\033[K", stdout);
+	fflush(stdout);
 	return r;
 }
 

@@ -187,7 +187,7 @@ static void show(struct watch *watch, const struct fleet_view *view)
 {
 	if (watch->cli->json)
 		return;
-	if (watch->cli->tty)
+	if (watch->cli->live)
 		draw_table(watch, view);
 	else
 		print_changes(watch, view);

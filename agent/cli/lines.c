@@ -20,12 +20,21 @@ unsigned lines_width(FILE *out)
 	return size.ws_col < LEAST_WIDTH ? LEAST_WIDTH : size.ws_col;
 }
 
+/* From U+3000 on, where the wide ones are: rather too many than one too few. */
+static unsigned columns_of(unsigned char first)
+{
+	return first >= 0xe3 ? 2 : 1;
+}
+
 size_t lines_cut(const char *text, unsigned columns)
 {
 	size_t len = 0;
 	while (text[len]) {
-		if (((unsigned char)text[len] & 0xc0) != 0x80 && columns-- == 0)
+		unsigned char c = (unsigned char)text[len];
+		unsigned width = (c & 0xc0) == 0x80 ? 0 : columns_of(c);
+		if (width > columns)
 			return len;
+		columns -= width;
 		len++;
 	}
 	return len;

@@ -10,8 +10,8 @@
 /* Columns of the terminal that out is, else LINES_WIDTH; at least 20. */
 unsigned lines_width(FILE *out);
 
-/* How many bytes of the text fill so many columns. Columns are counted as characters: good enough
- * to keep a line on one row. */
+/* How many bytes of the text fill so many columns. Wide characters count as two columns, and
+ * so do some that are not: a line that is cut here stays on one row. */
 size_t lines_cut(const char *text, unsigned columns);
 
 /* "  LABEL    TEXT", broken between words, what follows the first line below the text. A word that

@@ -74,7 +74,7 @@ static void await(const struct launch *worker, int signals, struct view *view)
 	struct pollfd fds[] = {{.fd = worker->fd, .events = POLLIN},
 			       {.fd = signals, .events = POLLIN}};
 	for (;;) {
-		int r = poll(fds, ARRAY_LEN(fds), view->tty ? TICK_MS : -1);
+		int r = poll(fds, ARRAY_LEN(fds), view->live ? TICK_MS : -1);
 		if (r == 0)
 			view_tick(view);
 		if (r > 0 && fds[1].revents) {
@@ -172,7 +172,7 @@ static int converse_with(struct talk *talk, const struct launch *worker, const j
 	auto_close int signals = watch_signals();
 	if (signals < 0)
 		return error_errno(err, "watch for signals");
-	struct view view = {.quiet = talk->cli->json, .tty = talk->cli->tty};
+	struct view view = {.quiet = talk->cli->json, .live = talk->cli->live};
 	talk->heard = false;
 	int r = launch_send(worker->fd, request, fd, err);
 	if (r == 0)

@@ -2,6 +2,7 @@
 #include "agent/cli/view.h"
 
 #include "agent/cli/cli.h"
+#include "agent/cli/lines.h"
 #include "agent/state.h"
 #include "common/alloc.h"
 #include "common/cleanup.h"
@@ -12,7 +13,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #define STEP_WIDTH 20
 
@@ -28,47 +28,42 @@ const char *view_duration(double seconds, char out[32])
 	return out;
 }
 
+/* Written at once: whoever ends us next may do so without a word to stdio. */
 void view_clear(struct view *view)
 {
-	if (view->live)
+	if (view->drawn) {
 		fputs("\r\033[K", stdout);
-	view->live = false;
-}
-
-static unsigned terminal_width(void)
-{
-	struct winsize size;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col < 20)
-		return 80;
-	return size.ws_col;
-}
-
-/* Columns are counted as characters: good enough to keep the line on one row. */
-static size_t cut_to_columns(const char *text, unsigned columns)
-{
-	size_t len = 0;
-	while (text[len]) {
-		if (((unsigned char)text[len] & 0xc0) != 0x80 && columns-- == 0)
-			return len;
-		len++;
+		fflush(stdout);
 	}
-	return len;
+	view->drawn = false;
 }
 
+static char *step_line(const struct view *view, uint64_t now_us)
+{
+	char duration[32];
+	double seconds = (double)(now_us - view->started_us) / 1e6;
+	bool narrow = lines_width(stdout) < LINES_WIDTH;
+	if (seconds < 60)
+		snprintf(duration, sizeof(duration), "%.0f s", seconds);
+	else
+		view_duration(seconds, duration);
+	return xasprintf("  %-*s %*s  %s", narrow ? 0 : STEP_WIDTH, view->step, narrow ? 0 : 10,
+			 duration, view->note);
+}
+
+/* The width is asked each time: a terminal is made larger and smaller. The last column stays free:
+ * some terminals break the line there. */
 void view_tick(struct view *view)
 {
-	if (view->quiet || !view->tty || !*view->step)
+	if (view->quiet || !view->live || (!*view->step && !*view->bar.what))
 		return;
-	char duration[32];
-	double seconds = (double)(clock_mono_us() - view->started_us) / 1e6;
+	uint64_t now_us = clock_mono_us();
+	unsigned columns = lines_width(stdout) - 1;
 	auto_free char *line =
-		xasprintf("  %-*s %8.0f s  %s", STEP_WIDTH, view->step, seconds, view->note);
-	if (seconds >= 60)
-		snprintf(line, strlen(line) + 1, "  %-*s %s  %s", STEP_WIDTH, view->step,
-			 view_duration(seconds, duration), view->note);
-	printf("\r\033[K%.*s", (int)cut_to_columns(line, terminal_width() - 1), line);
+		*view->bar.what ? bar_line(&view->bar, now_us, columns) : step_line(view, now_us);
+	printf("\r\033[K%.*s", (int)lines_cut(line, columns), line);
 	fflush(stdout);
-	view->live = true;
+	view->drawn = true;
 }
 
 static const char *member(const json_t *event, const char *name)
@@ -98,6 +93,7 @@ static void step_ended(struct view *view, const char *name, const char *state, c
 	auto_free char *message = cli_clean_lines(member(event, "message"));
 	view_clear(view);
 	view->step[0] = '\0';
+	view->bar.what[0] = '\0';
 	/* most of the thirteen events have nothing to run; only a reason is worth a line */
 	if (skipped && !*message)
 		return;
@@ -122,30 +118,27 @@ static void on_step(struct view *view, const json_t *event)
 	snprintf(view->step, sizeof(view->step), "%s", name);
 	view->started_us = clock_mono_us();
 	view->note[0] = '\0';
+	view->bar.what[0] = '\0';
 	view_tick(view);
 }
 
 static void on_progress(struct view *view, const json_t *event)
 {
-	uint64_t done = (uint64_t)json_integer_value(json_object_get(event, "done"));
-	uint64_t total = (uint64_t)json_integer_value(json_object_get(event, "total"));
-	if (!*view->step) { /* before the first step: the bundle is unpacked */
-		strcpy(view->step, "preparing");
-		view->started_us = clock_mono_us();
-	}
-	char bar[21] = "";
-	unsigned filled = total ? (unsigned)((double)done * 20 / (double)total) : 0;
-	for (unsigned i = 0; i < 20; i++)
-		bar[i] = i < filled ? '#' : '.';
-	snprintf(view->note, sizeof(view->note), "%s [%s] %3.0f %%", member(event, "what"), bar,
-		 total ? (double)done * 100 / (double)total : 0.0);
+	auto_free char *what = cli_clean(member(event, "what"));
+	json_int_t done = json_integer_value(json_object_get(event, "done"));
+	json_int_t total = json_integer_value(json_object_get(event, "total"));
+	const char *shown = total == 0 && strcmp(what, "unpack") == 0 ? "copy" : what;
+	if (strncmp(shown, view->bar.what, sizeof(view->bar.what) - 1) != 0)
+		bar_start(&view->bar, shown, strcmp(what, "unpack") == 0, clock_mono_us());
+	bar_set(&view->bar, done > 0 ? (uint64_t)done : 0, total > 0 ? (uint64_t)total : 0);
 	view_tick(view);
 }
 
 static void on_output(struct view *view, const json_t *event)
 {
 	auto_free char *line = cli_clean(member(event, "line"));
-	snprintf(view->note, sizeof(view->note), "%.*s", (int)cut_to_columns(line, 100), line);
+	snprintf(view->note, sizeof(view->note), "%.*s", (int)lines_cut(line, 100), line);
+	view->bar.what[0] = '\0';
 	view_tick(view);
 }
 

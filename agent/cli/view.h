@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a person sees while a worker works: one line per step when it has ended; on a terminal also
- * a live line below with the running step, its time, progress and the last line of output. */
+ * a live line below: a bar, or the running step, its time and the last line of its output. */
 #pragma once
+
+#include "agent/cli/bar.h"
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct view {
-	bool quiet; /* --json: shows nothing */
-	bool tty;
+	bool quiet;    /* --json: shows nothing */
+	bool live;     /* on a terminal that can redraw a line */
 	char step[64]; /* that runs; "" when none does */
 	uint64_t started_us;
-	char note[160]; /* progress, or the last line of output */
-	bool live;      /* the live line is on the screen */
+	char note[160]; /* the last line of output */
+	struct bar bar; /* of what has one just now */
+	bool drawn;     /* the live line is on the screen */
 	bool rolling_back;
 };
 

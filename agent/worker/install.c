@@ -99,7 +99,7 @@ static int begin(struct txn *t, const char *deployment_id, struct error *err)
 		r = plan_mounts(t->group_fd, &mounts, &n, &ops, err);
 	if (r >= 0)
 		r = journal_begin(t->group_fd, deployment_id, mounts, n, &t->journal, err);
-	t->total = ops; /* the switch is counted when it is known */
+	t->total = 2 * ops; /* the switch is counted when it is known */
 	if (r < 0 && r != ERR_BUSY && r != -EEXIST)
 		fs_unlink_quiet(t->group_fd, MANIFEST_NEXT);
 	return r;
@@ -171,7 +171,7 @@ int install_run(int group_fd, int archive_fd, const char *deployment_id,
 			log_warning("cannot take the stage away: %s", late.text);
 		return r;
 	}
-	t->total += t->journal->n_ops;
+	t->total = t->done + t->journal->n_ops;
 	r = switch_all(t, err);
 	return r < 0 ? back_out(t, r, err) : 0;
 }

@@ -209,6 +209,7 @@ int prepare_check(struct group *g, struct plan_summary *ret, struct error *err)
 	if (archive_fd < 0)
 		return archive_fd;
 	auto_spec struct spec *spec = NULL;
+	caller_progress(&g->run->caller, "plan", 0, 0);
 	int r = read_spec(g, archive_fd, &spec, err);
 	if (r < 0)
 		return r;

@@ -34,8 +34,8 @@ says "the way back has its own lines" "going back:" "$T/out"
 is "without a terminal nothing is drawn twice" 0 "$(grep -c $'\r' "$T/out")"
 
 # on a terminal there is a bar, and the last line of output
-python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' "$SLIPWAY" --root "$T/host" deploy "$T/r" >"$T/screen" </dev/null
-ok "on a terminal a bar shows how far it is" grep -q 'unpack \[##########' "$T/screen"
+TERM=xterm python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' "$SLIPWAY" --root "$T/host" deploy "$T/r" >"$T/screen" </dev/null
+ok "on a terminal a bar shows how far it is" grep -q 'unpack    \[##########' "$T/screen"
 ok "and the running script's last line, made harmless" grep -q 'warming ?\[2J up' "$T/screen"
 
 # --- not heard to the end -----------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ host_start() { # host_start NAME [EVENT=...]
 	line_of "$name" '/polling/p' >/dev/null
 }
 # in_terminal COMMAND...: with a terminal of 80 x 10; what it wrote is in $T/out
-in_terminal() { python3 -c 'import fcntl, os, pty, struct, sys, termios
+in_terminal() { TERM=xterm python3 -c 'import fcntl, os, pty, struct, sys, termios
 pid, fd = pty.fork()
 if pid == 0:
     os.execvp(sys.argv[2], sys.argv[2:])
