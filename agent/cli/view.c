@@ -127,9 +127,8 @@ static void on_progress(struct view *view, const json_t *event)
 	auto_free char *what = cli_clean(member(event, "what"));
 	json_int_t done = json_integer_value(json_object_get(event, "done"));
 	json_int_t total = json_integer_value(json_object_get(event, "total"));
-	const char *shown = total == 0 && strcmp(what, "unpack") == 0 ? "copy" : what;
-	if (strncmp(shown, view->bar.what, sizeof(view->bar.what) - 1) != 0)
-		bar_start(&view->bar, shown, strcmp(what, "unpack") == 0, clock_mono_us());
+	if (strncmp(what, view->bar.what, sizeof(view->bar.what) - 1) != 0)
+		bar_start(&view->bar, what, strcmp(what, "unpack") == 0, clock_mono_us());
 	bar_set(&view->bar, done > 0 ? (uint64_t)done : 0, total > 0 ? (uint64_t)total : 0);
 	view_tick(view);
 }

@@ -43,7 +43,7 @@ is "nor a file" 0 "$(LC_ALL=C grep -c $'[\x1b\r]' "$T/out")"
 in_tty narrow --size 40x10 deploy "$T/r.tgz"
 is "in 40 columns nothing is left behind either" "" "$(grep -E '^  (unpack|copy|plan|install)' "$T/narrow")"
 in_tty directory deploy "$T/r"
-says "a directory is copied" "  copy " "$T/directory.raw"
+says "a directory has a bar, too" "  unpack    [" "$T/directory.raw"
 
 # --- a script that runs: its live line, a smaller terminal, Ctrl-C ------------------------------------------------------
 make_revision "$T/r2" 2
