@@ -24,20 +24,41 @@ void problems_clear(struct problems *p)
 	*p = (struct problems){0};
 }
 
-void problems_add(struct problems *p, enum problem_level level, const char *where, const char *fmt,
-		  ...)
+/* The text is taken over. */
+static void add(struct problems *p, enum problem_level level, const char *where, char *text,
+		bool keep)
 {
+	struct problem one = {.level = level, .where = xstrdup(where ? where : ""), .text = text};
 	if (level == PROBLEM_ERROR)
 		p->errors++;
 	else
 		p->warnings++;
-	if (p->count >= PROBLEMS_MAX)
+	if (p->tell)
+		p->tell(&one, p->arg);
+	if (!keep) {
+		free(one.where);
+		free(one.text);
 		return;
+	}
 	p->list = xrealloc_array(p->list, p->count + 1, sizeof(*p->list));
+	p->list[p->count++] = one;
+}
+
+void problems_add(struct problems *p, enum problem_level level, const char *where, const char *fmt,
+		  ...)
+{
 	va_list ap;
 	va_start(ap, fmt);
-	p->list[p->count++] = (struct problem){
-		.level = level, .where = xstrdup(where ? where : ""), .text = xvasprintf(fmt, ap)};
+	add(p, level, where, xvasprintf(fmt, ap), p->count < PROBLEMS_MAX);
+	va_end(ap);
+}
+
+void problems_note(struct problems *p, enum problem_level level, const char *where, const char *fmt,
+		   ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	add(p, level, where, xvasprintf(fmt, ap), true);
 	va_end(ap);
 }
 

@@ -19,7 +19,12 @@ struct problem {
 
 #define PROBLEMS_MAX 200 /* beyond it they are only counted */
 
+/* Each problem as it is added, also beyond PROBLEMS_MAX. */
+typedef void problems_tell_fn(const struct problem *problem, void *arg);
+
 struct problems {
+	problems_tell_fn *tell; /* may be NULL; then nothing is told */
+	void *arg;
 	struct problem *list;
 	size_t count;
 	size_t errors, warnings; /* counted, also beyond PROBLEMS_MAX */
@@ -29,6 +34,9 @@ void problems_clear(struct problems *p);
 #define auto_problems CLEANUP(problems_clear)
 void problems_add(struct problems *p, enum problem_level level, const char *where, const char *fmt,
 		  ...) PRINTF_LIKE(4, 5);
+/* The same for the few that stand for many others: kept also beyond PROBLEMS_MAX. */
+void problems_note(struct problems *p, enum problem_level level, const char *where, const char *fmt,
+		   ...) PRINTF_LIKE(4, 5);
 /* In the order of a file's lines, for whom goes through it; what has no line comes first. */
 void problems_by_line(struct problems *p);
 /* One line each: "error: WHERE: TEXT". */

@@ -271,6 +271,24 @@ char *str_to_line(const void *data, size_t len)
 	return text;
 }
 
+char *str_shell_word(const char *word)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+				    "_./:@%+=,-";
+	if (*word && !word[strspn(word, plain)])
+		return xstrdup(word);
+	char *out = xcalloc(strlen(word) * 4 + 3, 1), *p = out;
+	*p++ = '\'';
+	for (; *word; word++) {
+		if (*word == '\'')
+			p = stpcpy(p, "'\\''");
+		else
+			*p++ = *word;
+	}
+	*p = '\'';
+	return out;
+}
+
 char **str_split(const char *s, char sep)
 {
 	size_t count = 1;

@@ -39,6 +39,8 @@ char *str_to_utf8(const void *data, size_t len);
 /* The same in one line: \n and \t became '?', too. For names, where they pretend to be more lines.
  */
 char *str_to_line(const void *data, size_t len);
+/* As it is typed at a shell: in quotes unless it needs none. Caller frees. */
+char *str_shell_word(const char *word);
 
 /* Split at sep; empty parts stay. Returns a NULL-terminated array, to be freed with
  * str_list_free(). */

@@ -79,6 +79,10 @@ static void print_last(const struct state_deployment *d)
 	auto_free char *event = cli_clean(d->failure && d->failure->event ? d->failure->event : "");
 	printf("  last     %s %s%s, %s\n", state_deployment_id(d), report_verb(d),
 	       report_outcome(d), clock_format_local((int64_t)d->ended, when));
+	if (d->job->verb == JOB_ADOPT) {
+		auto_free char *what = report_revision(d->job->spec);
+		printf("           %s\n", what);
+	}
 	if (*event && d->n_steps)
 		printf("           failed at %s\n", event);
 	if (!d->succeeded)

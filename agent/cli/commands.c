@@ -14,6 +14,7 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_rollback,
 	&cmd_redeploy,
 	&cmd_remove,
+	&cmd_adopt,
 	&cmd_recover,
 
 	/* this host and its endpoint */

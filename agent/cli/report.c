@@ -95,6 +95,8 @@ const char *report_verb(const struct state_deployment *d)
 		return "rollback ";
 	case JOB_REMOVE:
 		return "remove ";
+	case JOB_ADOPT:
+		return "adopt ";
 	default:
 		return "";
 	}
@@ -360,7 +362,8 @@ void report_explain(const struct state_deployment *d, const char *group, FILE *o
 			report_outcome(d));
 	fprintf(out, "  group    %s\n", label);
 	if (*revision)
-		fprintf(out, "  revision %s\n", revision);
+		fprintf(out, "  %-8s %s\n", d->job->verb == JOB_ADOPT ? "files" : "revision",
+			revision);
 	if (d->ended > 0)
 		fprintf(out, "  ended    %s\n", clock_format_local((int64_t)d->ended, when));
 	if (f)

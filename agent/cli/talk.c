@@ -240,8 +240,9 @@ static int exit_after_recovery(const struct talk *talk)
 		const char *what;
 		int exit;
 	} rows[] = {
-		{"completed", CLI_DONE}, {"rolled back", CLI_FAILED}, {"undone", CLI_FAILED},
-		{"left", CLI_LEFT},      {"not mounted", CLI_BUSY},   {"undo failed", CLI_UNDO},
+		{"completed", CLI_DONE},   {"adopted", CLI_DONE}, {"rolled back", CLI_FAILED},
+		{"undone", CLI_FAILED},    {"left", CLI_LEFT},    {"not mounted", CLI_BUSY},
+		{"undo failed", CLI_UNDO},
 	};
 	json_int_t code = json_integer_value(json_object_get(talk->result, "exit"));
 	if (code)

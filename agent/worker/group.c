@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/worker/group.h"
 
+#include "agent/worker/takeover.h"
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/log.h"
@@ -120,6 +121,10 @@ static int open_within(struct run *run, const char *id, const char *purpose, boo
 	g.lock_fd = lock(run, id, purpose, wait_ms, err);
 	if (g.lock_fd < 0)
 		return g.lock_fd;
+	/* Before anything of the group is read: it may be half way to another group. */
+	r = takeover_recover(run, id, NULL, NULL, err);
+	if (r < 0)
+		return r;
 	g.fd = fs_mkdirs(run->groups_fd, id, 0750, err);
 	if (g.fd < 0)
 		return g.fd;

@@ -148,10 +148,8 @@ int local_request_parse(const json_t *message, int fd, struct local_request *ret
 	return 0;
 }
 
-/* Take the group for a local verb: an endpoint's deployment that is going on is left alone, unless
- * the endpoint has been silent for too long. */
-static int open_group(struct run *run, const char *id, const char *verb, bool must_exist,
-		      struct group *ret, struct error *err)
+int local_open_group(struct run *run, const char *id, const char *verb, bool must_exist,
+		     struct group *ret, struct error *err)
 {
 	auto_group struct group g = {.lock_fd = -1, .fd = -1, .dir_fd = -1};
 	int r = group_claim(run, id, verb, must_exist, &g, err);
@@ -253,7 +251,7 @@ int local_deploy_verb(struct run *run, const json_t *message, int fd, json_t *re
 	auto_group struct group g = {.lock_fd = -1, .fd = -1, .dir_fd = -1};
 	int r = local_request_parse(message, fd, &request, err);
 	if (r >= 0)
-		r = open_group(run, request.group, "deploy", false, &g, err);
+		r = local_open_group(run, request.group, "deploy", false, &g, err);
 	if (r < 0)
 		return run_exit_code(r);
 	begin(&g, TAKE(request.job));
@@ -326,7 +324,7 @@ static int kept_verb(struct run *run, const json_t *message, enum job_verb verb,
 	    (r = json_opt_bool(message, "rollback_on_failure", &rollback, err)) < 0)
 		return 2;
 	auto_group struct group g = {.lock_fd = -1, .fd = -1, .dir_fd = -1};
-	r = open_group(run, group, job_verb_to_string(verb), true, &g, err);
+	r = local_open_group(run, group, job_verb_to_string(verb), true, &g, err);
 	if (r < 0)
 		return run_exit_code(r);
 	const struct state_revision *revision = choose_kept(&g, verb, to, err);
@@ -359,10 +357,26 @@ int local_rollback_verb(struct run *run, const json_t *message, int fd, json_t *
 	return kept_verb(run, message, JOB_ROLLBACK, result, err);
 }
 
+static int one_is_enough(const char *path, char type, void *arg)
+{
+	return -EEXIST;
+}
+
+static bool has_files(const struct group *g)
+{
+	struct error ignored;
+	return install_manifest_each(g->fd, one_is_enough, NULL, &ignored) == -EEXIST;
+}
+
 static int make_remove_job(const struct group *g, struct job **ret, struct error *err)
 {
 	const struct state_revision *installed = state_revision_find(g->state, g->state->installed);
 	auto_free char *label = state_label(g->state);
+	if (!installed && has_files(g))
+		return error_set(err, ERR_NOT_FOUND,
+				 "group '%s' has adopted files, but no revision of its own yet: "
+				 "deploy one first, or let another group adopt them",
+				 label);
 	if (!installed)
 		return error_set(err, ERR_NOT_FOUND, "nothing is installed in group '%s'", label);
 	auto_job struct job *job = NULL;
@@ -385,7 +399,7 @@ int local_remove_verb(struct run *run, const json_t *message, int fd, json_t *re
 	if (json_opt_str(message, "group", &group, err) < 0)
 		return 2;
 	auto_group struct group g = {.lock_fd = -1, .fd = -1, .dir_fd = -1};
-	int r = open_group(run, group, "remove", true, &g, err);
+	int r = local_open_group(run, group, "remove", true, &g, err);
 	struct job *job = NULL;
 	if (r >= 0)
 		r = make_remove_job(&g, &job, err);

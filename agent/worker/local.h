@@ -5,6 +5,7 @@
 
 #include "agent/job.h"
 #include "agent/worker/bundle.h"
+#include "agent/worker/group.h"
 #include "agent/worker/plan.h"
 #include "agent/worker/run.h"
 
@@ -12,6 +13,11 @@ run_verb_fn local_deploy_verb;
 run_verb_fn local_redeploy_verb;
 run_verb_fn local_rollback_verb;
 run_verb_fn local_remove_verb;
+
+/* Take the group for a local verb: what a crash left is finished; an endpoint's deployment that is
+ * going on is left alone (ERR_BUSY), unless the endpoint has been silent for too long. */
+int local_open_group(struct run *run, const char *id, const char *verb, bool must_exist,
+		     struct group *ret, struct error *err) MUST_CHECK;
 
 /* What "deploy" and "plan" ask for. Strings of source are borrowed from the message. */
 struct local_request {

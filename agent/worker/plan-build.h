@@ -90,6 +90,12 @@ struct plan_build_mount {
 };
 #define PLAN_MOUNTS_MAX 255
 
+/* Another group, and how many paths it owns that are wanted. */
+struct plan_owner {
+	char *label;
+	uint64_t refused;
+};
+
 struct plan_build {
 	const struct plan_request *request;
 	struct problems *problems;
@@ -104,8 +110,10 @@ struct plan_build {
 	uint32_t *destinations; /* nodes */
 	uint32_t n_destinations;
 
-	char **groups; /* others that own targets: flag of a path - 1 */
-	uint16_t n_groups;
+	struct plan_owner *owners; /* other groups: flag of a path - 1 */
+	uint16_t n_owners;
+	uint64_t overlaps; /* paths that have a flag */
+	char *label;       /* of this group; with overlaps */
 
 	struct plan_perm *perms;
 	size_t n_perms;

@@ -12,6 +12,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 
 #define BLOCK 4096
@@ -371,23 +372,66 @@ static int foreign(struct plan_build *b, const struct target *t, const struct li
 	}
 }
 
+/* What people call the group of that id; the state is read without the group's lock, which is
+ * allowed. Caller frees. */
+static char *label_of(const struct plan_build *b, const char *id)
+{
+	auto_close int fd =
+		openat(b->request->groups_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	auto_state struct state *state = NULL;
+	struct error ignored;
+	return fd >= 0 && state_load(fd, &state, &ignored) >= 0 ? state_label(state) : xstrdup(id);
+}
+
+/* As it is to be typed. Caller frees. */
+static char *adopt_command(const struct plan_build *b, const struct plan_owner *owner,
+			   const char *path)
+{
+	auto_free char *group = str_shell_word(b->label);
+	auto_free char *from = str_shell_word(owner->label);
+	auto_free char *word = path ? str_shell_word(path) : NULL;
+	return xasprintf("slipway adopt --group %s --from %s%s%s", group, from, word ? " " : "",
+			 word ? word : "");
+}
+
 /* Does another group own this path? */
 static int overlaps(struct plan_build *b, const struct target *t, struct error *err)
 {
 	struct target again;
 	uint64_t *value;
+	if (!b->overlaps)
+		return 0;
 	auto_free char *path = xstrdup(t->path);
 	int r = plan_target_find(b, path, &again, &value, err);
 	if (r <= 0)
 		return r;
-	uint16_t group = PATHSET_FLAGS(*value);
-	if (group == 0)
+	uint16_t flag = PATHSET_FLAGS(*value);
+	if (flag == 0)
 		return 0;
+	struct plan_owner *owner = &b->owners[flag - 1];
+	auto_free char *command = adopt_command(b, owner, path);
+	owner->refused++;
 	problems_add(b->problems, PROBLEM_ERROR, path,
-		     "it belongs to the deployment group '%s': deploy to that one, or take it "
-		     "out of one of the two revisions",
-		     b->groups[group - 1]);
+		     "it belongs to the deployment group '%s': deploy to that one, take it out of "
+		     "one of the two revisions, or hand it over: %s",
+		     owner->label, command);
 	return PLAN_SKIP;
+}
+
+/* For the usual case of a group that was made anew, and of two that were merged. */
+static void explain_overlaps(struct plan_build *b)
+{
+	for (uint16_t i = 0; i < b->n_owners; i++) {
+		const struct plan_owner *owner = &b->owners[i];
+		if (owner->refused < 2)
+			continue;
+		auto_free char *command = adopt_command(b, owner, NULL);
+		problems_note(b->problems, PROBLEM_WARNING, "",
+			      "group '%s' owns %" PRIu64
+			      " of these paths; this hands over all that "
+			      "it has installed: %s",
+			      owner->label, owner->refused, command);
+	}
 }
 
 /* What the live object and its history make of a wanted file or symlink. */
@@ -469,7 +513,12 @@ static int live_file(struct plan_build *b, struct target *t, struct error *err)
 	strcpy(source, t->source);
 	t->path = path;
 	t->source = source;
-	int r = open_node(b, t->parent, err);
+	int r;
+	if (!(b->nodes[t->parent].flags & NODE_LIVE)) {
+		r = overlaps(b, t, err);
+		return r < 0 ? r : r == 0 ? emit_inside(b, t, err) : 0;
+	}
+	r = open_node(b, t->parent, err);
 	if (r < 0)
 		return r;
 
@@ -479,15 +528,15 @@ static int live_file(struct plan_build *b, struct target *t, struct error *err)
 	if (r != 0)
 		return r < 0 ? r : retain(b, t, &live, err);
 	struct plan_meta meta;
-	r = plan_meta_make(b, t, &meta, err);
+	r = overlaps(b, t, err);
+	if (r == 0)
+		r = plan_meta_make(b, t, &meta, err);
 	if (r == 0)
 		r = plan_meta_supported(b, t, &meta, b->dir_fd, b->dir_path);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	struct plan_entry e = entry_of(t, &meta);
 	r = decide_file(b, t, &meta, name, &e, err);
-	if (r == 0)
-		r = overlaps(b, t, err);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	return emit(b, &e, err);
@@ -666,6 +715,8 @@ int plan_live(struct plan_build *b, struct error *err)
 		if (r < 0)
 			return r;
 	}
+	if (r >= 0)
+		explain_overlaps(b);
 	return r < 0 ? r : deletions(b, err);
 }
 
@@ -682,28 +733,22 @@ static int overlap_entry(const struct manifest_entry *e, void *arg, struct error
 	if (e->type == 'd')
 		return 0;
 	int r = plan_target_find(o->b, e->path, &t, &value, err);
-	if (r > 0)
+	if (r > 0) {
 		*value = PATHSET_VALUE(*value) | (uint64_t)o->flag << PATHSET_VALUE_BITS;
+		o->b->overlaps++;
+	}
 	return r < 0 ? r : 0;
-}
-
-/* For people; the state is read without the group's lock, which is allowed. */
-static char *label_of(int group_fd, const char *id)
-{
-	auto_state struct state *state = NULL;
-	struct error ignored;
-	return state_load(group_fd, &state, &ignored) < 0 ? xstrdup(id) : state_label(state);
 }
 
 static int overlap_group(struct plan_build *b, const char *group, struct error *err)
 {
 	auto_close int fd = openat(b->request->groups_fd, group,
 				   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || b->n_groups == UINT16_MAX)
+	if (fd < 0 || b->n_owners == UINT16_MAX)
 		return 0;
-	b->groups = xrealloc_array(b->groups, (size_t)b->n_groups + 1, sizeof(*b->groups));
-	b->groups[b->n_groups++] = label_of(fd, group);
-	struct overlap o = {.b = b, .flag = b->n_groups};
+	b->owners = xrealloc_array(b->owners, (size_t)b->n_owners + 1, sizeof(*b->owners));
+	b->owners[b->n_owners++] = (struct plan_owner){.label = label_of(b, group)};
+	struct overlap o = {.b = b, .flag = b->n_owners};
 	static const char *const names[] = {MANIFEST, MANIFEST_NEXT};
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		/* One that is being written ends nowhere yet: its group is still staging, and the
@@ -720,6 +765,7 @@ int plan_overlap(struct plan_build *b, struct error *err)
 {
 	if (b->request->groups_fd < 0 || !b->request->spec)
 		return 0;
+	b->label = label_of(b, b->request->group_id);
 	int fd = openat(b->request->groups_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	auto_closedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	if (!dir)

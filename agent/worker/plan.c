@@ -35,9 +35,10 @@ void plan_build_free(struct plan_build *b)
 	plan_perms_clear(b);
 	plan_meta_clear(b);
 	plan_mounts_clear(b);
-	for (uint16_t i = 0; i < b->n_groups; i++)
-		free(b->groups[i]);
-	free(b->groups);
+	for (uint16_t i = 0; i < b->n_owners; i++)
+		free(b->owners[i].label);
+	free(b->owners);
+	free(b->label);
 	free(b->nodes);
 	free(b->destinations);
 	free(b->destination_root);

@@ -10,6 +10,7 @@
 #include "agent/worker/retention.h"
 #include "agent/worker/rollback.h"
 #include "agent/worker/scratch.h"
+#include "agent/worker/takeover.h"
 #include "agent/worker/transact.h"
 #include "common/alloc.h"
 #include "common/clock.h"
@@ -297,6 +298,7 @@ static int recover_one(struct run *run, const char *id, enum pass pass, struct e
 		return 0;
 	if (r < 0)
 		return run_exit_code(r);
+	fs_unlink_quiet(g.fd, TAKEOVER_MANIFEST); /* of an adopt that was never begun */
 	const char *what = NULL;
 	if (pass != PASS_FILES && hooks_may_run(&g) != (pass == PASS_REST))
 		return 0;
@@ -351,14 +353,31 @@ static int recover_all(struct run *run, enum pass pass, int exit_code, struct er
 	return exit_code;
 }
 
+/* Returns the exit code. */
+static int recover_takeover(struct run *run, struct error *err)
+{
+	auto_free char *group = NULL;
+	auto_free char *deployment = NULL;
+	int r = takeover_recover(run, NULL, &group, &deployment, err);
+	if (r <= 0)
+		return r < 0 ? run_exit_code(r) : 0;
+	json_t *event = caller_event("recovered");
+	json_set_str(event, "group_id", group);
+	json_set_str(event, "deployment", deployment);
+	json_set_str(event, "what", "adopted");
+	caller_say(&run->caller, event);
+	return 0;
+}
+
 int recover_verb(struct run *run, const json_t *message, int fd, json_t *result, struct error *err)
 {
 	bool files = false;
 	if (json_opt_bool(message, "files", &files, err) < 0)
 		return 2;
+	int exit_code = recover_takeover(run, err);
 	if (files)
-		return recover_all(run, PASS_FILES, 0, err);
-	int exit_code = recover_all(run, PASS_AT_ONCE, 0, err);
+		return recover_all(run, PASS_FILES, exit_code, err);
+	exit_code = recover_all(run, PASS_AT_ONCE, exit_code, err);
 	exit_code = recover_all(run, PASS_REST, exit_code, err);
 	scratch_clear_unused(run);
 	report_expire(run);

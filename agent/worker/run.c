@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/worker/run.h"
 
+#include "agent/worker/adopt.h"
 #include "agent/worker/command.h"
 #include "agent/worker/inspect.h"
 #include "agent/worker/local.h"
@@ -34,6 +35,7 @@ static const struct {
 	{"redeploy", local_redeploy_verb, true},
 	{"rollback", local_rollback_verb, true},
 	{"remove", local_remove_verb, true},
+	{"adopt", adopt_verb, true},
 	{"recover", recover_verb, false},
 	{"orphan", recover_orphan_verb, false},
 };

@@ -6,9 +6,9 @@
 
 #define WAIT_MS ((uint64_t)10 * 60 * 1000)
 
-static int lock(struct group *g, struct error *err)
+int transact_lock(struct run *run, struct error *err)
 {
-	int fd = fs_lock(g->run->locks_fd, "install", WAIT_MS, err);
+	int fd = fs_lock(run->locks_fd, "install", WAIT_MS, err);
 	if (fd == ERR_BUSY)
 		return error_set(err, ERR_BUSY, "another group has been installing for %d minutes",
 				 (int)(WAIT_MS / 60000));
@@ -46,7 +46,7 @@ static int plan(struct group *g, const struct hooks_revision *revision, int *ret
 int transact_install(struct group *g, const struct hooks_revision *revision,
 		     const char *deployment_id, struct error *err)
 {
-	auto_close int lock_fd = lock(g, err);
+	auto_close int lock_fd = transact_lock(g->run, err);
 	if (lock_fd < 0)
 		return lock_fd;
 	auto_close int archive_fd = -1;
@@ -64,7 +64,7 @@ int transact_settle(struct group *g, struct error *err)
 	int r = install_state(g->fd, &state, NULL, err);
 	if (r < 0 || (state != INSTALL_INSTALLED && state != INSTALL_SETTLING))
 		return r;
-	auto_close int lock_fd = lock(g, err);
+	auto_close int lock_fd = transact_lock(g->run, err);
 	if (lock_fd < 0)
 		return lock_fd;
 	if (state == INSTALL_SETTLING)
@@ -78,7 +78,7 @@ int transact_undo(struct group *g, install_kept_fn *kept, void *arg, struct erro
 	int r = install_state(g->fd, &state, NULL, err);
 	if (r < 0 || (state != INSTALL_INSTALLED && state != INSTALL_UNDOING))
 		return r;
-	auto_close int lock_fd = lock(g, err);
+	auto_close int lock_fd = transact_lock(g->run, err);
 	if (lock_fd < 0)
 		return lock_fd;
 	r = install_undo(g->fd, kept, arg, err);
@@ -90,7 +90,7 @@ int transact_recover(struct group *g, enum install_state *ret, struct error *err
 	int r = install_state(g->fd, ret, NULL, err);
 	if (r < 0 || *ret == INSTALL_NONE || *ret == INSTALL_INSTALLED)
 		return r;
-	auto_close int lock_fd = lock(g, err);
+	auto_close int lock_fd = transact_lock(g->run, err);
 	if (lock_fd < 0)
 		return lock_fd;
 	return install_recover(g->fd, ret, err);

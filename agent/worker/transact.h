@@ -8,6 +8,10 @@
 #include "agent/worker/install.h"
 #include "common/error.h"
 
+/* The lock that every install holds while it plans and switches. Waits; returns the descriptor,
+ * ERR_BUSY after ten minutes. */
+int transact_lock(struct run *run, struct error *err) MUST_CHECK;
+
 /* Plan the revision (NULL: remove everything) as the host is now, and install it for that
  * deployment. The group's state is durable before the first act. */
 int transact_install(struct group *g, const struct hooks_revision *revision,
