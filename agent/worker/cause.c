@@ -68,6 +68,15 @@ static void tell_shortage(struct look *look)
 		 : "raise that limit, or let the script need less");
 }
 
+static void tell_refusal(struct look *look)
+{
+	add(look, "out_of_tasks",
+	    xasprintf("it had as many processes and threads as it may have, and the kernel refused "
+		      "it another: %s",
+		      look->request->refusal),
+	    NULL, "raise that limit, or let the script start fewer at a time");
+}
+
 /* A shell passes the end of what it ran on as 128 and the signal. */
 static int signal_of(const struct cause_request *request)
 {
@@ -625,6 +634,8 @@ void cause_find(const struct cause_request *request, struct state_causes *ret)
 		tell_shortage(&look);
 	else
 		tell_oom(&look);
+	if (request->refusal)
+		tell_refusal(&look);
 	look_at_file(&look);
 	look_at_start(&look);
 	if (request->started)

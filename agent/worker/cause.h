@@ -19,7 +19,7 @@ struct cause_request {
 	int64_t timeout_s;
 	bool timed_out, missing, started; /* how far it got */
 	const char *message;              /* how it ended, in words; NULL */
-	const char *shortage;             /* as struct hook_result */
+	const char *shortage, *refusal;   /* as struct hook_result */
 	int exit_code, signal;            /* -1, 0 */
 	const char *output;   /* lines "[stderr]TEXT", no control characters; NULL: none */
 	const char *proc_net; /* of the network that the script had: "/proc/1/net" */

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Scripts and the kernel's memory controller, in a booted host, by the worker of this build (memory.py). A machine that has the
-# controller in the older hierarchy cannot show it: there this is skipped.
+# Scripts and the kernel's controllers of memory, processes and CPU time, in a booted host, by the worker of this build
+# (memory.py). A machine that has the memory controller in the older hierarchy cannot show it: there this is skipped.
 . "${top_srcdir:?}/tests/system/lib.sh"
 need_hosts
 new_host memory --bind-ro="$(realpath "$top_builddir")":/mnt --bind-ro="$(realpath "$top_srcdir")":/opt ||

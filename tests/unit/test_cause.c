@@ -250,18 +250,21 @@ static void the_end_of_a_script_counts_first(void **state)
 		request_of(-1, "[stderr]cat: /no/such: No such file or directory\n");
 	static const struct {
 		bool timed_out;
-		const char *shortage;
+		const char *shortage, *refusal;
 		int signal;
 		const char *name, *text;
 	} rows[] = {
-		{true, NULL, 0, "timeout", "30 s"},
-		{false, "its limit is 64 MiB", SIGKILL, "out_of_memory", "its limit is 64 MiB"},
-		{false, "the host has no more", SIGKILL, "out_of_memory", "the host"},
+		{true, NULL, NULL, 0, "timeout", "30 s"},
+		{false, "its limit is 64 MiB", NULL, SIGKILL, "out_of_memory",
+		 "its limit is 64 MiB"},
+		{false, "the host has no more", NULL, SIGKILL, "out_of_memory", "the host"},
+		{false, NULL, "its limit is 9 tasks", 0, "out_of_tasks", "its limit is 9 tasks"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		CLEANUP(clear) struct state_causes causes = {0};
 		request.timed_out = rows[i].timed_out;
 		request.shortage = rows[i].shortage;
+		request.refusal = rows[i].refusal;
 		request.signal = rows[i].signal;
 		cause_find(&request, &causes);
 		assert_true(causes.n > 1);

@@ -247,6 +247,22 @@ static void the_tail_holds_the_last_whole_lines(void **state)
 	assert_true(str_ends(result.log_tail, "[stdout]line 498\n[stdout]line 499\n"));
 }
 
+/* 30 + 14 bytes of headers, then lines of 1008 and 995 bytes, or one more. */
+static void the_tail_is_shorter_than_2048_bytes_and_loses_whole_entries(void **state)
+{
+	for (unsigned more = 0; more < 2; more++) {
+		auto_hook_result struct hook_result result = {0};
+		auto_free char *text = xasprintf("#!/bin/sh\nprintf '%%0999d\\n' 0\nprintf "
+						 "'%%0%ud\\n' 0\n",
+						 986 + more);
+		run(text, &result);
+		size_t len = strlen(result.log_tail);
+		assert_int_equal(len, more ? 2048 - 30 : 2047);
+		assert_int_equal(str_starts(result.log_tail, "LifecycleEvent"), !more);
+		assert_non_null(strstr(result.log_tail, "Script - s.sh\n[stdout]000"));
+	}
+}
+
 static void ten_megabytes_of_any_bytes_arrive_as_they_were(void **state)
 {
 	auto_hook_result struct hook_result result = {0};
@@ -579,6 +595,7 @@ int main(void)
 		TEST(bytes_stay_bytes_and_the_tail_is_text),
 		TEST(a_long_line_is_cut_and_drives_nothing_out),
 		TEST(the_tail_holds_the_last_whole_lines),
+		TEST(the_tail_is_shorter_than_2048_bytes_and_loses_whole_entries),
 		TEST(ten_megabytes_of_any_bytes_arrive_as_they_were),
 		TEST(a_line_of_a_megabyte_arrives_whole),
 		TEST(beyond_the_ceiling_only_the_files_go_on),
