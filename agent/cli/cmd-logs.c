@@ -2,6 +2,7 @@
 /* The scripts' output is a file that grows: -f reads on whenever inotify says that it did, and ends
  * with the deployment. */
 #include "agent/cli/host.h"
+#include "agent/cli/log-line.h"
 #include "agent/cli/report.h"
 #include "common/alloc.h"
 #include "common/json.h"
@@ -31,6 +32,9 @@ struct follower {
 	FILE *file; /* NULL while there is none */
 	char *line;
 	size_t room;
+	struct log_place place;
+	json_t *lines; /* --json without -f: they are collected; else NULL */
+	size_t bytes;  /* of what was collected */
 	int notify;
 	bool watched;
 };
@@ -41,6 +45,8 @@ static void follower_clear(struct follower *f)
 		fclose(f->file);
 	if (f->notify >= 0)
 		close(f->notify);
+	log_place_clear(&f->place);
+	json_decref(f->lines);
 	free(f->line);
 	free(f->dir);
 }
@@ -51,8 +57,44 @@ static void open_log(struct follower *f)
 	f->file = fopen(path, "re");
 }
 
-/* All that is there by now. Bytes go through as they are, but not to a terminal. */
-static void print_new(struct follower *f)
+/* The end of a long log is what counts. */
+static void collect(struct follower *f, json_t *line, size_t len)
+{
+	json_array_append_new(f->lines, line);
+	f->bytes += len;
+	while (f->bytes > JSON_LOG_MAX && json_array_size(f->lines) > 1) {
+		f->bytes -=
+			json_string_length(json_object_get(json_array_get(f->lines, 0), "line"));
+		json_array_remove(f->lines, 0);
+	}
+}
+
+static void print_json(struct follower *f, size_t len)
+{
+	auto_json json_t *line = log_line_to_json(&f->place, f->line, len);
+	if (line && f->lines) {
+		collect(f, json_incref(line), json_string_length(json_object_get(line, "line")));
+	} else if (line) {
+		auto_free char *text = json_text(line);
+		puts(text);
+	}
+}
+
+/* Bytes go through as they are, but not to a terminal. */
+static void print_line(struct follower *f, size_t len)
+{
+	if (f->cli->json) {
+		print_json(f, len);
+	} else if (f->cli->tty) {
+		auto_free char *clean = str_to_utf8(f->line, len);
+		fputs(clean, stdout);
+	} else {
+		fwrite(f->line, 1, len, stdout);
+	}
+}
+
+/* All that is there by now; of a line whose end is still to come nothing, unless it is the last. */
+static void print_new(struct follower *f, bool last)
 {
 	if (!f->file)
 		open_log(f);
@@ -61,11 +103,11 @@ static void print_new(struct follower *f)
 	clearerr(f->file);
 	ssize_t len;
 	while ((len = getline(&f->line, &f->room, f->file)) > 0) {
-		auto_free char *clean = f->cli->tty ? str_to_utf8(f->line, (size_t)len) : NULL;
-		if (clean)
-			fputs(clean, stdout);
-		else
-			fwrite(f->line, 1, (size_t)len, stdout);
+		if (f->line[len - 1] != '\n' && !last) {
+			fseeko(f->file, -len, SEEK_CUR);
+			break;
+		}
+		print_line(f, (size_t)len);
 	}
 	fflush(stdout);
 }
@@ -96,8 +138,7 @@ static void follow(struct follower *f, const char *id)
 {
 	/* asked before reading: what is written until the end is then read in any case */
 	while (!has_ended(f->cli, id)) {
-		if (!f->cli->json)
-			print_new(f);
+		print_new(f, false);
 		await_more(f);
 	}
 }
@@ -116,13 +157,16 @@ static char *read_tail(const struct follower *f)
 	return str_to_utf8(bytes, n > 0 ? (size_t)n : 0);
 }
 
-static int as_json(const struct follower *f, const char *id, const char *group)
+static int as_json(struct follower *f, const char *id, const char *group, bool follow)
 {
-	auto_free char *log = read_tail(f);
 	json_t *obj = json_object();
 	json_set_str(obj, "deployment_id", id);
 	json_set_str(obj, "group_id", group);
-	json_set_str(obj, "log", log);
+	if (!follow) {
+		auto_free char *log = read_tail(f);
+		json_set_str(obj, "log", log);
+		json_object_set(obj, "lines", f->lines);
+	}
 	return cli_json(obj, CLI_DONE);
 }
 
@@ -134,17 +178,38 @@ static int check_readable(const struct follower *f, struct error *err)
 	return fd >= 0 || errno == ENOENT ? 0 : error_errno(err, "open '%s'", path);
 }
 
-static int show(struct follower *f, const char *id, const char *group)
+/* How it ended, beside the output and not in it. */
+static void say_end(const struct cli *cli, const char *id)
+{
+	struct state_deployment *d = NULL;
+	auto_free char *group = NULL;
+	if (host_deployment(cli, id, NULL, &d, &group, NULL) < 0)
+		return;
+	fprintf(stderr, "%s %s%s%s%s%s\n", id, report_verb(d), report_outcome(d),
+		d->succeeded ? "" : ": 'slipway explain ", d->succeeded ? "" : id,
+		d->succeeded ? "" : "' says why");
+	state_deployment_free(d);
+}
+
+static int show(struct follower *f, const char *id, const char *group, bool following)
 {
 	struct error err = {0};
 	int r = check_readable(f, &err);
 	if (r < 0)
 		return cli_fail(f->cli, cli_exit_of(r), &err, "%s", host_hint(r));
+	if (f->cli->json && !following)
+		f->lines = json_array();
+	if (following) {
+		f->notify = inotify_init1(IN_CLOEXEC);
+		follow(f, id);
+	}
+	print_new(f, true);
 	if (f->cli->json)
-		return as_json(f, id, group);
-	print_new(f);
+		return as_json(f, id, group, following);
 	if (!f->file)
 		fprintf(stderr, "%s: no script has printed anything\n", id);
+	if (following)
+		say_end(f->cli, id);
 	return CLI_DONE;
 }
 
@@ -162,11 +227,7 @@ static int run(struct cli *cli, const struct cli_args *args)
 	auto_free char *dir = host_deployment_dir(cli, group, id);
 	CLEANUP(follower_clear) struct follower f = {.cli = cli, .notify = -1};
 	f.dir = xasprintf("%s/logs", dir);
-	if (cli_has(args, "follow") && check_readable(&f, NULL) >= 0) {
-		f.notify = inotify_init1(IN_CLOEXEC);
-		follow(&f, id);
-	}
-	return show(&f, id, group);
+	return show(&f, id, group, cli_has(args, "follow"));
 }
 
 const struct cli_command cmd_logs = {
@@ -175,7 +236,8 @@ const struct cli_command cmd_logs = {
 	.max_operands = 1,
 	.summary = "what the scripts of a deployment printed",
 	.help = "Without ID: of the deployment that is going on, else of the newest. With -f it "
-		"goes on until that deployment ends.",
+		"goes on until that deployment ends; with --json each line is an object then, and "
+		"the last one has the exit code.",
 	.example = "slipway logs -f\nslipway logs d-4GZ1KQ2XT",
 	.operand_kind = CLI_DEPLOYMENT,
 	.options = options,
