@@ -44,6 +44,16 @@ static struct entry entry_at(struct acl acl, size_t at)
 	return (struct entry){le16toh(e.tag), le16toh(e.perm), le32toh(e.id)};
 }
 
+bool acl_at(struct acl acl, size_t index, struct acl_entry *ret)
+{
+	size_t at = HEADER + index * sizeof(struct entry);
+	if (at + sizeof(struct entry) > acl.len)
+		return false;
+	struct entry e = entry_at(acl, at);
+	*ret = (struct acl_entry){e.tag, e.perm, e.id};
+	return true;
+}
+
 static void entry_put(struct acl_room *acl, size_t at, struct entry e)
 {
 	e = (struct entry){htole16(e.tag), htole16(e.perm), htole32(e.id)};

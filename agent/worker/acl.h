@@ -42,6 +42,14 @@ static inline struct acl acl_of(const struct acl_room *room)
 
 bool acl_equal(struct acl a, struct acl b);
 
+/* Entry number index; false: there are not so many. */
+struct acl_entry {
+	enum acl_tag tag;
+	unsigned perm; /* rwx: 4 2 1 */
+	uint32_t id;
+};
+bool acl_at(struct acl acl, size_t index, struct acl_entry *ret);
+
 /* Of a file, of a path (not followed), or of what dirfd has at name (not followed). len 0 also
  * where the file system knows no ACLs. Returns 0 or negative errno. */
 int acl_get(int fd, enum acl_kind kind, struct acl_room *ret) MUST_CHECK;

@@ -197,6 +197,17 @@ static int by_length(const void *a, const void *b)
 	return (x->path_len > y->path_len) - (x->path_len < y->path_len);
 }
 
+/* What a release that recorded no ACLs has written becomes an entry that has them, as they are. */
+static int add(struct manifest_writer *w, struct manifest_entry *e, struct error *err)
+{
+	struct acl_room access = {0}, bequeath = {0};
+	if (!e->has_acl && e->type != 'l' && acl_get_path(e->path, ACL_OF_OBJECT, &access) == 0)
+		e->access = acl_of(&access);
+	if (!e->has_acl && e->type == 'd' && acl_get_path(e->path, ACL_TO_BEQUEATH, &bequeath) == 0)
+		e->bequeath = acl_of(&bequeath);
+	return manifest_add(w, e, err);
+}
+
 static int add_at(struct manifest_writer *w, struct manifest *m, size_t i, bool theirs,
 		  struct error *err)
 {
@@ -206,7 +217,7 @@ static int add_at(struct manifest_writer *w, struct manifest *m, size_t i, bool 
 		return r;
 	if (theirs)
 		e.root = MANIFEST_NO_ROOT; /* a number of their transaction */
-	return manifest_add(w, &e, err);
+	return add(w, &e, err);
 }
 
 static int add_files(struct adopt *a, struct manifest_writer *w, struct manifest *m, bool theirs,
@@ -259,7 +270,7 @@ static int write_theirs(struct adopt *a, struct error *err)
 		struct manifest_entry e;
 		r = manifest_at(&a->theirs, i, &e, err);
 		if (r >= 0 && !is_wanted(a, e.path))
-			r = manifest_add(&w, &e, err);
+			r = add(&w, &e, err);
 	}
 	if (r >= 0)
 		r = manifest_finish(&w, err);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/worker/drift.h"
 
+#include "agent/worker/acl.h"
 #include "agent/worker/live.h"
 #include "agent/worker/manifest.h"
 #include "common/alloc.h"
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/str.h"
@@ -16,9 +18,12 @@
 #include <limits.h>
 #include <pwd.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define STAGE_PREFIX ".slipway-" /* a transaction's, and 16 hex digits */
+#define ACL_TEXT_MAX ((size_t)64 << 10)
+#define CONTEXT_MAX 4096
 #define STAGE_LEN (sizeof(STAGE_PREFIX) - 1 + 16)
 
 /* Paths of other groups in directories of this one: a record stream and its index. */
@@ -142,6 +147,70 @@ static void compare_metadata(struct drift *d, const struct manifest_entry *e,
 		differs(d, "group", group_text(e->gid), group_text(live->gid));
 }
 
+static char *acl_entry_text(const struct acl_entry *entry)
+{
+	static const struct {
+		enum acl_tag tag;
+		const char *name;
+	} tags[] = {
+		{ACL_TAG_USER_OBJ, "user"}, {ACL_TAG_USER, "user"}, {ACL_TAG_GROUP_OBJ, "group"},
+		{ACL_TAG_GROUP, "group"},   {ACL_TAG_MASK, "mask"}, {ACL_TAG_OTHER, "other"},
+	};
+	const char *name = "?";
+	for (size_t i = 0; i < ARRAY_LEN(tags); i++)
+		name = tags[i].tag == entry->tag ? tags[i].name : name;
+	auto_free char *who = entry->tag == ACL_TAG_USER    ? user_text(entry->id)
+			      : entry->tag == ACL_TAG_GROUP ? group_text(entry->id)
+							    : xstrdup("");
+	return xasprintf("%s:%s:%c%c%c", name, who, entry->perm & 4 ? 'r' : '-',
+			 entry->perm & 2 ? 'w' : '-', entry->perm & 1 ? 'x' : '-');
+}
+
+/* As getfacl has it, in one line. */
+static char *acl_text(struct acl acl)
+{
+	struct buf text = BUF_INIT(ACL_TEXT_MAX);
+	struct acl_entry entry;
+	for (size_t i = 0; acl_at(acl, i, &entry); i++) {
+		auto_free char *one = acl_entry_text(&entry);
+		buf_addf(&text, "%s%s", i ? "," : "", one);
+	}
+	return text.len ? buf_take(&text) : xstrdup("none");
+}
+
+static void compare_acl(struct drift *d, const char *name, enum acl_kind kind, const char *what,
+			struct acl expected)
+{
+	struct acl_room live;
+	int r = acl_get_at(d->dir_fd, name, kind, &live);
+	if (r < 0)
+		differs(d, what, acl_text(expected), xstrdup(strerror(-r)));
+	else if (!acl_equal(acl_of(&live), expected))
+		differs(d, what, acl_text(expected), acl_text(acl_of(&live)));
+}
+
+/* Only what the AppSpec asked for: without that it is the policy's business. */
+static void compare_context(struct drift *d, const char *name, const char *expected)
+{
+	char path[NAME_MAX + 64], live[CONTEXT_MAX + 1];
+	if (!*expected)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", d->dir_fd, name);
+	ssize_t n = lgetxattr(path, "security.selinux", live, CONTEXT_MAX);
+	live[n > 0 ? n : 0] = '\0';
+	if (strcmp(live, expected) != 0)
+		differs(d, "context", xstrdup(expected), xstrdup(n > 0 ? live : "none"));
+}
+
+static void compare_security(struct drift *d, const struct manifest_entry *e, const char *name)
+{
+	if (e->has_acl && e->type != 'l')
+		compare_acl(d, name, ACL_OF_OBJECT, "acl", e->access);
+	if (e->has_acl && e->type == 'd')
+		compare_acl(d, name, ACL_TO_BEQUEATH, "default_acl", e->bequeath);
+	compare_context(d, name, e->label);
+}
+
 /* Without the revision: what the manifest knows of the content. */
 static void compare_without(struct drift *d, const struct manifest_entry *e, const struct stat *st)
 {
@@ -234,6 +303,7 @@ static int look_at(struct drift *d, const struct manifest_entry *e, struct error
 		return r;
 	bool modified = d->object.n_differences;
 	compare_metadata(d, e, &live);
+	compare_security(d, e, name);
 	if (!d->object.n_differences)
 		return 0;
 	return tell(d, modified ? DRIFT_MODIFIED : DRIFT_METADATA, d->path);

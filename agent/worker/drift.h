@@ -14,7 +14,7 @@ enum drift_kind {
 	DRIFT_MODIFIED, /* other content, or another target of a symlink */
 	DRIFT_MISSING,
 	DRIFT_TYPE,     /* something else is there */
-	DRIFT_METADATA, /* mode, owner, group */
+	DRIFT_METADATA, /* mode, owner, group, ACLs, SELinux context */
 	DRIFT_EXTRA,    /* in a directory that the group made, and nobody's */
 	DRIFT_KIND_COUNT
 };
@@ -24,10 +24,10 @@ const char *drift_kind_to_string(enum drift_kind kind); /* "modified" "missing" 
 /* One thing in which an object differs; expected or found is NULL where it has no short text. */
 struct drift_difference {
 	const char *what; /* "content" "target" "size" "time" "type" "mode" "owner" "group"
-			     "unreadable" */
+			     "acl" "default_acl" "context" "unreadable" */
 	char *expected, *found;
 };
-#define DRIFT_DIFFERENCES_MAX 8
+#define DRIFT_DIFFERENCES_MAX 10
 
 struct drift_object {
 	enum drift_kind kind;

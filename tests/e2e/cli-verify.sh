@@ -81,6 +81,15 @@ if [ "$(id -u)" = 0 ]; then
 else
 	skip "owner and group" "not root"
 fi
+if command -v setfacl >/dev/null && setfacl -m u:65534:rw "$app/mode" 2>/dev/null; then
+	setfacl -d -m u:65534:rx "$app/sub"
+	is "ACLs" "metadata | mode | mode 0644 0664 | acl none user::rw-,user:nobody:rw-,group::r--,mask::rw-,other::r-- metadata | sub | default_acl none user::rwx,user:nobody:r-x,group::r-x,mask::r-x,other::r-x" \
+		"$(drift | tr '\n' ' ' | sed 's/ $//')"
+	setfacl -b "$app/mode" "$app/sub"
+	exits 0 "which can be taken away again" slip verify
+else
+	skip "ACLs" "no setfacl, or no ACLs here"
+fi
 mv "$app/sub" "$T/sub" && ln -s "$T/sub" "$app/sub"
 is "a directory that is a symlink now, and what was in it" "type | sub | type directory symlink missing | sub/deep missing | sub/deep/file" \
 	"$(drift | tr '\n' ' ' | sed 's/ $//')"
