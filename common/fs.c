@@ -106,12 +106,11 @@ int fs_read_fd(int fd, size_t max, char **ret, size_t *ret_len, struct error *er
 	return 0;
 }
 
-int fs_read_file(int dirfd, const char *name, size_t max, char **ret, size_t *ret_len,
-		 struct error *err)
+int fs_open_regular(int dirfd, const char *name, int flags, struct error *err)
 {
 	/* without O_NONBLOCK a FIFO in this place would stop us */
 	auto_close int fd =
-		openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		openat(dirfd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		return error_errno(err, "open '%s'", name);
 	struct stat st;
@@ -119,6 +118,15 @@ int fs_read_file(int dirfd, const char *name, size_t max, char **ret, size_t *re
 		return error_errno(err, "look at '%s'", name);
 	if (!S_ISREG(st.st_mode))
 		return error_set(err, -EINVAL, "'%s' is not a regular file", name);
+	return TAKE_FD(fd);
+}
+
+int fs_read_file(int dirfd, const char *name, size_t max, char **ret, size_t *ret_len,
+		 struct error *err)
+{
+	auto_close int fd = fs_open_regular(dirfd, name, O_RDONLY, err);
+	if (fd < 0)
+		return fd;
 	int r = fs_read_fd(fd, max, ret, ret_len, err);
 	return r < 0 ? error_prefix(err, r, "%s", name) : 0;
 }

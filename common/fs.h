@@ -16,6 +16,9 @@
 int fs_write_atomic(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
 		    struct error *err) MUST_CHECK;
 
+/* Open what must be a regular file: -EINVAL for anything else, none of which is waited for; follows
+ * no final symlink. flags: O_RDONLY or O_RDWR. Returns the descriptor or below 0. */
+int fs_open_regular(int dirfd, const char *name, int flags, struct error *err) MUST_CHECK;
 /* Whole file into a NUL-terminated buffer, refusing more than max bytes (-EFBIG). Caller frees
  * *ret. -ENOENT when missing. Refuses what is not a regular file (-EINVAL); follows no final
  * symlink. */

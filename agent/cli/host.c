@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/str.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -151,9 +152,11 @@ static int read_history(const struct cli *cli, const char *name, host_history_fn
 			struct error *err)
 {
 	auto_free char *path = fs_join(cli->paths.host, name);
-	auto_fclose FILE *file = fopen(path, "re");
-	if (!file)
-		return errno == ENOENT ? 0 : error_errno(err, "open '%s'", path);
+	int fd = fs_open_regular(AT_FDCWD, path, O_RDONLY, err);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	auto_fclose FILE *file = fdopen(fd, "r");
+	assert(file);
 	auto_free char *line = NULL;
 	size_t room = 0;
 	ssize_t len;

@@ -295,9 +295,9 @@ static int get_record(struct journal *j, struct record *rec, uint32_t *mounts, s
 int journal_load(int group_fd, struct journal **ret, struct error *err)
 {
 	auto_journal struct journal *j = journal_new(group_fd);
-	int fd = openat(group_fd, JOURNAL, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	int fd = fs_open_regular(group_fd, JOURNAL, O_RDWR, err);
 	if (fd < 0)
-		return error_errno(err, "open the journal");
+		return fd;
 
 	uint32_t mounts = 0;
 	int r = record_open(&j->file, fd, RECORD_JOURNAL, err);

@@ -2,6 +2,7 @@
 #include "agent/worker/manifest.h"
 
 #include "agent/worker/live.h"
+#include "common/fs.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -68,9 +69,9 @@ static int entry_next(struct record_file *f, uint64_t count, struct manifest_ent
 
 static int stream_open(struct record_file *f, int dirfd, const char *name, struct error *err)
 {
-	int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = fs_open_regular(dirfd, name, O_RDONLY, err);
 	if (fd < 0)
-		return error_errno(err, "open %s", name);
+		return fd;
 	int r = record_open(f, fd, RECORD_MANIFEST, err);
 	return r < 0 ? error_prefix(err, r == -ENODATA ? ERR_FORMAT : r, "%s", name) : 0;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/worker/plan-file.h"
 
+#include "common/fs.h"
+
 #include <fcntl.h>
 #include <string.h>
 
@@ -141,9 +143,9 @@ int plan_end_get(struct record *rec, struct plan_end *e, struct error *err)
 
 int plan_open(int group_fd, struct record_file *f, struct error *err)
 {
-	int fd = openat(group_fd, PLAN, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = fs_open_regular(group_fd, PLAN, O_RDONLY, err);
 	if (fd < 0)
-		return error_errno(err, "open the plan");
+		return fd;
 	int r = record_open(f, fd, RECORD_PLAN, err);
 	if (r >= 0 && f->version != RECORD_VERSION)
 		r = error_set(err, ERR_FORMAT, "version %u was written by another release",
