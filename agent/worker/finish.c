@@ -10,11 +10,13 @@
 #include "agent/worker/report.h"
 #include "agent/worker/retention.h"
 #include "agent/worker/rollback.h"
+#include "agent/worker/share.h"
 #include "agent/worker/transact.h"
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "common/str.h"
 
 #include <assert.h>
 #include <string.h>
@@ -127,9 +129,24 @@ static void take_place(struct group *g, bool succeeded)
 		set(&state->last_successful, id);
 }
 
+/* Only now: to compare takes time and pushes out of memory what the plan and the install read. */
+static void share_with_previous(struct group *g)
+{
+	const struct state_deployment *d = g->state->last;
+	const struct state_revision *previous = state_revision_find(g->state, d->previous);
+	if (!previous || !str_eq(d->archive, state_deployment_id(d)))
+		return;
+	struct error ignored;
+	auto_close int archive_fd = group_archive(g, d->archive, &ignored);
+	auto_close int earlier_fd = group_archive(g, previous->archive, &ignored);
+	if (archive_fd >= 0 && earlier_fd >= 0)
+		share_unchanged(archive_fd, earlier_fd);
+}
+
 static int completing(struct group *g, const char *message, struct error *err)
 {
 	struct state_deployment *d = g->state->open;
+	bool first = !d->complete;
 	int r = transact_settle(g, err);
 	if (r < 0)
 		return r;
@@ -139,7 +156,10 @@ static int completing(struct group *g, const char *message, struct error *err)
 	if (r < 0)
 		return r;
 	log_end(g, LOG_NOTICE, MESSAGE_DEPLOYMENT_SUCCEEDED, "succeeded", NULL);
-	return close_deployment(g, true, err);
+	r = close_deployment(g, true, err);
+	if (r >= 0 && first)
+		share_with_previous(g);
+	return r;
 }
 
 int finish_succeeded(struct group *g, const char *message, struct error *err)

@@ -2,7 +2,6 @@
 #include "agent/worker/prepare.h"
 
 #include "agent/worker/hook.h"
-#include "agent/worker/share.h"
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/log.h"
@@ -189,19 +188,6 @@ static int read_spec(struct group *g, int archive_fd, struct spec **ret, struct 
 	return 0;
 }
 
-/* Of what has come with this deployment. */
-static void share_with_installed(struct group *g, int archive_fd)
-{
-	const struct state_revision *installed = state_revision_find(g->state, g->state->installed);
-	const struct state_deployment *d = g->state->open;
-	if (!installed || !str_eq(d->archive, state_deployment_id(d)))
-		return;
-	struct error ignored;
-	auto_close int earlier_fd = group_archive(g, installed->archive, &ignored);
-	if (earlier_fd >= 0)
-		share_unchanged(archive_fd, earlier_fd);
-}
-
 int prepare_check(struct group *g, struct plan_summary *ret, struct error *err)
 {
 	struct state_deployment *d = g->state->open;
@@ -220,7 +206,6 @@ int prepare_check(struct group *g, struct plan_summary *ret, struct error *err)
 	r = fs_sync_fs(archive_fd, err);
 	if (r < 0)
 		return r;
-	share_with_installed(g, archive_fd);
 	struct error ignored;
 	if (!d->bytes && fs_tree_bytes(archive_fd, &d->bytes, &ignored) < 0)
 		log_debug("the size of '%s' is not known: %s", d->archive, ignored.text);

@@ -2,6 +2,7 @@
 #include "agent/worker/share.h"
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/str.h"
@@ -10,12 +11,14 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 
-#define STEP ((uint64_t)16 * 1024 * 1024) /* what btrfs takes at once */
-#define SMALLEST 4096                     /* a block; less may lie in the inode */
+#define STEP ((uint64_t)16 * 1024 * 1024)    /* what btrfs takes at once */
+#define SMALLEST (16 * 1024)                 /* below it, the look costs more than the blocks */
+#define TIME_US ((uint64_t)10 * 1000 * 1000) /* somebody waits for the end of this */
 
 struct sharing {
 	int earlier_fd;
 	uint64_t bytes;
+	uint64_t until_us;
 };
 
 static int open_file(int dirfd, const char *path)
@@ -23,7 +26,8 @@ static int open_file(int dirfd, const char *path)
 	return fs_open_beneath(dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 }
 
-/* As much as is the same from the beginning on. Returns 0, or negative errno when there is no use
+/* As much as is the same from the beginning on. The kernel compares page by page and would wait for
+ * each of them, so both are asked for beforehand. Returns 0, or negative errno when there is no use
  * in trying others. */
 static int share_file(int from, int to, uint64_t size, uint64_t *bytes)
 {
@@ -56,6 +60,8 @@ static int share_entry(const struct fs_entry *entry, void *arg, struct error *er
 {
 	struct sharing *sharing = arg;
 	struct stat st;
+	if (clock_mono_us() > sharing->until_us)
+		return error_set(err, -ETIME, "it takes too long");
 	if (!S_ISREG(entry->st.st_mode) || entry->st.st_size < SMALLEST)
 		return 0;
 	auto_close int from = open_file(sharing->earlier_fd, entry->path);
@@ -68,10 +74,11 @@ static int share_entry(const struct fs_entry *entry, void *arg, struct error *er
 
 void share_unchanged(int archive_fd, int earlier_fd)
 {
-	struct sharing sharing = {.earlier_fd = earlier_fd};
+	struct sharing sharing = {.earlier_fd = earlier_fd, .until_us = clock_mono_us() + TIME_US};
 	struct error ignored;
 	char text[32];
-	if (fs_walk(archive_fd, 0, share_entry, &sharing, &ignored) >= 0)
+	int r = fs_walk(archive_fd, 0, share_entry, &sharing, &ignored);
+	if (r >= 0 || r == -ETIME)
 		log_debug("%s are shared with the revision before",
 			  str_human_bytes(sharing.bytes, text, sizeof(text)));
 }

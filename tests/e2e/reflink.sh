@@ -12,13 +12,13 @@ if [ -z "${IN_NAMESPACE-}" ]; then
 fi
 at_end() { mountpoint -q "$T/fs" && umount "$T/fs"; }
 
-# 12 MiB that cannot be packed: one large file, and small ones that each have two blocks.
+# 12 MiB that cannot be packed: one large file, and smaller ones.
 mkdir -p "$T/fs" "$T/one/files/small"
 printf 'version: 0.0\nos: linux\nfiles:\n  - source: files\n    destination: /srv/app\n' >"$T/one/appspec.yml"
 head -c 8M /dev/urandom >"$T/one/files/large"
-head -c 4M /dev/urandom | split -b 8K -a 3 - "$T/one/files/small/"
+head -c 4M /dev/urandom | split -b 32K -a 3 - "$T/one/files/small/"
 cp -a "$T/one" "$T/two"
-head -c 8K /dev/urandom >"$T/two/files/small/aaa"
+head -c 32K /dev/urandom >"$T/two/files/small/aaa"
 tar -C "$T/one" -czf "$T/one.tgz" .
 tar -C "$T/two" -czf "$T/two.tgz" .
 
