@@ -281,4 +281,79 @@ def _(host):
     own.umount()
 
 
+# --- broken -----------------------------------------------------------------------------------------------------------
+
+
+@case("a disk that fails")
+def _(host):
+    """ext4 becomes read-only, XFS shuts down; mounted anew on the healed disk, recovery does the rest."""
+    for kind, size in (("ext4", 64), ("xfs", 320)):
+        for phase in ("stage", "switch", "undo"):
+            disk = FailingDisk(kind, "%s-%s" % (kind, phase), size)
+            host = Machine("%s fails at %s" % (kind, phase), disk.path)
+            host.slip("one", 0, "deploy", revision_of(files(a="one", b="one", gone="one", sub__c="one")))
+            os.sync()
+            before = host.picture()
+            hooks = {**FAILS, "AfterInstall": "touch %s; sync -f %s; exit 0" % (disk.switch, disk.path)}
+            new = revision_of(files(a="two", b="two", sub__c="two", new__d="two"),
+                              hooks=hooks if phase == "undo" else None)
+            if phase == "undo":
+                process = host.start(["deploy", new])
+                said = process.communicate(timeout=DEADLINE_S)[0].decode(errors="replace")
+                code = process.returncode
+            else:
+                calls, until = (("openat", lambda: host.stages()) if phase == "stage" else (SWITCH, switched(host)))
+                with host.stopped(["deploy", new], calls, until) as run:
+                    disk.failing(True)
+                    code, said = run.go_on()
+            print("# %s: exit %d: %s" % (host.name, code, said.replace("\n", " | ")[:900]))
+            ok(host.name + ": it fails", code in (1, 4, 6), code, said)
+            ok("it says why", "Input/output error" in said or "Read-only file system" in said, said)
+            disk.failing(False)
+            disk.umount()
+            disk.mount()
+            host.slip("recovered on the healed disk", 0, "recover")
+            unchanged(host, before, said)
+            host.slip("and the next deployment works", 0, "deploy",
+                      revision_of(files(a="three", b="three", sub__c="three")))
+            disk.end()
+
+
+# --- what cannot be moved ---------------------------------------------------------------------------------------------
+
+
+def layered(app):
+    files(a="one", gone="one", dir__sub__file="one", dir__file="one", turns__file="one", kept__file="one")(app)
+
+
+def layered_new(app):
+    files(a="two", turns="now a file", kept__file="two", new__file="two")(app)
+
+
+@case("what lies in the lower layer of an overlay")
+def _(host):
+    """An image was made with a first revision in it, and is started with a writable layer."""
+    for name, lower in (("ext4", fresh("lower")), ("xfs", fresh("lower", "xfs"))):
+        for upper in ("the same", "tmpfs"):
+            one = Machine("%s under %s" % (name, upper), os.path.join(lower, upper))
+            one.slip("the image is made", 0, "deploy", revision_of(layered))
+            image = one.picture(True)
+            layers = os.path.join(lower, "layers-" + upper)
+            if upper == "tmpfs":
+                mount("-t", "tmpfs", "-o", "mode=755", "none", layers)
+            for folder in ("/upper", "/work"):
+                os.makedirs(layers + folder)
+            mount("-t", "overlay", "-o", "lowerdir=%s,upperdir=%s/upper,workdir=%s/work" % (one.tree, layers, layers),
+                  "overlay", one.tree)
+            same(one.name + ": it is started", image, one.picture(True))
+            one.slip("two fails", 1, "deploy", revision_of(layered_new, hooks=FAILS))
+            same("it is as before", image, one.picture(True))
+            one.slip("two", 0, "deploy", revision_of(layered_new))
+            equal("its tree", [b"srv", b"srv/app", b"srv/app/a", b"srv/app/kept", b"srv/app/kept/file", b"srv/app/new",
+                               b"srv/app/new/file", b"srv/app/turns"], sorted(one.picture()))
+            one.slip("back", 0, "rollback")
+            same("as it was", {**image, b"": {}}, {**one.picture(True, times=False), b"": {}})
+            umount(one.tree)
+
+
 run_cases()

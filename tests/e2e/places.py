@@ -102,6 +102,40 @@ class Disk:
         umount(self.path)
 
 
+class FailingDisk(Disk):
+    """Its writes fail with EIO while failing() is on. Needs nbdkit; FileNotFoundError where there is none."""
+
+    def __init__(self, kind, name, size_mb):
+        for program in ("nbdkit", "nbdfuse"):
+            if not have(program):
+                raise FileNotFoundError(2, "not installed", program)
+        self.folder, self.switch = os.path.join(T, name + ".nbd"), os.path.join(T, name + ".fails")
+        os.makedirs(self.folder)
+        self.server = subprocess.Popen(
+            ["nbdfuse", self.folder + "/disk", "--command", "nbdkit", "-s", "--filter=error", "memory", "%dM" % size_mb,
+             "error=EIO", "error-pwrite-rate=100%", "error-file=" + self.switch],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        running.add(self.server.pid)
+        if not within(lambda: os.path.exists(self.folder + "/disk")):
+            raise TimeoutError("nbdfuse")
+        self.name, self.image, self.path = name, self.folder + "/disk", os.path.join(T, name)
+        tool("mkfs." + kind, "-q", *(["-F"] if kind == "ext4" else ["-f"]), self.image)
+        self.options = "loop"
+        self.mount()
+
+    def failing(self, on):
+        if on:
+            write(self.switch, "")
+        else:
+            os.unlink(self.switch)
+
+    def end(self):
+        umount(self.path)
+        self.server.terminate()
+        self.server.wait(DEADLINE_S)
+        running.discard(self.server.pid)
+
+
 def write(path, text, mode=0o644):
     with open(path, "wb") as f:
         f.write(text if isinstance(text, bytes) else text.encode())
