@@ -354,6 +354,8 @@ static int remove_dir(struct txn *t, struct txn_site *s, struct error *err)
 	int r = look_stage(s, &at, err);
 	if (r < 0)
 		return r;
+	if (stand_in_is(s, &at.old))
+		return stand_in_rmdir(t, s, err);
 	if (at.old.type == 0) {
 		r = look_name(t, s, &at, err);
 		if (r < 0)
@@ -363,8 +365,12 @@ static int remove_dir(struct txn *t, struct txn_site *s, struct error *err)
 		r = empty_at(s->dir_fd, s->name, s, err);
 		if (r <= 0)
 			return r;
-		if (renameat2(s->dir_fd, s->name, s->stage_fd, s->old_name, RENAME_NOREPLACE) < 0)
-			return txn_failed("remove", s->path, err);
+		if (renameat2(s->dir_fd, s->name, s->stage_fd, s->old_name, RENAME_NOREPLACE) < 0) {
+			if (errno != EXDEV)
+				return txn_failed("remove", s->path, err);
+			r = stand_in_make(s, err);
+			return r < 0 ? r : stand_in_rmdir(t, s, err);
+		}
 		FAULT("rmdir: taken away");
 	}
 	/* Something may have been made in it just now. */
@@ -386,6 +392,8 @@ static int exchange(struct txn *t, struct txn_site *s, struct error *err)
 	int r = look_all(t, s, &at, err);
 	if (r < 0)
 		return r;
+	if (stand_in_is(s, &at.old))
+		return stand_in_exchange(t, s, err);
 	if (at.new.type == 0)
 		return error_set(err, ERR_CONFLICT, "%s: what was staged for it is lost", s->path);
 	bool done = at.new.ino == s->op.old.ino &&at.new.type == s->op.old.type;
@@ -398,8 +406,12 @@ static int exchange(struct txn *t, struct txn_site *s, struct error *err)
 		r = dir ? empty_at(s->dir_fd, s->name, s, err) : 1;
 		if (r <= 0)
 			return r < 0 ? r : conflict(s, err);
-		if (renameat2(s->stage_fd, s->new_name, s->dir_fd, s->name, RENAME_EXCHANGE) < 0)
-			return txn_failed("exchange", s->path, err);
+		if (renameat2(s->stage_fd, s->new_name, s->dir_fd, s->name, RENAME_EXCHANGE) < 0) {
+			if (errno != EXDEV || !dir)
+				return txn_failed("exchange", s->path, err);
+			r = stand_in_make(s, err);
+			return r < 0 ? r : stand_in_exchange(t, s, err);
+		}
 		FAULT("exchange: exchanged");
 		r = look(s->stage_fd, s->new_name, s, &at.new, err);
 		if (r < 0)

@@ -5,6 +5,7 @@
  *   stage.c         staging directories: made, found again, removed
  *   stage-object.c  what goes into them
  *   switch.c        operations forward
+ *   stand-in.c      directories that no rename takes away
  *   undo.c          operations backward
  */
 #pragma once
@@ -108,6 +109,14 @@ int switch_run(struct txn *t, struct error *err) MUST_CHECK;
  * metadata. */
 enum txn_pass { PASS_PLAIN, PASS_EXCHANGE, PASS_META, PASS_COUNT };
 enum txn_pass txn_pass(enum journal_kind kind);
+
+/* stand-in.c: a directory that cannot be renamed into the stage. N.old is a new one then. */
+bool stand_in_is(const struct txn_site *s, const struct live_object *old);
+int stand_in_make(struct txn_site *s, struct error *err) MUST_CHECK;
+int stand_in_drop(struct txn_site *s, struct error *err) MUST_CHECK;
+/* Forward, once it is made. */
+int stand_in_rmdir(struct txn *t, struct txn_site *s, struct error *err) MUST_CHECK;
+int stand_in_exchange(struct txn *t, struct txn_site *s, struct error *err) MUST_CHECK;
 
 /* undo.c */
 /* Walk back. Goes on after a failure, so that as much as possible is the old tree; then below 0. */

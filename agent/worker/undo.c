@@ -138,6 +138,26 @@ static int dir_as_before(struct txn_site *s, struct error *err)
 	return 0;
 }
 
+/* What stands for the old directory takes its place, unless that one is still there. */
+static int back_stand_in(struct txn *t, struct txn_site *s, const struct live_object *name,
+			 struct error *err)
+{
+	if (name->type == 'd' && name->ino == s->op.old.ino)
+		return stand_in_drop(s, err);
+	bool file = name->type != 0 && name->type != 'd', swap = s->op.kind == JOURNAL_EXCHANGE;
+	if (file && !swap) {
+		int r = move_aside(t, s, s->dir_fd, s->name, err);
+		if (r < 0)
+			return r;
+	}
+	unsigned how = file && swap ? RENAME_EXCHANGE : 0;
+	if (renameat2(s->stage_fd, s->old_name, s->dir_fd, s->name, how) == 0) {
+		FAULT("undo: directory put back");
+		return 0;
+	}
+	return errno == ENOTEMPTY || errno == EEXIST ? dir_as_before(s, err) : failed(s, err);
+}
+
 static int back_rmdir(struct txn *t, struct txn_site *s, struct error *err)
 {
 	struct live_object old, name;
@@ -147,6 +167,8 @@ static int back_rmdir(struct txn *t, struct txn_site *s, struct error *err)
 	r = txn_site_open(t, s, OPEN_AGAIN, err);
 	if (r >= 0)
 		r = look(s->dir_fd, s->name, s, &name, err);
+	if (r >= 0 && stand_in_is(s, &old))
+		return back_stand_in(t, s, &name, err);
 	if (r >= 0 && name.type != 0 && name.type != 'd')
 		r = move_aside(t, s, s->dir_fd, s->name, err);
 	if (r < 0)
@@ -166,12 +188,19 @@ static bool is_empty(const struct txn_site *s)
 
 static int back_exchange(struct txn *t, struct txn_site *s, struct error *err)
 {
-	struct live_object new, name;
+	struct live_object new, old, name;
 	int r = look(s->stage_fd, s->new_name, s, &new, err);
+	if (r >= 0)
+		r = look(s->stage_fd, s->old_name, s, &old, err);
+	/* Never exchanged; or what stood for the directory has been exchanged back. */
+	if (r >= 0 && old.type != 'd' && (old.type != 0 || new.ino == s->op.new_ino))
+		return 0;
 	if (r >= 0)
 		r = txn_site_open(t, s, OPEN_AGAIN, err);
 	if (r >= 0)
 		r = look(s->dir_fd, s->name, s, &name, err);
+	if (r >= 0 && stand_in_is(s, &old))
+		return back_stand_in(t, s, &name, err);
 	if (r < 0 || (name.type == s->op.old.type && name.ino == s->op.old.ino))
 		return r;
 	if (new.type != s->op.old.type || new.ino != s->op.old.ino)

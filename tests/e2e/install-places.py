@@ -160,7 +160,7 @@ def journey(name, tree, options):
         try:
             with host.stopped(["deploy", BUNDLES["new"]], "renameat2,renameat,linkat", reached) as run:
                 code, said = run.kill()
-        except RuntimeError:
+        except NeverStopped:
             break
         done += 1
         equal("%s: killed after call %d" % (name, wait), 1, code, said)

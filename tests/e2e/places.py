@@ -312,6 +312,10 @@ class Machine:
         return [name for top in tops or [self.tree] for name in look(top) if b".slipway-" in name]
 
 
+class NeverStopped(RuntimeError):
+    """It came to its end before."""
+
+
 class Stopped:
     """`slipway` whose worker stands still after one of these calls, the first after which until() is true."""
 
@@ -333,9 +337,7 @@ class Stopped:
             if not within(lambda: self.stops() > seen or self.process.poll() is not None):
                 raise TimeoutError("the worker never stopped")
             if self.process.poll() is not None:
-                said = self.process.communicate()[0].decode(errors="replace")
-                ok("%s: the worker stops" % self.host.name, False, said)
-                raise RuntimeError(said)
+                raise NeverStopped(self.process.communicate()[0].decode(errors="replace"))
             seen = self.stops()
             with open(self.host.arm + ".pid") as f:
                 self.worker = int(f.read())
