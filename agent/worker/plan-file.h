@@ -48,7 +48,7 @@ struct plan_entry {
 	int64_t mtime_s;
 	uint32_t mtime_ns;
 	struct live_object old;
-	struct plan_source from; /* with PLAN_KEEP of a file */
+	struct plan_source from; /* of a file or symlink */
 	const char *path;
 	const char *source; /* in the archive */
 	/* ACLs as they should be: with acl_fixed, and of what is kept or gets other metadata. */

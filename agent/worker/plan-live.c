@@ -250,8 +250,8 @@ static int file_equal(struct plan_build *b, const struct target *t, const char *
 		return -errno;
 	if (known)
 		return acl_matches(old, acl) ? 2 : 1;
-	auto_close int new =
-		fs_open_beneath(b->request->archive_fd, t->source, O_RDONLY | O_NOFOLLOW, 0);
+	auto_close int new = fs_open_beneath(b->request->archive_fd, t->source,
+					     O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
 	if (new < 0)
 		return new;
 	int r = live_bytes_equal(old, new, t->size);

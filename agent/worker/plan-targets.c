@@ -4,6 +4,7 @@
  * and two spellings of one place meet in one target. A symlink that this group installed itself is
  * no way to anywhere: it is an object of ours. */
 #include "agent/worker/plan-build.h"
+#include "agent/worker/way.h"
 
 #include "common/alloc.h"
 #include "common/fs.h"
@@ -198,14 +199,22 @@ static int dir_alias(struct plan_build *b, uint32_t parent, const char *path,
 		     const struct target *want, uint32_t *ret, struct error *err)
 {
 	char real[PATH_MAX];
-	struct stat st;
-	if (!realpath(path, real) || stat(real, &st) < 0 || !S_ISDIR(st.st_mode)) {
+	struct error why = {0};
+	int r = way_follow(path, real, &why);
+	if (r == -EPERM) {
+		problems_add(b->problems, PROBLEM_ERROR, path,
+			     "a directory is needed here, but %s; name that directory as the "
+			     "destination, or let root own the directory that the link lies in",
+			     why.text);
+		return PLAN_SKIP;
+	}
+	if (r < 0) {
 		problems_add(b->problems, PROBLEM_ERROR, path,
 			     "a directory is needed here, but it is a symbolic link that leads to "
 			     "none; remove it");
 		return PLAN_SKIP;
 	}
-	int r = dir_resolve(b, real, want, ret, err);
+	r = dir_resolve(b, real, want, ret, err);
 	if (r != 0)
 		return r;
 	struct target t = {.type = 'a', .path = path, .source = "", .node = *ret, .parent = parent};

@@ -125,9 +125,16 @@ static bool share_content(struct stager *s, const struct plan_entry *e, int stag
 static int copy_content(struct stager *s, const struct plan_entry *e, int stage_fd, int out,
 			struct error *err)
 {
-	auto_close int in = fs_open_beneath(s->t->archive_fd, e->source, O_RDONLY | O_NOFOLLOW, 0);
+	/* The revision may have directories of other users: a FIFO must not stop us. */
+	auto_close int in = fs_open_beneath(s->t->archive_fd, e->source,
+					    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+	struct stat from;
 	if (in < 0)
 		return error_set(err, in, "open %s: %s", e->source, strerror(-in));
+	if (fstat(in, &from) < 0)
+		return error_errno(err, "look at %s", e->source);
+	if (!S_ISREG(from.st_mode) || from.st_ino != e->from.ino)
+		return changed(e, err);
 	bool shared = share_content(s, e, stage_fd, in, out);
 	if (!shared && e->size <= SMALL)
 		return copy_small(s, e, in, out, err);

@@ -151,6 +151,13 @@ int stage_make(struct txn *t, struct error *err)
 	return 0;
 }
 
+/* Before its identity is known: what a staging directory looks like from its first moment. */
+static bool is_guarded(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 0077);
+}
+
 static int open_one(struct txn *t, uint32_t i, bool needed, struct error *err)
 {
 	const struct journal_mount *jm = &t->journal->mounts[i];
@@ -178,7 +185,7 @@ static int open_one(struct txn *t, uint32_t i, bool needed, struct error *err)
 		return error_set(err, ERR_UNDO, "the staging directory %s/%s: %s", jm->path, name,
 				 strerror(-m->fd));
 	r = live_ident(m->fd, &ident, err);
-	if (r >= 0 && jm->has_stage && !live_ident_equal(&ident, &jm->stage))
+	if (r >= 0 && !(jm->has_stage ? live_ident_equal(&ident, &jm->stage) : is_guarded(m->fd)))
 		r = error_set(err, ERR_UNDO, "%s/%s is not the staging directory that was made",
 			      jm->path, name);
 	return r < 0 ? r : live_mount(m->fd, &m->id, err);
@@ -219,6 +226,7 @@ static void make_writable(int fd)
 		log_debug("cannot make a directory of the stage writable");
 }
 
+/* Of the directory name, which "." may be. */
 static int remove_content(int dirfd, const char *name, unsigned depth, struct error *err)
 {
 	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -266,6 +274,29 @@ static int sync_parent(int fd, struct error *err)
 	return fstat(fd, &st) < 0 ? error_errno(err, "sync a directory") : 0;
 }
 
+/* Empty it by its descriptor: where the parent belongs to somebody else, its name may be given to
+ * any directory in there at any moment. Taking away one that is empty does no harm. */
+static int remove_stage(const struct txn_mount *m, const char *name, struct error *err)
+{
+	if (FAULT_DEFECT("stage-by-name"))
+		return remove_name(m->parent_fd, name, 0, err);
+	int r = m->fd < 0 ? 0 : remove_content(m->fd, ".", 0, err);
+	if (r < 0)
+		return r;
+	if (unlinkat(m->parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	if (errno == ENOTDIR || errno == ENOTEMPTY) {
+		struct live_object now;
+		struct stat st;
+		if (m->fd < 0 || fstat(m->fd, &st) < 0 ||
+		    live_look(m->parent_fd, name, &now, NULL) < 0 || now.ino != st.st_ino)
+			return error_set(err, -ESTALE, "the staging directory %s was moved away",
+					 name);
+		errno = ENOTEMPTY;
+	}
+	return error_errno(err, "remove %s", name);
+}
+
 /* Removed, and durably so: the journal goes after it. */
 int stage_remove(struct txn *t, struct error *err)
 {
@@ -275,7 +306,8 @@ int stage_remove(struct txn *t, struct error *err)
 		struct txn_mount *m = &t->mounts[i];
 		if (m->gone || m->parent_fd < 0)
 			continue;
-		int r = remove_name(m->parent_fd, name, 0, err);
+		int r = remove_stage(m, name, err);
+		FAULT("stage object removed");
 		if (r >= 0)
 			r = sync_parent(m->parent_fd, err);
 		if (r < 0)

@@ -4,6 +4,7 @@
  * follows are in docs/formats/journal.md. */
 #include "agent/worker/fault.h"
 #include "agent/worker/txn.h"
+#include "agent/worker/way.h"
 #include "common/fs.h"
 
 #include <dirent.h>
@@ -30,48 +31,84 @@ int txn_site(struct txn *t, uint32_t i, struct txn_site *ret, struct error *err)
 	ret->name = live_split(ret->path, parent);
 	const struct journal_dir *d = &j->dirs[ret->op.dir];
 	ret->dir_fd = -1;
+	ret->dir_error = 0;
 	ret->stage_fd = t->mounts[d->mount].fd;
 	stage_new_name(ret->op.number, ret->op.dir, d->inherit, ret->new_name);
 	stage_old_name(ret->op.number, ret->old_name);
 	return t->mounts[d->mount].gone ? 0 : 1;
 }
 
+/* Is it the one that we have made just now? Another of ours that somebody put there is not empty,
+ * or nothing is lost with it. */
+static bool is_new_dir(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && st.st_uid == geteuid() && txn_dir_is_empty(fd);
+}
+
 /* A directory that a script removed, with the owner and mode that it had. */
-static int dir_again(const struct journal_dir *d, const char *path)
+static int dir_again(const struct journal_dir *d, const char *path, const struct live_ident *stage)
 {
 	char parent[PATH_MAX];
 	const char *name = live_split(path, parent);
-	auto_close int up = live_open_dir(parent);
+	auto_close int up = way_open(parent, stage);
 	if (up < 0)
 		return up;
 	if (mkdirat(up, name, 0700) < 0)
 		return -errno;
 	FAULT("directory made again");
-	int fd = fs_open_beneath(up, name, O_RDONLY | O_DIRECTORY, 0);
-	if (fd >= 0 && (fchown(fd, d->uid, d->gid) < 0 || fchmod(fd, d->mode) < 0)) {
-		int r = -errno;
-		close(fd);
-		return r;
-	}
-	return fd;
+	auto_close int fd = fs_open_beneath(up, name, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return fd;
+	if (!is_new_dir(fd))
+		return -ESTALE;
+	return fchown(fd, d->uid, d->gid) < 0 || fchmod(fd, d->mode) < 0 ? -errno : TAKE_FD(fd);
 }
 
 /* Every directory on the way that is missing: those that the journal does not know get 0755. */
-int txn_dirs_again(const struct journal_dir *d, const char *path)
+static int dirs_again(const struct journal_dir *d, const char *path, const struct live_ident *stage)
 {
 	static const struct journal_dir plain = {.mode = 0755};
-	int fd = live_open_dir(path);
+	int fd = way_open(path, stage);
 	if (fd != -ENOENT || !path[1])
 		return fd;
 	char parent[PATH_MAX];
 	live_split(path, parent);
-	fd = live_open_dir(parent);
+	fd = way_open(parent, stage);
 	if (fd == -ENOENT)
-		fd = txn_dirs_again(&plain, parent);
+		fd = dirs_again(&plain, parent, stage);
 	if (fd < 0)
 		return fd;
 	close(fd);
-	return dir_again(d, path);
+	return dir_again(d, path, stage);
+}
+
+static bool has_ino(int fd, uint64_t ino)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && st.st_ino == ino;
+}
+
+int txn_dir_open(const struct txn *t, const struct journal_dir *d, const char *path,
+		 enum txn_open how)
+{
+	const struct live_ident *stage = &t->journal->mounts[d->mount].stage;
+	auto_close int fd = live_open_dir(path);
+	if (how == OPEN_PLANNED || fd == -ELOOP || has_ino(fd, d->ino))
+		return TAKE_FD(fd);
+	/* Also what is missing may only be missing because somebody else's directory is there. */
+	return how == OPEN_AGAIN ? dirs_again(d, path, stage) : way_open(path, stage);
+}
+
+int txn_dir_failed(int fd, const char *path, struct error *err)
+{
+	if (fd == -ESTALE)
+		return error_set(err, ERR_CONFLICT, "%s: somebody else's directory is there now",
+				 path);
+	if (fd == -ELOOP)
+		return error_set(err, ERR_CONFLICT, "%s: a symbolic link is on the way there now",
+				 path);
+	return error_set(err, ERR_CONFLICT, "%s: %s", path, strerror(-fd));
 }
 
 int txn_site_open(struct txn *t, struct txn_site *s, enum txn_open how, struct error *err)
@@ -85,9 +122,10 @@ int txn_site_open(struct txn *t, struct txn_site *s, enum txn_open how, struct e
 	const struct journal_dir *d = &t->journal->dirs[s->op.dir];
 	char path[PATH_MAX];
 	live_split(s->path, path);
-	int fd = how == OPEN_AGAIN ? txn_dirs_again(d, path) : live_open_dir(path);
+	int fd = txn_dir_open(t, d, path, how);
+	s->dir_error = fd < 0 ? fd : 0;
 	if (fd < 0)
-		return error_set(err, ERR_CONFLICT, "%s: %s", path, strerror(-fd));
+		return txn_dir_failed(fd, path, err);
 	t->dir_fd = fd;
 	t->dir = s->op.dir;
 

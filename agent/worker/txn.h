@@ -72,6 +72,7 @@ struct txn_site {
 	char path[PATH_MAX]; /* op.path points here */
 	const char *name;    /* in dir_fd */
 	int dir_fd;          /* borrowed; -1 when backward and it cannot be made again */
+	int dir_error;       /* why it could not be opened: negative errno */
 	int stage_fd;
 	char new_name[STAGE_NAME_MAX], old_name[STAGE_NAME_MAX];
 };
@@ -91,9 +92,13 @@ int txn_failed(const char *what, const char *path, struct error *err);
 /* Is something else mounted over a destination since the plan? ERR_NOT_MOUNTED: it has to go before
  * anything can be done. */
 int txn_check_mounts(struct txn *t, struct error *err) MUST_CHECK;
-/* Open a directory; make it, and those above that are missing, again as the journal remembers it.
- * Returns the descriptor or negative errno. */
-int txn_dirs_again(const struct journal_dir *d, const char *path) MUST_CHECK;
+/* The same for a directory by its path and what the journal remembers of it. Where it is not the
+ * planned one, nobody may have put another's there (see way.h); OPEN_AGAIN: it, and those above
+ * that are missing, are made again. Returns the descriptor or negative errno, for txn_dir_failed().
+ */
+int txn_dir_open(const struct txn *t, const struct journal_dir *d, const char *path,
+		 enum txn_open how) MUST_CHECK;
+int txn_dir_failed(int fd, const char *path, struct error *err);
 
 /* Metadata of an open directory. Returns 0 or negative errno, also in errno. */
 struct txn_meta {

@@ -4,6 +4,7 @@
  * moves aside. Like forward, each operation is judged by names, and repeatable. */
 #include "agent/worker/fault.h"
 #include "agent/worker/txn.h"
+#include "agent/worker/way.h"
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/log.h"
@@ -88,15 +89,21 @@ static int back_put(struct txn *t, struct txn_site *s, struct error *err)
 		       : error_set(err, ERR_UNDO, "%s: the old file is lost", s->path);
 }
 
+/* Is its directory out of reach, although it may be there: something else has its name? */
+static bool is_barred(const struct txn_site *s)
+{
+	return s->dir_error == -ELOOP || s->dir_error == -ESTALE;
+}
+
 static int back_create(struct txn *t, struct txn_site *s, struct error *err)
 {
 	struct live_object new, name;
 	int r = look(s->stage_fd, s->new_name, s, &new, err);
 	if (r < 0 || new.type != 0 || s->op.type == 'd') /* see remove_subtrees() */
 		return r;
-	struct error gone;
-	if (txn_site_open(t, s, OPEN_PRESENT, &gone) < 0)
-		return 0; /* with its directory */
+	r = txn_site_open(t, s, OPEN_PRESENT, err);
+	if (r < 0)
+		return is_barred(s) ? r : 0; /* gone with its directory */
 	r = look(s->dir_fd, s->name, s, &name, err);
 	if (r < 0 || name.type == 0)
 		return r;
@@ -117,11 +124,27 @@ static int back_delete(struct txn *t, struct txn_site *s, struct error *err)
 	return r < 0 || old.type == 0 ? r : old_to_name(t, s, err);
 }
 
-/* Someone made the directory anew and filled it: it stays, with the old owner, mode and ACLs. */
-static int dir_as_before(struct txn_site *s, struct error *err)
+/* The old directory comes back, and what is there moves aside. */
+static int old_dir_to_name(struct txn *t, struct txn_site *s, struct error *err)
+{
+	int r = move_aside(t, s, s->dir_fd, s->name, err);
+	if (r < 0)
+		return r;
+	if (renameat(s->stage_fd, s->old_name, s->dir_fd, s->name) < 0)
+		return failed(s, err);
+	FAULT("undo: directory put back");
+	return 0;
+}
+
+/* Someone made the directory anew and filled it: it stays, with the old owner, mode and ACLs;
+ * unless it may be another's that was put there to be given away. */
+static int dir_as_before(struct txn *t, struct txn_site *s, struct error *err)
 {
 	auto_close int fd = fs_open_beneath(s->dir_fd, s->name, O_RDONLY | O_DIRECTORY, 0);
 	const struct live_object *old = &s->op.old;
+	uint32_t mount = t->journal->dirs[s->op.dir].mount;
+	if (fd >= 0 && way_is_open_to_others(s->dir_fd, fd, &t->journal->mounts[mount].stage))
+		return old_dir_to_name(t, s, err);
 	struct acl_room access, bequeath;
 	struct txn_meta meta = {.uid = old->uid, .gid = old->gid, .mode = old->mode};
 	meta.has_acl = acl_get_at(s->stage_fd, s->old_name, ACL_OF_OBJECT, &access) == 0 &&
@@ -155,7 +178,7 @@ static int back_stand_in(struct txn *t, struct txn_site *s, const struct live_ob
 		FAULT("undo: directory put back");
 		return 0;
 	}
-	return errno == ENOTEMPTY || errno == EEXIST ? dir_as_before(s, err) : failed(s, err);
+	return errno == ENOTEMPTY || errno == EEXIST ? dir_as_before(t, s, err) : failed(s, err);
 }
 
 static int back_rmdir(struct txn *t, struct txn_site *s, struct error *err)
@@ -177,7 +200,7 @@ static int back_rmdir(struct txn *t, struct txn_site *s, struct error *err)
 		FAULT("undo: directory put back");
 		return 0;
 	}
-	return errno == ENOTEMPTY || errno == EEXIST ? dir_as_before(s, err) : failed(s, err);
+	return errno == ENOTEMPTY || errno == EEXIST ? dir_as_before(t, s, err) : failed(s, err);
 }
 
 static bool is_empty(const struct txn_site *s)
@@ -222,11 +245,14 @@ static int back_exchange(struct txn *t, struct txn_site *s, struct error *err)
 static int back_meta(struct txn *t, struct txn_site *s, struct error *err)
 {
 	const struct live_object *old = &s->op.old;
-	struct journal_dir was = {.mode = old->mode, .uid = old->uid, .gid = old->gid};
-	(void)t;
-	auto_close int fd = txn_dirs_again(&was, s->path);
+	struct journal_dir was = {.ino = old->ino,
+				  .mount = t->journal->dirs[s->op.dir].mount,
+				  .mode = old->mode,
+				  .uid = old->uid,
+				  .gid = old->gid};
+	auto_close int fd = txn_dir_open(t, &was, s->path, OPEN_AGAIN);
 	if (fd < 0)
-		return error_set(err, fd, "put back %s: %s", s->path, strerror(-fd));
+		return txn_dir_failed(fd, s->path, err);
 	struct txn_meta meta = {old->uid,      old->gid,         old->mode,
 				s->op.has_acl, s->op.old_access, s->op.old_bequeath};
 	return txn_meta_set(fd, &meta) < 0 ? failed(s, err) : 0;
@@ -260,20 +286,23 @@ static void subtrees_clear(struct subtrees *st)
 }
 DEFINE_CLEANUP(struct subtrees *, subtrees_clear)
 
-static bool in_place(struct txn *t, struct txn_site *s)
+/* Returns 1, 0, or below 0 when that cannot be told. */
+static int in_place(struct txn *t, struct txn_site *s, struct error *err)
 {
-	struct live_object new;
-	if (s->op.type != 'd' || live_look(s->stage_fd, s->new_name, &new, NULL) < 0)
-		return false;
-	if (s->op.kind == JOURNAL_CREATE)
-		return new.type == 0;
-	if (s->op.kind != JOURNAL_EXCHANGE)
-		return false;
-	struct error ignored;
-	struct live_object name;
-	return new.type == s->op.old.type &&new.ino ==
-		       s->op.old.ino &&txn_site_open(t, s, OPEN_PRESENT, &ignored) == 0 &&
-	       live_look(s->dir_fd, s->name, &name, NULL) == 0 && name.type == 'd';
+	struct live_object new, name;
+	if (s->op.type != 'd')
+		return 0;
+	int r = look(s->stage_fd, s->new_name, s, &new, err);
+	if (r < 0 || s->op.kind == JOURNAL_CREATE)
+		return r < 0 ? r : new.type == 0;
+	if (s->op.kind != JOURNAL_EXCHANGE || new.type != s->op.old.type ||
+	    new.ino != s->op.old.ino)
+		return 0;
+	r = txn_site_open(t, s, OPEN_PRESENT, err);
+	if (r < 0)
+		return is_barred(s) ? r : 0;
+	r = look(s->dir_fd, s->name, s, &name, err);
+	return r < 0 ? r : name.type == 'd';
 }
 
 static int find_in_place(struct subtrees *st, struct error *err)
@@ -287,7 +316,11 @@ static int find_in_place(struct subtrees *st, struct error *err)
 		int r = txn_site(t, i, &s, err);
 		if (r < 0)
 			return r;
-		if (r > 0 && in_place(t, &s))
+		if (r > 0)
+			r = in_place(t, &s, err);
+		if (r < 0)
+			return r;
+		if (r > 0)
 			st->done[st->n_done++] = i;
 	}
 	return 0;
@@ -318,17 +351,33 @@ static int find_root(struct subtrees *st, uint32_t number, const struct txn_site
 	return 0;
 }
 
-/* The directory of an entry, on the mount where it was made. Returns the descriptor, or -ENOENT. */
+/* The inode that the directory of an entry had: that of its operation, or one of the subtree. */
+static uint64_t entry_dir_ino(struct subtrees *st, const struct txn_site *root, const char *path)
+{
+	struct manifest_entry e;
+	struct error ignored;
+	size_t len = strlen(path);
+	bool above = strncmp(path, root->path, len) == 0 && root->path[len] == '/';
+	if (above)
+		return st->t->journal->dirs[root->op.dir].ino;
+	return manifest_find(&st->next, path, &e, &ignored) > 0 ? e.ino : 0;
+}
+
+/* The directory of an entry, on the mount where it was made. Returns the descriptor, or -ENOENT;
+ * -ELOOP and -ESTALE when something else has its name. */
 static int entry_dir(struct subtrees *st, const struct txn_site *root, const char *path)
 {
 	if (st->dir_fd >= 0 && strcmp(path, st->dir_path) == 0)
 		return st->dir_fd;
 	fs_close_quiet(st->dir_fd);
-	st->dir_fd = live_open_dir(path);
+	uint32_t mount = st->t->journal->dirs[root->op.dir].mount;
+	struct journal_dir was = {.ino = entry_dir_ino(st, root, path), .mount = mount};
+	st->dir_fd = txn_dir_open(st->t, &was, path, OPEN_PRESENT);
 	strcpy(st->dir_path, path);
 	struct error ignored;
 	struct live_mount id;
-	uint32_t mount = st->t->journal->dirs[root->op.dir].mount;
+	if (st->dir_fd == -ELOOP || st->dir_fd == -ESTALE)
+		return st->dir_fd;
 	if (st->dir_fd < 0 || live_mount(st->dir_fd, &id, &ignored) < 0)
 		return -ENOENT;
 	return live_mount_equal(&id, &st->t->mounts[mount].id) ? st->dir_fd : -ENOENT;
@@ -362,6 +411,8 @@ static int remove_entry(struct subtrees *st, const struct txn_site *root, char t
 	const char *name = live_split(path, parent);
 	int dirfd = entry_dir(st, root, parent);
 	struct live_object there = {0};
+	if (dirfd == -ELOOP || dirfd == -ESTALE)
+		return txn_dir_failed(dirfd, parent, err);
 	if (dirfd < 0 || live_look(dirfd, name, &there, NULL) < 0 || there.type == 0)
 		return 0;
 	if ((type == 'd') != (there.type == 'd')) {
@@ -406,6 +457,7 @@ static int one_entry(struct subtrees *st, size_t i, struct error *err)
 
 struct failures {
 	unsigned count;
+	bool barred; /* subtrees of ours may be left, because they could not be reached */
 	struct error first;
 };
 
@@ -414,6 +466,12 @@ static void note_failure(struct failures *f, const struct error *err)
 	if (f->count++ == 0)
 		f->first = *err;
 	log_warning("undo: %s", err->text);
+}
+
+static void note_unreached(struct failures *f, int r, const struct error *err)
+{
+	f->barred = f->barred || r == ERR_CONFLICT;
+	note_failure(f, err);
 }
 
 /* By reading the next manifest backwards: what lies in a directory comes before it. */
@@ -428,10 +486,12 @@ static void remove_subtrees(struct txn *t, struct failures *f)
 	if (r >= 0 && st->n_done > 0)
 		r = manifest_load(&st->next, t->group_fd, MANIFEST_NEXT, &err);
 	if (r < 0)
-		note_failure(f, &err);
-	for (size_t i = st->next.count; st->n_done > 0 && r >= 0 && i-- > 0;)
-		if (one_entry(st, i, &err) < 0)
-			note_failure(f, &err);
+		note_unreached(f, r, &err);
+	for (size_t i = st->next.count; st->n_done > 0 && r >= 0 && i-- > 0;) {
+		int e = one_entry(st, i, &err);
+		if (e < 0)
+			note_unreached(f, e, &err);
+	}
 }
 
 static void back(struct txn *t, enum txn_pass pass, struct failures *f)
@@ -452,7 +512,8 @@ int undo_run(struct txn *t, struct error *err)
 	struct failures f = {0};
 	back(t, PASS_META, &f);
 	remove_subtrees(t, &f);
-	back(t, PASS_EXCHANGE, &f);
+	if (!f.barred) /* what is left of ours would be taken for somebody else's and be kept */
+		back(t, PASS_EXCHANGE, &f);
 	back(t, PASS_PLAIN, &f);
 	if (f.count == 0)
 		return 0;

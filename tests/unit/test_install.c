@@ -377,6 +377,78 @@ static void metadata_of_a_directory_changes_and_comes_back(void **state)
 	assert_int_equal(stat_of(t, "dest/app/f").st_mode & 07777, 0644);
 }
 
+static void move(const struct txn *t, const char *from, const char *to)
+{
+	assert_int_equal(renameat2(t->base_fd, from, t->base_fd, to, RENAME_NOREPLACE), 0);
+}
+
+/* The application's user owns dest/app, and root has a directory of its own in it. */
+static void undo_gives_nobody_another_ones_directory(void **state)
+{
+	struct txn *t = *state;
+	if (geteuid() != 0)
+		return;
+	txn_write(t, "archive/tree/d/f", "1");
+	txn_write(t, "dest/app/vault/secret", "root's");
+	assert_int_equal(fchownat(t->base_fd, "dest/app", 1234, 1234, 0), 0);
+	txn_file(t, "tree", "dest/app");
+	assert_int_equal(fchownat(t->base_fd, "archive/tree/d", 1234, 0, 0), 0);
+	txn_deploy(t);
+	assert_int_equal(fchmodat(t->base_fd, "archive/tree/d", 0711, 0), 0);
+	txn_write(t, "archive/tree/d/f", "two");
+	txn_write(t, "archive/tree/d/secret", "of the new revision");
+	assert_int_equal(txn_plan(t), 0);
+	assert_int_equal(txn_install(t), 0);
+	move(t, "dest/app/d", "dest/app/x");
+	move(t, "dest/app/vault", "dest/app/d");
+	assert_int_equal(install_undo(t->group_fd, NULL, NULL, &t->err), ERR_UNDO);
+	assert_non_null(strstr(t->err.text, "dest/app/d: somebody else's directory"));
+	assert_int_equal(stat_of(t, "dest/app/d").st_uid, 0);
+	assert_int_equal(stat_of(t, "dest/app/d").st_mode & 07777, 0755);
+	assert_string_equal(txn_read(t, "dest/app/d/secret"), "root's");
+	assert_string_equal(txn_read(t, "dest/app/d/f"), "");
+	move(t, "dest/app/d", "dest/app/vault");
+	move(t, "dest/app/x", "dest/app/d");
+	undo(t, "");
+	assert_string_equal(txn_read(t, "dest/app/d/f"), "1");
+	assert_string_equal(txn_read(t, "dest/app/d/secret"), "");
+	assert_int_equal(stat_of(t, "dest/app/d").st_mode & 07777, 0755);
+}
+
+static void undo_waits_for_a_directory_behind_a_link(void **state)
+{
+	struct txn *t = *state;
+	txn_write(t, "archive/tree/swap", "a file");
+	txn_file(t, "tree", "dest/app");
+	txn_deploy(t);
+	txn_remove(t, "archive/tree/swap");
+	txn_write(t, "archive/tree/swap/inside", "a directory");
+	txn_write(t, "archive/tree/new", "1");
+	assert_int_equal(txn_plan(t), 0);
+	assert_int_equal(txn_install(t), 0);
+	move(t, "dest/app", "dest/away");
+	txn_link(t, "away", "dest/app");
+	assert_int_equal(install_undo(t->group_fd, NULL, NULL, &t->err), ERR_UNDO);
+	txn_remove(t, "dest/app");
+	move(t, "dest/away", "dest/app");
+	undo(t, "");
+	assert_string_equal(txn_read(t, "dest/app/swap"), "a file");
+	assert_int_equal(txn_count(t, "dest/app"), 1);
+}
+
+static void a_fifo_in_the_revision_stops_nothing(void **state)
+{
+	struct txn *t = *state;
+	txn_write(t, "archive/f", "new");
+	txn_file(t, "f", "dest");
+	assert_int_equal(txn_plan(t), 0);
+	txn_remove(t, "archive/f");
+	assert_int_equal(mkfifoat(t->base_fd, "archive/f", 0644), 0);
+	assert_int_equal(txn_install(t), ERR_CONFLICT);
+	assert_int_equal(txn_count(t, "dest"), 0);
+	assert_clean(t);
+}
+
 static void a_directory_nobody_may_write_is_filled_all_the_same(void **state)
 {
 	struct txn *t = *state;
@@ -496,6 +568,9 @@ int main(void)
 		T(a_stage_that_was_taken_away_needs_a_person),
 		T(permissions_are_applied_without_following_links),
 		T(metadata_of_a_directory_changes_and_comes_back),
+		T(undo_gives_nobody_another_ones_directory),
+		T(undo_waits_for_a_directory_behind_a_link),
+		T(a_fifo_in_the_revision_stops_nothing),
 		T(a_directory_nobody_may_write_is_filled_all_the_same),
 		T(a_set_gid_parent_gives_its_group),
 		T(a_default_acl_is_inherited),

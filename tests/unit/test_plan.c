@@ -219,6 +219,36 @@ static void a_symlinked_parent_is_resolved_once(void **state)
 	assert_refused(t, "/dest/usr/bin/tool");
 }
 
+/* The link's directory is the user's: it may only lead to another of the user's. */
+static void a_link_that_others_could_make_leads_nowhere_else(void **state)
+{
+	struct txn *t = *state;
+	if (geteuid() != 0)
+		return;
+	close(txn_dir(t, "dest/user"));
+	close(txn_dir(t, "dest/etc"));
+	txn_link(t, "../etc", "dest/user/app");
+	txn_link(t, "user/app", "dest/way");
+	assert_int_equal(fchownat(t->base_fd, "dest/user", 1234, 1234, 0), 0);
+	txn_write(t, "archive/f", "1");
+	txn_file(t, "f", "dest/user/app");
+	assert_refused(t, "belongs to user 0");
+	txn_clear_spec(t);
+	txn_file(t, "f", "dest/way");
+	assert_refused(t, "/dest/user/app' is a symbolic link that others than root");
+	assert_int_equal(fchownat(t->base_fd, "dest/etc", 1234, 1234, 0), 0);
+	assert_plan(t, "create /dest/etc/f 1\n");
+	/* Its own link in root's directory with a sticky bit; then anywhere. */
+	assert_int_equal(fchownat(t->base_fd, "dest/user", 0, 0, 0), 0);
+	assert_int_equal(fchmodat(t->base_fd, "dest/user", 01777, 0), 0);
+	assert_int_equal(fchownat(t->base_fd, "dest/etc", 0, 0, 0), 0);
+	assert_plan(t, "create /dest/etc/f 1\n");
+	assert_int_equal(fchownat(t->base_fd, "dest/user/app", 1234, 1234, AT_SYMLINK_NOFOLLOW), 0);
+	assert_refused(t, "belongs to user 0");
+	assert_int_equal(fchmodat(t->base_fd, "dest/user", 0755, 0), 0);
+	assert_plan(t, "create /dest/etc/f 1\n");
+}
+
 static void a_dangling_symlink_on_the_way_is_refused(void **state)
 {
 	struct txn *t = *state;
@@ -499,6 +529,7 @@ int main(void)
 		T(two_sources_for_one_path_are_both_named),
 		T(a_file_and_a_directory_for_one_path_clash),
 		T(a_symlinked_parent_is_resolved_once),
+		T(a_link_that_others_could_make_leads_nowhere_else),
 		T(a_dangling_symlink_on_the_way_is_refused),
 		T(a_destination_that_is_a_file_is_refused),
 		T(overwrite_does_not_touch_a_directory_in_the_way),
