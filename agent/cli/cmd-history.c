@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/host.h"
+#include "agent/cli/lines.h"
 #include "agent/cli/report.h"
 #include "agent/cli/view.h"
 #include "common/alloc.h"
@@ -12,6 +13,7 @@
 
 #define SHOWN 20
 #define NEAR 100
+#define INDENT 21 /* the width of a time, and two */
 
 static const struct cli_option options[] = {
 	{.name = "group", .arg = "G", .kind = CLI_GROUP, .help = "only this deployment group"},
@@ -56,6 +58,8 @@ static json_t *line_of(const struct state_deployment *d, const char *group)
 	if (d->failure && d->n_steps) {
 		json_set_str(line, "failed_event", d->failure->event);
 		json_set_str(line, "message", d->failure->message);
+		if (d->failure->causes.n)
+			json_set_str(line, "cause", d->failure->causes.list[0].text);
 	}
 	json_set_str(line, "rolled_back", d->rolled_back);
 	return line;
@@ -84,17 +88,18 @@ static void print_line(const json_t *line)
 	char when[CLOCK_ISO_LEN], duration[32];
 	double started = json_number_value(json_object_get(line, "started"));
 	double ended = json_number_value(json_object_get(line, "ended"));
-	auto_free char *event = cli_clean(member(line, "failed_event"));
+	const char *event = member(line, "failed_event"), *cause = member(line, "cause");
+	auto_free char *failed = xasprintf("failed at %s%s%s", event, *cause ? ": " : "", cause);
 	auto_free char *group = cli_clean(member(line, "group"));
 	auto_free char *revision = cli_clean(member(line, "revision"));
 	printf("%s  %-17s %-8s %-14s %11s\n", clock_format_local((int64_t)ended, when),
 	       member(line, "deployment_id"), member(line, "verb"), member(line, "outcome"),
 	       view_duration(ended - started, duration));
-	printf("%21sgroup %s\n", "", group);
+	printf("%*sgroup %s\n", INDENT, "", group);
 	if (*revision)
-		printf("%21s%s\n", "", revision);
+		printf("%*s%s\n", INDENT, "", revision);
 	if (*event)
-		printf("%21sfailed at %s\n", "", event);
+		lines_below(stdout, INDENT, failed);
 }
 
 static int read_count(const struct cli_args *args, size_t *ret, struct error *err)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/host.h"
+#include "agent/cli/lines.h"
 #include "agent/cli/report.h"
 #include "agent/cli/view.h"
 #include "agent/ipc.h"
@@ -19,6 +20,28 @@ static const struct wire_spec *installed_spec(const struct state *state)
 	return revision ? revision->spec : NULL;
 }
 
+/* What is installed may not be what should run, or may not run at all. */
+static void print_caution(const struct state *state)
+{
+	const struct state_deployment *last = state->open ? state->open : state->last;
+	if (last && last->undo_failed)
+		lines_itemf(stdout, "caution", "a person is needed: %s",
+			    last->rolled_back ? "its files are back, but its scripts failed, so it "
+						"may not run"
+					      : "a failed deployment could not be taken back");
+	if (str_eq(state->installed, state->last_successful))
+		return;
+	if (state->last_successful)
+		lines_itemf(
+			stdout, "caution",
+			"this deployment did not succeed and was left in place; the last that did "
+			"is %s ('slipway rollback')",
+			state->last_successful);
+	else
+		lines_item(stdout, "caution",
+			   "this deployment did not succeed and was left in place");
+}
+
 static void print_installed(const struct state *state)
 {
 	char when[CLOCK_ISO_LEN];
@@ -34,10 +57,7 @@ static void print_installed(const struct state *state)
 		report_left_running(state->last, stdout);
 	if (revision && revision->installed > 0)
 		printf("  since    %s\n", clock_format_local((int64_t)revision->installed, when));
-	if (!str_eq(state->installed, state->last_successful))
-		printf("  caution  this deployment did not succeed%s%s\n",
-		       state->last_successful ? "; the last that did:\n           " : "",
-		       state->last_successful ? state->last_successful : "");
+	print_caution(state);
 }
 
 /* What rollback --to takes, the newest first. */
@@ -59,37 +79,81 @@ static void print_kept(const struct state *state)
 	}
 }
 
-static void print_open(const struct state_deployment *d)
+static double orphan_timeout_s(const struct cli *cli)
+{
+	auto_settings struct settings settings = {0};
+	return host_settings(cli, &settings) < 0 ? 0 : (double)settings.orphan_timeout / 1000;
+}
+
+/* Between two commands of the endpoint. */
+static void print_waiting(const struct cli *cli, const struct state_deployment *d)
+{
+	char when[CLOCK_ISO_LEN], duration[32];
+	double since = d->last_command > 0 ? d->last_command : d->started;
+	double timeout = orphan_timeout_s(cli);
+	lines_itemf(stdout, "", "waits for the endpoint's next command since %s",
+		    view_duration(clock_wall() - since, duration));
+	if (timeout > 0 && d->job->rollback)
+		lines_itemf(stdout, "",
+			    "when none comes before %s, it is rolled back (orphan_timeout)",
+			    clock_format_local((int64_t)(since + timeout), when));
+}
+
+/* Its worker is gone, and whatever it has begun is still to be finished or undone. */
+static void print_interrupted(const struct state_deployment *d)
+{
+	bool back = d->phase == STATE_ROLLING_BACK;
+	lines_itemf(stdout, "", "it is half way%s, and nobody works at it:", back ? " back" : "");
+	lines_item(stdout, "",
+		   "'slipway recover' finishes or undoes it, and so does the agent's next start");
+	if (back)
+		lines_itemf(stdout, "", "'slipway explain %s' says why it failed",
+			    state_deployment_id(d));
+}
+
+static void print_step(const struct state_deployment *d)
 {
 	char duration[32];
-	double now = clock_wall();
 	const struct state_step *step = d->n_steps ? &d->steps[d->n_steps - 1] : NULL;
-	printf("  now      %s %s for %s\n", state_deployment_id(d), report_outcome(d),
-	       view_duration(now - d->started, duration));
-	if (step && step->status == STATE_STARTED) {
-		auto_free char *event = cli_clean(step->event);
-		printf("           %s for %s; 'slipway logs -f' shows its output\n", event,
-		       view_duration(now - step->started, duration));
-	}
+	if (!step || step->status != STATE_STARTED)
+		return;
+	lines_itemf(stdout, "", "%s for %s; 'slipway logs -f' shows its output", step->event,
+		    view_duration(clock_wall() - step->started, duration));
+}
+
+static void print_open(const struct cli *cli, const struct state *state)
+{
+	char duration[32];
+	const struct state_deployment *d = state->open;
+	bool held = host_is_held(cli, state->group_id);
+	printf("  now      %s %s%s for %s\n", state_deployment_id(d), report_verb(d),
+	       held ? report_outcome(d) : "open",
+	       view_duration(clock_wall() - d->started, duration));
+	if (held)
+		print_step(d);
+	else if (d->phase == STATE_RUNNING && !job_is_local(d->job) && !d->command)
+		print_waiting(cli, d);
+	else
+		print_interrupted(d);
 }
 
 static void print_last(const struct state_deployment *d)
 {
 	char when[CLOCK_ISO_LEN];
-	auto_free char *event = cli_clean(d->failure && d->failure->event ? d->failure->event : "");
+	auto_free char *failed = report_failed_at(d);
 	printf("  last     %s %s%s, %s\n", state_deployment_id(d), report_verb(d),
 	       report_outcome(d), clock_format_local((int64_t)d->ended, when));
 	if (d->job->verb == JOB_ADOPT) {
 		auto_free char *what = report_revision(d->job->spec);
 		printf("           %s\n", what);
 	}
-	if (*event && d->n_steps)
-		printf("           failed at %s\n", event);
+	if (failed)
+		lines_item(stdout, "", failed);
 	if (!d->succeeded)
 		printf("           'slipway explain %s' says why\n", state_deployment_id(d));
 }
 
-static void print_group(const struct state *state)
+static void print_group(const struct cli *cli, const struct state *state)
 {
 	auto_free char *label = host_state_label(state);
 	printf("group %s", label);
@@ -98,7 +162,7 @@ static void print_group(const struct state *state)
 	fputc('\n', stdout);
 	print_installed(state);
 	if (state->open)
-		print_open(state->open);
+		print_open(cli, state);
 	if (state->last)
 		print_last(state->last);
 	print_kept(state);
@@ -234,7 +298,7 @@ static int run(struct cli *cli, const struct cli_args *args)
 	if (cli->json)
 		return as_json(&host, daemon);
 	for (size_t i = 0; i < host.count; i++)
-		print_group(host.groups[i]);
+		print_group(cli, host.groups[i]);
 	if (!host.count)
 		puts("nothing was ever deployed on this host");
 	print_daemon(daemon);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/host.h"
 
-#include "agent/settings.h"
 #include "common/alloc.h"
 #include "common/buf.h"
 #include "common/fs.h"
@@ -12,6 +11,7 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define GOING_ON 1e12 /* seconds: later than any time */
 #define LINE_MAX_BYTES STATE_MAX_BYTES
@@ -261,13 +261,36 @@ int host_deployment(const struct cli *cli, const char *id, const char *group,
 	return r;
 }
 
+int host_settings(const struct cli *cli, struct settings *ret)
+{
+	int level = log_get_level();
+	log_set_level(LOG_ERR); /* keys without effect are the daemon's to complain about */
+	int r = settings_load(ret, &cli->paths, NULL);
+	log_set_level(level);
+	return r;
+}
+
+/* Its lock is not tried: whoever holds it, be it for a moment, keeps a worker away. */
+bool host_is_held(const struct cli *cli, const char *group_id)
+{
+	auto_free char *path = xasprintf("%s/locks/group-%s", cli->paths.host, group_id);
+	auto_fclose FILE *file = fopen("/proc/locks", "re");
+	struct stat st;
+	char line[256];
+	unsigned long inode;
+	if (!file || stat(path, &st) < 0)
+		return true;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "%*u: FLOCK %*s WRITE %*d %*x:%*x:%lu", &inode) == 1 &&
+		    inode == st.st_ino)
+			return true;
+	return false;
+}
+
 char *host_deployment_dir(const struct cli *cli, const char *group, const char *deployment)
 {
 	auto_settings struct settings settings = {0};
-	int level = log_get_level();
-	log_set_level(LOG_ERR); /* keys without effect are the daemon's to complain about */
-	int r = settings_load(&settings, &cli->paths, NULL);
-	log_set_level(level);
+	int r = host_settings(cli, &settings);
 	const char *root =
 		r == 0 && settings.root_dir ? settings.root_dir : cli->paths.deployment_root;
 	return xasprintf("%s/%s/%s", root, group, deployment);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "agent/cli/cli.h"
+#include "agent/settings.h"
 #include "agent/state.h"
 #include "common/cleanup.h"
 
@@ -43,6 +44,12 @@ int host_deployment(const struct cli *cli, const char *id, const char *group,
 typedef int host_history_fn(const struct state_deployment *d, const char *group, void *arg);
 int host_history(const struct cli *cli, host_history_fn *fn, void *arg,
 		 struct error *err) MUST_CHECK;
+
+/* Does a worker hold that group? True as well when this cannot be known. */
+bool host_is_held(const struct cli *cli, const char *group_id);
+
+/* The settings as the agent reads them, without complaints. */
+int host_settings(const struct cli *cli, struct settings *ret) MUST_CHECK;
 
 /* Where the deployment's revision and logs are. Caller frees. */
 char *host_deployment_dir(const struct cli *cli, const char *group, const char *deployment);

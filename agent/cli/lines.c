@@ -52,20 +52,32 @@ static size_t next_line(const char *text, unsigned columns)
 	return strcspn(text, " \n");
 }
 
-void lines_item(FILE *out, const char *label, const char *text)
+/* From behind the indent of the first line, which stands there already. */
+static void put_text(FILE *out, unsigned indent, const char *text)
 {
 	auto_free char *clean = cli_clean_lines(text);
-	unsigned width = lines_width(out);
-	fprintf(out, "  %-*s", TEXT_COLUMN - 2, label);
+	unsigned width = lines_width(out), least = LEAST_WIDTH / 2;
 	for (const char *p = clean;;) {
-		size_t len = next_line(p, width - TEXT_COLUMN);
+		size_t len = next_line(p, width > indent + least ? width - indent : least);
 		fprintf(out, "%.*s\n", (int)len, p);
 		p += len;
 		p += *p ? strspn(p, "\n ") : 0;
 		if (!*p)
 			return;
-		fprintf(out, "%*s", TEXT_COLUMN, "");
+		fprintf(out, "%*s", (int)indent, "");
 	}
+}
+
+void lines_item(FILE *out, const char *label, const char *text)
+{
+	fprintf(out, "  %-*s", TEXT_COLUMN - 2, label);
+	put_text(out, TEXT_COLUMN, text);
+}
+
+void lines_below(FILE *out, unsigned indent, const char *text)
+{
+	fprintf(out, "%*s", (int)indent, "");
+	put_text(out, indent, text);
 }
 
 void lines_itemf(FILE *out, const char *label, const char *fmt, ...)

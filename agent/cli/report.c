@@ -86,6 +86,25 @@ const char *report_outcome(const struct state_deployment *d)
 	return state_step_succeeded(d, "Install") ? "left in place" : "failed";
 }
 
+char *report_short(const char *message)
+{
+	static const char head[] = "Script at specified location: ";
+	message += str_starts(message, head) ? strlen(head) : 0;
+	const char *end = strstr(message, "; rolled back");
+	return xstrndup(message, end ? (size_t)(end - message) : strlen(message));
+}
+
+char *report_failed_at(const struct state_deployment *d)
+{
+	const struct state_failure *f = d->failure;
+	if (!f || !f->event || !d->n_steps)
+		return NULL;
+	const char *cause = f->causes.n ? f->causes.list[0].text : NULL;
+	auto_free char *text =
+		xasprintf("failed at %s%s%s", f->event, cause ? ": " : "", cause ? cause : "");
+	return cli_clean(text);
+}
+
 const char *report_verb(const struct state_deployment *d)
 {
 	switch (d->job->verb) {
@@ -160,7 +179,7 @@ static void print_causes(const struct state_causes *causes, FILE *out)
 
 static void print_output(const struct state_failure *f, FILE *out)
 {
-	const char *text = str_empty(f->output) ? f->log : f->output;
+	const char *text = f->output ? f->output : f->log;
 	if (str_empty(text))
 		return;
 	fputs("  the end of its output:\n", out);
@@ -182,8 +201,10 @@ static void print_failure(const struct state_deployment *d, FILE *out)
 		else if (end)
 			lines_item(out, "reason", end);
 	}
-	if (!end && !str_empty(f->message))
-		lines_item(out, "reason", f->message);
+	if (!end && !str_empty(f->message)) {
+		auto_free char *reason = report_short(f->message);
+		lines_item(out, "reason", reason);
+	}
 	print_causes(&f->causes, out);
 	print_output(f, out);
 }
@@ -203,6 +224,12 @@ static const char *step_word(const struct state_step *step)
 	return "running";
 }
 
+static void print_message(const char *message, FILE *out)
+{
+	auto_free char *text = report_short(message);
+	lines_item(out, "", text);
+}
+
 /* The scripts of the previous revision that ran on the way back. */
 static void print_way_back(const struct state_deployment *d, FILE *out)
 {
@@ -214,7 +241,7 @@ static void print_way_back(const struct state_deployment *d, FILE *out)
 		auto_free char *event = cli_clean(step->event + strlen(STATE_ROLLBACK_PREFIX));
 		fprintf(out, "           %s %s\n", event, step_word(step));
 		if (step->status == STATE_FAILED && !str_empty(step->message))
-			lines_item(out, "", step->message);
+			print_message(step->message, out);
 		print_causes(&step->causes, out);
 	}
 }
@@ -223,22 +250,21 @@ static void print_now(const struct state_deployment *d, FILE *out)
 {
 	const char *back = d->rolled_back;
 	if (was_refused(d))
-		fputs("  now      nothing was touched\n", out);
+		lines_item(out, "now", "nothing was touched");
 	else if (d->undo_failed && back)
-		fprintf(out,
-			"  now      the files of %s are back, but its scripts failed: a person is "
-			"needed\n",
-			*back ? back : "the host before it");
+		lines_itemf(out, "now",
+			    "the files of %s are back, but its scripts failed: a person is needed",
+			    *back ? back : "the host before it");
 	else if (d->undo_failed)
-		fputs("  now      its files could NOT be taken back: a person is needed\n", out);
+		lines_item(out, "now", "its files could NOT be taken back: a person is needed");
 	else if (back && *back)
-		fprintf(out, "  now      %s is back\n", back);
+		lines_itemf(out, "now", "%s is back", back);
 	else if (back)
-		fputs("  now      no file of it is left: the host is as before\n", out);
+		lines_item(out, "now", "no file of it is left: the host is as before");
 	else if (d->phase == STATE_CLOSED && state_step_ran(d, "Install"))
-		fputs("  now      what it had installed was left in place\n", out);
+		lines_item(out, "now", "what it had installed was left in place");
 	else if (d->phase == STATE_CLOSED)
-		fputs("  now      the files are as before; the application may be stopped\n", out);
+		lines_item(out, "now", "the files are as before; the application may be stopped");
 }
 
 static void print_aftermath(const struct state_deployment *d, FILE *out)
@@ -455,9 +481,8 @@ static void say_ending(const struct cli *cli, const json_t *result, int exit_cod
 	case CLI_UNDO:
 		fputs("FAILED, and not undone completely: a person is needed\n", stderr);
 		fputs(json_is_string(json_object_get(result, "rolled_back"))
-			      ? "  the files are back: look why the application does not start, "
-				"then "
-				"'slipway redeploy'\n"
+			      ? "  the files are back: look why it does not start, then 'slipway "
+				"redeploy'\n"
 			      : "  remove the cause above, then 'slipway recover' goes on where it "
 				"stopped\n",
 		      stderr);

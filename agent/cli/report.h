@@ -15,6 +15,12 @@ char *report_summary(const json_t *summary, bool as_plan);
 /* A word or two: "succeeded", "failed", "refused", "rolled back", "left in place", "needs a
  * person", "going back", "running". */
 const char *report_outcome(const struct state_deployment *d);
+/* A message of diagnostics for people, who are told the rest in other lines: without the official
+ * beginning, and what the rollback did. Caller frees. */
+char *report_short(const char *message);
+/* "failed at ValidateService: port 80 is in use"; NULL when it did not fail at an event. Caller
+ * frees. */
+char *report_failed_at(const struct state_deployment *d);
 /* "rollback ", to stand before the outcome of what was no plain deployment; else "". */
 const char *report_verb(const struct state_deployment *d);
 

@@ -3,6 +3,7 @@
 
 #include "agent/cli/cli.h"
 #include "agent/cli/lines.h"
+#include "agent/cli/report.h"
 #include "agent/state.h"
 #include "common/alloc.h"
 #include "common/cleanup.h"
@@ -85,12 +86,28 @@ static const char *step_name(struct view *view, const char *step)
 	return step + strlen(STATE_ROLLBACK_PREFIX);
 }
 
+/* The message behind the line where it fits, else below. */
+static void print_step_line(const char *line, const char *message)
+{
+	size_t len = strlen(line) + strlen("  ");
+	size_t room = lines_width(stdout);
+	bool fits = len < room && lines_cut(message, (unsigned)(room - len)) == strlen(message);
+	if (*message && fits && !strchr(message, '\n')) {
+		printf("%s  %s\n", line, message);
+		return;
+	}
+	puts(line);
+	if (*message)
+		lines_below(stdout, STEP_WIDTH + strlen("   "), message);
+}
+
 static void step_ended(struct view *view, const char *name, const char *state, const json_t *event)
 {
 	char duration[32];
 	bool failed = strcmp(state, "failed") == 0;
 	bool skipped = strcmp(state, "skipped") == 0;
-	auto_free char *message = cli_clean_lines(member(event, "message"));
+	auto_free char *bare = report_short(member(event, "message"));
+	auto_free char *message = cli_clean_lines(bare);
 	view_clear(view);
 	view->step[0] = '\0';
 	view->bar.what[0] = '\0';
@@ -98,11 +115,10 @@ static void step_ended(struct view *view, const char *name, const char *state, c
 	if (skipped && !*message)
 		return;
 	view_duration(json_number_value(json_object_get(event, "seconds")), duration);
-	printf("  %-*s %-7s %s%s%s\n", STEP_WIDTH, name,
-	       failed    ? "FAILED"
-	       : skipped ? "skipped"
-			 : "ok",
-	       skipped ? "" : duration, *message && !skipped ? "  " : "", message);
+	const char *word = failed ? "FAILED" : skipped ? "skipped" : "ok";
+	auto_free char *line =
+		xasprintf("  %-*s %-7s %s", STEP_WIDTH, name, word, skipped ? "" : duration);
+	print_step_line(line, skipped ? "" : message);
 	fflush(stdout);
 }
 

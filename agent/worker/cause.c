@@ -14,6 +14,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,12 +34,30 @@ struct look {
 	struct state_causes *out;
 };
 
+/* Shells begin what they say with the whole path of the script: its end is what counts. */
+static void shorten(char *line)
+{
+	static const char directory[] = "/deployment-archive/";
+	char *end = strstr(line, directory), *start = end;
+	if (!end)
+		return;
+	while (start > line && start[-1] != ' ')
+		start--;
+	end += strlen(directory);
+	if (*start != '/' || end - start < (ptrdiff_t)strlen(".../"))
+		return;
+	memcpy(start, ".../", strlen(".../"));
+	memmove(start + strlen(".../"), end, strlen(end) + 1);
+}
+
 /* Evidence is quoted as it stands; text and next hold nothing of it but numbers and safe words. */
 static void add(struct look *look, const char *name, char *text, const struct cause_line *line,
 		const char *next)
 {
 	auto_free char *owned = text;
 	auto_free char *evidence = line ? str_to_line(line->text, line->len) : NULL;
+	if (evidence)
+		shorten(evidence);
 	const struct state_cause cause = {(char *)name, owned, evidence, (char *)next};
 	state_cause_add(look->out, &cause);
 }
