@@ -86,6 +86,15 @@ static bool tolerable(const struct stat *st)
 	return !(st->st_mode & 022) || (st->st_mode & S_ISVTX);
 }
 
+static const char *no_place(bool frozen)
+{
+	return frozen ? "it is immutable or append-only, so nothing can be staged on this file "
+			"system; "
+			"'chattr -ia' it first"
+		      : "everybody may write here, so nothing can be staged safely on this file "
+			"system; take away write permission or set the sticky bit";
+}
+
 /* Go up from path to the first directory that will do; ret_fd is it. */
 static int choose(struct plan_build *b, const struct plan_build_mount *m, char *path, int *ret_fd,
 		  struct error *err)
@@ -106,15 +115,14 @@ static int choose(struct plan_build *b, const struct plan_build_mount *m, char *
 			return err->code;
 		bool top = !path[1] || !live_mount_equal(&id, &m->id);
 		outside = outside || !inside_application(b, path);
-		if ((outside && guarded(&st)) || (top && (guarded(&st) || tolerable(&st)))) {
+		bool frozen = live_is_frozen(fd, "");
+		bool good = (outside && guarded(&st)) || (top && (guarded(&st) || tolerable(&st)));
+		if (good && !frozen) {
 			*ret_fd = TAKE_FD(fd);
 			return 0;
 		}
 		if (top) {
-			problems_add(b->problems, PROBLEM_ERROR, path,
-				     "everybody may write here, so nothing can be staged safely on "
-				     "this file system; take away write permission or set the "
-				     "sticky bit");
+			problems_add(b->problems, PROBLEM_ERROR, path, "%s", no_place(frozen));
 			return PLAN_SKIP;
 		}
 		strcpy(path, above);

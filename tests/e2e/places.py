@@ -43,6 +43,36 @@ def skip_all(why):
     sys.exit(0)
 
 
+kills = kills_failed = cases = 0
+
+
+def killed(name, good, *seen):
+    """A check after a kill; only a failure is told."""
+    global kills, kills_failed
+    kills += 1
+    if not good:
+        kills_failed += 1
+        ok(name, False, *seen)
+
+
+def end_places():
+    """What make exhaust adds up, and the end."""
+    name = os.path.basename(sys.argv[0]).rsplit(".", 1)[0]
+    if EXHAUST:
+        print("# exhaust: %s: %d kill points, %d violations" % (name, kills, kills_failed))
+        print("# exhaust: %s: %d cases of file systems, %d violations" % (name, cases, tests_failed_now() - kills_failed))
+    done_testing()
+
+
+def tests_failed_now():
+    return sys.modules["worker"].tests_failed
+
+
+def one_case():
+    global cases
+    cases += 1
+
+
 def need_places():
     """A mount namespace of our own, and memory for what is no matter of the test."""
     os.environ["PATH"] += ":/usr/sbin:/sbin"
@@ -460,6 +490,33 @@ def switched(host, text="two"):
 SWITCH = "renameat,renameat2"
 
 
+CHANGES = "mkdirat,linkat,renameat,renameat2,unlinkat,fsetxattr,fchown,fchmod"
+
+
+def kill_at(host, arguments, before, step, first=1, most=10000, exact=True):
+    """kill -9 after every step-th call that changes something, each time with a recovery: all is as before, until the
+    new tree is complete; then back to the old one. Returns how often. Exit code 6: killed before it had the command."""
+    for tried in range(most):
+        seen, wait = 0, first + tried * step
+
+        def reached():
+            nonlocal seen
+            seen += 1
+            return seen == wait
+        try:
+            with host.stopped(arguments, CHANGES, reached) as run:
+                code, said = run.kill()
+        except NeverStopped:
+            code = 0
+        if code == 0:
+            host.slip("it is complete after call %d; back" % wait, 0, "rollback")
+            return tried
+        differs = differences(before, host.picture(exact))
+        killed("%s: killed after call %d" % (host.name, wait), code in (1, 6) and not differs, code, said,
+               "%r" % differs)
+    return most
+
+
 def run_cases():
     """SLIPWAY_CASE: only those with that in their name."""
     only = os.environ.get("SLIPWAY_CASE", "")
@@ -468,8 +525,9 @@ def run_cases():
             continue
         try:
             run(Machine(name, fresh(name, kind)))
+            one_case()
         except FileNotFoundError as missing:
             if "/" in missing.filename:
                 raise
             skip(name, "there is no " + missing.filename)
-    done_testing()
+    end_places()
