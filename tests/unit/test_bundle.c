@@ -2,6 +2,7 @@
 /* What real tar and zip programs make, and what attackers make, is in tests/e2e/bundles.sh. */
 #include "agent/worker/bundle-archive.h"
 #include "agent/worker/bundle-contain.h"
+#include "agent/worker/bundle-size.h"
 #include "agent/worker/bundle-write.h"
 #include "agent/worker/bundle.h"
 #include "common/alloc.h"
@@ -79,6 +80,29 @@ static void types_have_names_and_suffixes(void **state)
 	assert_int_equal(bundle_type_from_path("a.rar", &type), -EINVAL);
 	assert_int_equal(bundle_type_from_path("tar", &type), -EINVAL);
 	assert_int_equal(bundle_type_from_string("rar", &type), -EINVAL);
+}
+
+/* The header of a frame, RFC 8878: the size has 1, 2, 4 or 8 bytes, or is not there. */
+static void a_zstd_stream_may_tell_its_size(void **state)
+{
+	static const struct {
+		const char *head;
+		size_t len;
+		uint64_t size;
+	} rows[] = {
+		{"\x28\xb5\x2f\xfd\x20\x37", 6, 55},
+		{"\x28\xb5\x2f\xfd\x60\x01\x01", 7, 257 + 256},
+		{"\x28\xb5\x2f\xfd\xa0\x01\0\0\x80", 9, 0x80000001},
+		{"\x28\xb5\x2f\xfd\xe0\x01\0\0\0\0\0\0\x01", 13, (UINT64_C(1) << 56) + 1},
+		{"\x28\xb5\x2f\xfd\x83\x58"
+		 "DICT\x05\0\0\0",
+		 14, 5}, /* window, dictionary */
+		{"\x28\xb5\x2f\xfd\x04\x58\x01\x02\x03\x04", 10, 0},
+		{"\x28\xb5\x2f\xfd\xe0\x01\0\0\0\0\0\0", 12, 0}, /* cut off */
+		{"\x28\xb5\x2f\xfd", 4, 0},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(bundle_size_zstd(rows[i].head, rows[i].len), rows[i].size);
 }
 
 /* Packed and unpacked */
@@ -459,6 +483,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(types_have_names_and_suffixes),
+		cmocka_unit_test(a_zstd_stream_may_tell_its_size),
 		TEST(what_was_packed_is_unpacked),
 		TEST(a_failed_bundle_leaves_the_old_archive),
 		TEST(nothing_stays_when_there_is_no_room),
