@@ -15,6 +15,7 @@
 #include "common/fs.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "common/room.h"
 #include "common/str.h"
 
 #include <string.h>
@@ -241,6 +242,14 @@ static int read_fetched(const json_t *answer, const struct wire_spec *spec,
 	return 0;
 }
 
+/* It unpacks to no less than it is: without room for that it need not be fetched. */
+static int check_room(const struct group *g, const struct wire_spec *spec, struct error *err)
+{
+	const struct room need = {.bytes = spec->size_bytes > 0 ? (uint64_t)spec->size_bytes : 0};
+	int r = room_check(g->dir_fd, &need, err);
+	return r < 0 ? error_prefix(err, room_advise(g->dir_fd, err), "unpack the bundle") : 0;
+}
+
 /* Returns 1, 0 when the caller went away, ERR_BUSY when it has to send the command again (nothing
  * has happened then), or below 0. */
 static int fetch(struct command *c, struct error *err)
@@ -248,7 +257,10 @@ static int fetch(struct command *c, struct error *err)
 	const struct wire_spec *spec = c->g.state->open->job->spec;
 	auto_json json_t *answer = NULL;
 	auto_close int fd = -1;
-	int r = ask(c, describe_fetch(spec), &answer, &fd, err);
+	int r = check_room(&c->g, spec, err);
+	if (r < 0)
+		return r;
+	r = ask(c, describe_fetch(spec), &answer, &fd, err);
 	if (r <= 0)
 		return r;
 	struct bundle_source source = {

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A deployment root without room for the next revision: known before any script runs, and nothing of it stays. Needs root for a
 mount namespace of its own."""
+import base64
 import gzip
 import os
 import subprocess
@@ -36,12 +37,15 @@ before = (host.files(), kept(), os.statvfs(root).f_bfree)
 large = bundle(revision("large", files={"index.html": "large", "large": "x" * 3000000}))
 # The last member of that one is empty: nothing says beforehand how large it is.
 silent = large + gzip.compress(b"")
-for name, content, why in (("whose size is known", large, "3.0 MB are needed, "),
+dense = bundle(revision("dense", files={"dense": base64.b64encode(os.urandom(1500000)).decode()}))
+for name, content, why in (("that is larger than the room there is", dense, "unpack the bundle: 1."),
+                           ("whose size is known", large, "3.0 MB are needed, "),
                            ("whose size nothing tells", silent, "entry 'web/large': No space left on device after ")):
-    d = Deployment(host, "d-" + name[-5:].upper(), content)
+    d = Deployment(host, "d-" + name.replace(" ", ""), content)
     stop = d.command("ApplicationStop")
     stored = host.stored(d.command_id("ApplicationStop"))
     equal("a revision %s: ApplicationStop does not run" % name, ("Succeeded", []), (stored["status"], host.ran()), stored)
+    equal("it is fetched, unless it is too large itself", content is not dense, bool(stop.of("fetch")))
     holds("and says why", why, stored["diagnostics"]["message"])
     holds("with the file system", "on the file system at '%s' (tmpfs on none); make room" % root, stored["diagnostics"]["message"])
     d.command("DownloadBundle")
