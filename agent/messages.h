@@ -12,6 +12,10 @@
 /* What a crash left; field GROUP_ID */
 #define MESSAGE_RECOVERED "3bdafa698a387598685dc4274ca18977"
 
+/* A script is about to be started; fields DEPLOYMENT_ID, GROUP_ID, HOOK (its event), SCRIPT,
+ * SOURCE_USER, TARGET_USER, SUDO */
+#define MESSAGE_SCRIPT_STARTS "f395108f0f844126a719acd6a31a8b86"
+
 /* The endpoint, as this host sees it; field ENDPOINT */
 #define MESSAGE_ENDPOINT_REACHABLE "6d44572bdb9f3762673d0b4d6ea6a196"
 #define MESSAGE_ENDPOINT_UNREACHABLE "0646d21c6dcfc1c6e91565b106407e73"

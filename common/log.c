@@ -6,8 +6,8 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/str.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -99,32 +99,28 @@ void log_field(const char *name, const char *value)
 	state.fields[free_slot].name = value ? name : NULL;
 }
 
-/* A line stays one line, and drives no terminal. */
-static void make_plain(char *text)
+/* A line stays one line, and drives no terminal. Takes it over. */
+static void write_line(int fd, char *line)
 {
-	for (char *p = text; *p; p++)
-		if (iscntrl((unsigned char)*p) && *p != '\t')
-			*p = *p == '\n' ? ' ' : '?';
+	auto_free char *owned = line;
+	auto_free char *plain = str_to_utf8(owned, strlen(owned));
+	for (char *p = plain; *p; p++)
+		if (*p == '\n')
+			*p = ' ';
+	auto_free char *whole = xasprintf("%s\n", plain);
+	ssize_t written UNUSED = write(fd, whole, strlen(whole));
 }
 
 static void write_plain(int level, const char *text)
 {
-	char line[LOG_TEXT_MAX + 64];
-	int n = snprintf(line, sizeof(line), "%s: %s", level_name(level), text);
-	make_plain(line);
-	line[n] = '\n';
-	ssize_t written UNUSED = write(STDERR_FILENO, line, (size_t)n + 1);
+	write_line(STDERR_FILENO, xasprintf("%s: %s", level_name(level), text));
 }
 
 static void write_file(int level, const char *text)
 {
-	char line[LOG_TEXT_MAX + 64];
 	char time[CLOCK_ISO_LEN];
-	int n = snprintf(line, sizeof(line), "%s %s %s", clock_format_local(clock_wall_s(), time),
-			 level_name(level), text);
-	make_plain(line);
-	line[n] = '\n';
-	ssize_t written UNUSED = write(state.fd, line, (size_t)n + 1);
+	write_line(state.fd, xasprintf("%s %s %s", clock_format_local(clock_wall_s(), time),
+				       level_name(level), text));
 }
 
 struct entry {

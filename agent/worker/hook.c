@@ -219,6 +219,12 @@ static bool find_account(struct hook *h)
 	return true;
 }
 
+char *hook_own_user(void)
+{
+	const struct passwd *user = getpwuid(geteuid());
+	return user ? xstrdup(user->pw_name) : xasprintf("%lu", (unsigned long)geteuid());
+}
+
 static void make_environment(struct hook *h)
 {
 	if (!has_variable(h->request->env, "PATH"))

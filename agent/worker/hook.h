@@ -52,7 +52,8 @@ struct hook_result {
 			 */
 	char *log_tail; /* official form, at most WIRE_LOG_TAIL_MAX bytes; whole lines, one long
 			   line is cut, not dropped */
-	char *output;   /* more of what it printed, as text, "[stderr]LINE": about 64 KiB of its end */
+	char *output;   /* more of what it printed, as text, "[stderr]LINE": about 64 KiB of its end
+			 */
 	int exit_code;  /* -1: it did not run, or a signal ended it */
 	int signal;     /* 0: none */
 	bool timed_out;
@@ -81,6 +82,9 @@ void hook_result_clear(struct hook_result *r);
  * application must still be started again. */
 int hook_run(const struct hook_request *request, struct hook_result *ret,
 	     struct error *err) MUST_CHECK;
+
+/* The name of the account that scripts without runas have, which is the worker's. Caller frees. */
+char *hook_own_user(void);
 
 /* Kill what a recorded hook left: its session, when it is still the one whose leader pid started at
  * start_time, and what has started since with DEPLOYMENT_ID=deployment_id in its environment.

@@ -11,6 +11,7 @@
  * unit it has never run; with a unit it runs or has ended there; with a result it is over. */
 #include "agent/worker/hooks.h"
 
+#include "agent/messages.h"
 #include "agent/worker/cause.h"
 #include "agent/worker/env.h"
 #include "agent/worker/hook-note.h"
@@ -415,6 +416,32 @@ static void log_end(const struct walk *w, const struct spec_hook *hook)
 			 r->wall_s, cpu_s);
 }
 
+/* For who wants to know later which code of which revision ran as whom. */
+static void log_start(const struct walk *w, const struct spec_hook *hook)
+{
+	const char *id = state_deployment_id(w->g->state->open), *event = w->request->event;
+	auto_free char *source = hook_own_user();
+	const char *target = hook->runas ? hook->runas : source;
+	const char *const fields[] = {"DEPLOYMENT_ID",
+				      id,
+				      "GROUP_ID",
+				      w->g->id,
+				      "HOOK",
+				      event,
+				      "SCRIPT",
+				      hook->location_text,
+				      "SOURCE_USER",
+				      source,
+				      "TARGET_USER",
+				      target,
+				      "SUDO",
+				      hook->sudo ? "yes" : "no",
+				      NULL};
+	log_event(LOG_INFO, MESSAGE_SCRIPT_STARTS, fields,
+		  "script '%s' is started for %s of '%s' as user '%s', by '%s', sudo: %s",
+		  hook->location_text, event, id, target, source, hook->sudo ? "yes" : "no");
+}
+
 static int run_one(struct walk *w, unsigned index, struct error *err)
 {
 	const struct spec_hook *hook = &w->request->hooks->event->hooks[index];
@@ -422,6 +449,8 @@ static int run_one(struct walk *w, unsigned index, struct error *err)
 	if (r < 0)
 		return r;
 	if (!w->note.ended) {
+		if (!w->note.started)
+			log_start(w, hook);
 		r = run_script(w, hook, err);
 		if (r < 0)
 			return r;

@@ -67,6 +67,20 @@ equal("told of a local revision: nothing of a bundle", ALWAYS | OWN, set(seen))
 equal("told of a local revision: the values", ["ValidateService", run.result["deployment"], "shop", "Fleet", GROUP],
       [seen[key] for key in ("LIFECYCLE_EVENT", "DEPLOYMENT_ID", "APPLICATION_NAME", "DEPLOYMENT_GROUP_NAME", "DEPLOYMENT_GROUP_ID")])
 
+# Nothing that loads code, or changes how a shell reads a script, comes from whoever starts the worker; what the host's own
+# hook_environment says stays.
+host = Host()
+host.deploy(revision("env", extra=DUMP), env={"LD_LIBRARY_PATH": "/evil", "IFS": "x", "BASH_ENV": "/evil", "ENV": "/evil",
+                                              "PATH": "/evil:" + os.environ["PATH"], "PYTHONPATH": "/evil"})
+seen = told(host)
+equal("told nothing that the worker was told", ALWAYS | OWN, set(seen))
+equal("the PATH is a fixed one", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", seen["PATH"])
+host = Host("  LD_LIBRARY_PATH: /opt/lib\n  PATH: /usr/bin:/bin:/opt/bin\n  DEPLOYMENT_ID: mine\n")
+host.deploy(revision("env", extra=DUMP))
+seen = told(host)
+equal("told what hook_environment says", ["/opt/lib", "/usr/bin:/bin:/opt/bin"], [seen["LD_LIBRARY_PATH"], seen["PATH"]])
+ok("which cannot replace what is documented", seen["DEPLOYMENT_ID"].endswith("-local"), seen)
+
 # --- which scripts run ------------------------------------------------------------------------------------------------
 host = Host()
 THREE = "  AfterInstall:\n    - location: a.sh\n    - {location: b.sh, sudo: true}\n    - location: c.sh\n"
@@ -112,6 +126,16 @@ failure = last(host)["failure"]
 equal("an unknown 'runas' is a failed script", [1, 4], [run.result["exit"], failure["error_code"]])
 holds("which names the user", "run as user nobody-here failed: there is no user 'nobody-here' on this host", failure["message"])
 ok("and is not started", not os.path.exists(host.log + ".ran"))
+os.unlink(os.path.join(T, "worker.err"))
+host = Host("verbose: true\n")
+run = host.deploy(tree_of("  AfterInstall:\n    - {location: a.sh, sudo: true}\n    - {location: a.sh, runas: nobody-here}\n", a_sh=":\n"))
+with open(os.path.join(T, "worker.err")) as f:
+    started = [line for line in f.read().splitlines() if " is started for " in line]
+me = subprocess.run(["id", "-un"], stdout=subprocess.PIPE, text=True).stdout.strip()
+equal("before each script a line says which it is, who starts it and as whom",
+      ["info: script 'a.sh' is started for AfterInstall of '%s' as user '%s', by '%s', sudo: yes" % (run.result["deployment"], me, me),
+       "info: script 'a.sh' is started for AfterInstall of '%s' as user 'nobody-here', by '%s', sudo: no"
+       % (run.result["deployment"], me)], started)
 
 # --- what it leaves running -------------------------------------------------------------------------------------------
 # The child is blocked until it is let go, and holds the output all the while: the deployment's end is there before.
@@ -252,7 +276,7 @@ for name, text in ((EVIL, "cat \"${0%/*}/noise\"; cat \"${0%/*}/noise\" >&2\nsle
                     "(exec -a \"$(printf 'd\\033[31m')\" sleep 1000) &\n"), ("start.sh", "")):
     with open(os.path.join(source, name), "w") as f:
         f.write("#!/bin/bash\n" + text)
-    os.chmod(os.path.join(source, name), 0o755)
+    os.chmod(os.path.join(source, name), 0o755 if name == "start.sh" else 0o644)  # a warning names the other
 shown = {"plan": on_terminal(host, "plan", source), "lint": on_terminal(host, "lint", source),
          "deploy": on_terminal(host, "deploy", source)}
 with open(os.path.join(T, "appspec.yml"), "w") as f:

@@ -6,6 +6,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
+import worker
 from worker import *
 
 SLIPWAY = os.path.join(BUILD, "slipway")
@@ -115,11 +116,13 @@ equal("nothing of it stays", {}, units())
 h = host()
 begin = time.monotonic()
 child = '(setsid sh -c \'trap "" TERM; echo $$ >%s/child; while :; do sleep 1; done\' &)\n' % T
-run = h.deploy(one("#!/bin/sh\n" + child + "sleep 1000\n", timeout=1))
+run = h.deploy(one("#!/bin/sh\nsystemd-run -q --unit=on-purpose sleep 1000\n" + child + "sleep 1000\n", timeout=1))
 took = time.monotonic() - begin
 equal("a timeout", [3, PLACE + " failed to complete in 1 seconds"],
       [failure(h)["error_code"], failure(h)["message"].split(";")[0]])
 ok("after SIGTERM and 5 s", 5.5 < took < 20, took)
+equal("what it had the service manager start lives", "active\n", systemctl("is-active", "on-purpose"))
+systemctl("stop", "on-purpose")
 equal("its child, in a session of its own and deaf to SIGTERM, is gone", False, is_alive(number_in(T + "/child")))
 equal("nothing of it stays", {}, units())
 
@@ -234,6 +237,21 @@ run = h.deploy(one("#!/bin/sh\necho before; head -c 1048576 /dev/zero | tr '\\0'
 equal("a line of 1 MiB arrives whole", b"before\n" + b"x" * 1048576 + b"\nafter\n", output(h, run))
 ok("and drives nothing out of what is told of the end", "[stdout]before\n[stdout]xxx" in failure(h)["log"] and
    failure(h)["log"].endswith("x...\n[stdout]after\n"), failure(h)["log"][-300:])
+
+h = host()
+plain = WORKER
+worker.WORKER = T + "/logging-worker"
+with open(worker.WORKER, "w") as f:
+    f.write("#!/bin/sh\n# systemd 252 does not say so itself\n"
+            "exec systemd-cat sh -c 'JOURNAL_STREAM=$(stat -L -c %%d:%%i /proc/self/fd/2) exec \"$@\"' sh %s \"$@\"\n" % plain)
+os.chmod(worker.WORKER, 0o755)
+run = h.deploy(one("#!/bin/sh\n", runas="app"))
+worker.WORKER = plain
+subprocess.run(["journalctl", "--sync"])
+lines = subprocess.run(["journalctl", "-o", "json", "MESSAGE_ID=f395108f0f844126a719acd6a31a8b86", "DEPLOYMENT_ID=" + run.result["deployment"]],
+                       stdout=subprocess.PIPE, text=True).stdout.splitlines()
+equal("one record in the journal says which script is started as whom", [("root", "app", "no", "s.sh", "AfterInstall", GROUP)],
+      [tuple(json.loads(line)[n] for n in ("SOURCE_USER", "TARGET_USER", "SUDO", "SCRIPT", "HOOK", "GROUP_ID")) for line in lines])
 
 # --- what it leaves running --------------------------------------------------------------------------------------------------
 
@@ -450,7 +468,6 @@ for event in ("ApplicationStop", "AfterInstall", "ApplicationStart", "ValidateSe
 # Killed at each call that makes something durable: before and after the note, the start, the result.
 h, seen, number = host(), [], 0
 plain = worker_program = WORKER
-import worker
 killing = os.path.join(os.path.dirname(T), "killed-worker")
 with open(killing, "w") as f:
     f.write('#!/bin/sh\nexec strace -o /dev/null -e trace=fsync,sendmsg,renameat -e "inject=$KILL_CALL:signal=KILL:when=$KILL_AT" %s "$@"\n' % plain)
