@@ -13,6 +13,7 @@
  * their paths and one node per directory. */
 #pragma once
 
+#include "agent/worker/label.h"
 #include "agent/worker/manifest.h"
 #include "agent/worker/plan-file.h"
 #include "agent/worker/plan.h"
@@ -79,6 +80,7 @@ struct plan_meta {
 	bool mode_fixed, acl_fixed;   /* by permissions: whatever it inherits */
 	mode_t mode;
 	struct acl_room access, bequeath;
+	char label[LABEL_MAX]; /* "": none is asked for */
 };
 
 struct plan_build_mount {
@@ -100,6 +102,7 @@ struct plan_build {
 	const struct plan_request *request;
 	struct problems *problems;
 	char *destination_root; /* normalised, "" for none */
+	bool labels;            /* SELinux is enabled */
 	bool root;              /* we are: files may be given away */
 
 	struct manifest manifest; /* of the previous install */
@@ -194,11 +197,15 @@ int plan_meta_supported(struct plan_build *b, const struct target *t, const stru
 /* The ACLs of an existing directory, which is at name in the open directory. */
 struct plan_old {
 	struct acl_room access, bequeath;
+	char label[LABEL_MAX];
 };
 int plan_meta_look(struct plan_build *b, const char *name, const char *path, struct plan_old *ret,
 		   struct error *err) MUST_CHECK;
 bool plan_meta_equal(const struct target *t, const struct plan_meta *meta,
 		     const struct live_object *live, const struct plan_old *old);
+/* Has the object at name in the open directory the wanted label? */
+int plan_label_equal(struct plan_build *b, const struct plan_meta *meta,
+		     const char *name) MUST_CHECK;
 void plan_meta_clear(struct plan_build *b);
 
 /* plan-earlier.c */

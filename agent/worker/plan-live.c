@@ -53,7 +53,7 @@ static int dir_record(struct plan_build *b, uint32_t *ret, struct error *err)
 			     .gid = b->dir_st.st_gid,
 			     .path = b->dir_path,
 			     .bequeath = plan_heir(b, b->dir_node)};
-	d.inherit = d.bequeath.len > 0 || inherit_flags_any(b->dir_fd);
+	d.inherit = d.bequeath.len > 0 || b->labels || inherit_flags_any(b->dir_fd);
 	int r = plan_mount_use(b, b->dir_path, &d.mount, err);
 	if (r < 0)
 		return r;
@@ -187,7 +187,8 @@ static struct plan_entry entry_of(const struct target *t, const struct plan_meta
 				   .path = t->path,
 				   .source = t->source,
 				   .access = acl_of(&meta->access),
-				   .bequeath = acl_of(&meta->bequeath)};
+				   .bequeath = acl_of(&meta->bequeath),
+				   .label = meta->label};
 }
 
 /* Inside a subtree that is wholly new. */
@@ -275,6 +276,10 @@ static int compare(struct plan_build *b, const struct target *t, const struct pl
 	bool same = live->uid == t->uid && live->gid == t->gid;
 	if (t->type == 'f')
 		same = same && r == 2 && live->mode == meta->mode;
+	r = same && t->type == 'f' ? plan_label_equal(b, meta, name) : 1;
+	if (r < 0)
+		return error_set(err, r, "%s: %s", t->path, strerror(-r));
+	same = same && r > 0;
 	*ret = same ? PLAN_KEEP : PLAN_METADATA;
 	return 0;
 }
@@ -554,6 +559,7 @@ static int compare_dir(struct plan_build *b, const struct target *t, const struc
 	e->mode = meta->mode;
 	e->old_access = acl_of(&old->access);
 	e->old_bequeath = acl_of(&old->bequeath);
+	e->old_label = old->label;
 	return 0;
 }
 

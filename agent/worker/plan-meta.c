@@ -5,6 +5,7 @@
 #include "agent/worker/plan-build.h"
 
 #include "common/alloc.h"
+#include "common/str.h"
 
 #include <string.h>
 
@@ -89,12 +90,46 @@ static int apply_acls(struct plan_build *b, const struct target *t, struct plan_
 	return 0;
 }
 
+/* A label that the previous revision asked for, and this one does not: back to the policy's. */
+static int label_of_policy(struct plan_build *b, const struct target *t, mode_t type,
+			   struct plan_meta *meta, struct error *err)
+{
+	struct manifest_entry before;
+	int r = manifest_find(&b->manifest, t->path, &before, err);
+	if (r <= 0 || !before.label[0])
+		return r < 0 ? r : 0;
+	return label_default(t->path, type, meta->label, err);
+}
+
+static int make_label(struct plan_build *b, const struct target *t, struct plan_meta *meta,
+		      struct error *err)
+{
+	mode_t type = t->type == 'd' ? S_IFDIR : S_IFREG;
+	const struct plan_perm *p = meta->perm;
+	char base[LABEL_MAX];
+	struct error why = {0};
+	if (!b->labels)
+		return 0;
+	if (!p || !p->spec->has_context)
+		return label_of_policy(b, t, type, meta, err);
+	int r = label_default(t->path, type, base, err);
+	if (r < 0)
+		return r;
+	r = label_compose(base, &p->spec->context, meta->label, &why);
+	if (r >= 0)
+		r = label_check(meta->label, &why);
+	if (r >= 0)
+		return 0;
+	problems_add(b->problems, PROBLEM_ERROR, t->path, "line %u: %s", p->spec->line, why.text);
+	return PLAN_SKIP;
+}
+
 int plan_meta_make(struct plan_build *b, struct target *t, struct plan_meta *ret, struct error *err)
 {
 	ret->mode_fixed = ret->acl_fixed = false;
 	ret->access.len = ret->bequeath.len = 0;
 	ret->mode = t->mode;
-	(void)err;
+	ret->label[0] = '\0';
 	int r = plan_perms_find(b, t, &ret->perm);
 	if (r != 0)
 		return r;
@@ -117,7 +152,8 @@ int plan_meta_make(struct plan_build *b, struct target *t, struct plan_meta *ret
 	}
 	if (t->type == 'd')
 		room_copy(&ret->bequeath, heir);
-	return p && p->spec->has_acls ? apply_acls(b, t, ret) : 0;
+	r = p && p->spec->has_acls ? apply_acls(b, t, ret) : 0;
+	return r == 0 ? make_label(b, t, ret, err) : r;
 }
 
 int plan_meta_supported(struct plan_build *b, const struct target *t, const struct plan_meta *meta,
@@ -141,7 +177,9 @@ int plan_meta_look(struct plan_build *b, const char *name, const char *path, str
 	int r = acl_get_at(b->dir_fd, name, ACL_OF_OBJECT, &ret->access);
 	if (r >= 0)
 		r = acl_get_at(b->dir_fd, name, ACL_TO_BEQUEATH, &ret->bequeath);
-	return r < 0 ? error_set(err, r, "%s: read its ACL: %s", path, strerror(-r)) : 0;
+	if (r >= 0)
+		r = label_get_at(b->dir_fd, name, ret->label);
+	return r < 0 ? error_set(err, r, "%s: read its ACL and label: %s", path, strerror(-r)) : 0;
 }
 
 bool plan_meta_equal(const struct target *t, const struct plan_meta *meta,
@@ -149,7 +187,17 @@ bool plan_meta_equal(const struct target *t, const struct plan_meta *meta,
 {
 	return live->mode == meta->mode && live->uid == t->uid && live->gid == t->gid &&
 	       acl_equal(acl_of(&old->access), acl_of(&meta->access)) &&
-	       acl_equal(acl_of(&old->bequeath), acl_of(&meta->bequeath));
+	       acl_equal(acl_of(&old->bequeath), acl_of(&meta->bequeath)) &&
+	       (!meta->label[0] || str_eq(meta->label, old->label));
+}
+
+int plan_label_equal(struct plan_build *b, const struct plan_meta *meta, const char *name)
+{
+	char label[LABEL_MAX];
+	if (!meta->label[0])
+		return 1;
+	int r = label_get_at(b->dir_fd, name, label);
+	return r < 0 ? r : str_eq(label, meta->label);
 }
 
 void plan_meta_clear(struct plan_build *b)

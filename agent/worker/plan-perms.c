@@ -111,6 +111,14 @@ static void resolve_names(struct plan_build *b, struct plan_perm *p)
 	}
 }
 
+static void check_context(struct plan_build *b, const struct plan_perm *p)
+{
+	const char *why;
+	if (p->spec->has_context && !label_is_enabled(&why))
+		problems_add(b->problems, PROBLEM_WARNING, p->spec->object,
+			     "line %u: 'context' changes nothing: %s", p->spec->line, why);
+}
+
 static int classify(struct plan_build *b, struct plan_perm *p, struct error *err)
 {
 	struct target t;
@@ -158,6 +166,7 @@ int plan_perms_prepare(struct plan_build *b, struct error *err)
 		p->object = xstrdup(object);
 		resolve_names(b, p);
 		resolve_acls(b, p);
+		check_context(b, p);
 		r = classify(b, p, err);
 		if (r < 0)
 			return r;

@@ -53,6 +53,7 @@ int plan_build_new(const struct plan_request *request, struct problems *problems
 	b->request = request;
 	b->problems = problems;
 	b->root = geteuid() == 0;
+	b->labels = label_is_enabled(NULL);
 	b->dir_fd = -1;
 	b->manifest = MANIFEST_INIT;
 	b->targets = b->plan = b->earlier = RECORD_FILE_INIT;

@@ -4,6 +4,7 @@
  * symlink, so paths below it are used as they are. */
 #include "agent/worker/fault.h"
 #include "agent/worker/inherit-flags.h"
+#include "agent/worker/label.h"
 #include "agent/worker/txn.h"
 #include "common/alloc.h"
 #include "common/fs.h"
@@ -29,7 +30,9 @@ struct stager {
 	uint32_t n_roots;
 	int copies_fd;    /* the stage that was last seen unable to share blocks with the archive */
 	bool closed_dirs; /* there are directories that their owner may not write */
-	char *buffer;     /* SMALL + 1 bytes */
+	bool labels;      /* SELinux is enabled */
+	uint32_t label_dir; /* whose label new objects get now; PLAN_NONE: nobody's */
+	char *buffer;       /* SMALL + 1 bytes */
 };
 
 static const struct root *root_find(const struct stager *s, uint32_t number)
@@ -78,6 +81,21 @@ static int stage_place(const struct stager *s, const struct plan_entry *e, char 
 	if (n >= PATH_MAX)
 		return error_set(err, -ENAMETOOLONG, "%s", e->path);
 	return s->t->mounts[j->dirs[at.dir].mount].fd;
+}
+
+/* An object gets the label of the directory that it, or its subtree, is put in. The policy's choice
+ * depends on who makes it, and is meant for daemons that write their own files. */
+static void label_as_in_place(struct stager *s, const struct plan_entry *e)
+{
+	const struct root *root = e->inside ? root_find(s, e->root) : NULL;
+	uint32_t dir = root ? root->dir : e->dir;
+	if (!s->labels || dir == s->label_dir || dir >= s->t->journal->n_dirs)
+		return;
+	char name[STAGE_NAME_MAX], label[LABEL_MAX];
+	int stage_fd = s->t->mounts[s->t->journal->dirs[dir].mount].fd;
+	stage_heir_name(dir, name);
+	s->label_dir = dir;
+	label_create(label_get_at(stage_fd, name, label) == 0 && label[0] ? label : NULL);
 }
 
 static int changed(const struct plan_entry *e, struct error *err)
@@ -158,6 +176,15 @@ static int set_acl(int fd, const struct plan_entry *e, struct error *err)
 	return 0;
 }
 
+static int set_label(int fd, const struct plan_entry *e, struct error *err)
+{
+	int r = e->label[0] ? label_set(fd, e->label) : 0;
+	if (r < 0)
+		return error_set(err, r, "give %s the label '%s': %s", e->path, e->label,
+				 strerror(-r));
+	return 0;
+}
+
 /* Owner first: changing it clears set-id bits. An inherited ACL has its say in the plain mode bits;
  * permissions have the last word. */
 static int set_metadata(int fd, const struct plan_entry *e, struct stat *st, struct error *err)
@@ -165,6 +192,8 @@ static int set_metadata(int fd, const struct plan_entry *e, struct stat *st, str
 	if ((e->uid != geteuid() || e->gid != getegid()) && fchown(fd, e->uid, e->gid) < 0)
 		return error_errno(err, "give %s to its owner", e->path);
 	int r = e->acl_fixed && e->type != 'd' ? set_acl(fd, e, err) : 0;
+	if (r >= 0 && e->type != 'd')
+		r = set_label(fd, e, err);
 	if (r < 0)
 		return r;
 	if (fstat(fd, st) < 0)
@@ -205,7 +234,7 @@ static int stage_file(struct stager *s, const struct plan_entry *e, int dirfd, c
  * make it bequeath: then they come later, see close_dir(). */
 static bool closes_later(const struct plan_entry *e)
 {
-	return (e->mode & 0700) != 0700 || e->acl_fixed;
+	return (e->mode & 0700) != 0700 || e->acl_fixed || e->label[0];
 }
 
 static int stage_dir(struct stager *s, const struct plan_entry *e, int dirfd, const char *at,
@@ -260,6 +289,7 @@ static int stage_object(struct stager *s, const struct plan_entry *e, struct sta
 	int dirfd = stage_place(s, e, at, err);
 	if (dirfd < 0)
 		return dirfd;
+	label_as_in_place(s, e);
 	switch (e->type) {
 	case 'f':
 		return stage_file(s, e, dirfd, at, st, err);
@@ -374,19 +404,27 @@ static int on_op(struct stager *s, struct record *rec, struct error *err)
 	return r;
 }
 
-/* Objects whose parent has a default ACL, or flags or a project to bequeath, are made in a
- * directory that has them too: the kernel knows best what they inherit. */
+static int copy_label(int to, int from, struct error *err)
+{
+	char label[LABEL_MAX];
+	int r = label_get(from, label);
+	if (r >= 0 && label[0])
+		r = label_set(to, label);
+	return r < 0 ? error_set(err, r, "give it a label: %s", strerror(-r)) : 0;
+}
+
+/* Objects whose parent has something to bequeath are made in a directory that has it too: the
+ * kernel knows best what they inherit. */
 static int make_heir(struct stager *s, const struct plan_dir *d, struct error *err)
 {
-	static_assert(STAGE_NAME_MAX >= 32, "must hold the name");
-	char name[32];
+	char name[STAGE_NAME_MAX];
 	struct stat st;
 	auto_close int live = live_open_dir(d->path);
 	if (live < 0 || fstat(live, &st) < 0 || st.st_ino != d->ino)
 		return error_set(err, ERR_CONFLICT, "%s: it changed since the plan was made",
 				 d->path);
 	int stage_fd = s->t->mounts[d->mount].fd;
-	snprintf(name, sizeof(name), "%x.in", d->index);
+	stage_heir_name(d->index, name);
 	if (mkdirat(stage_fd, name, 0700) < 0)
 		return error_errno(err, "stage what '%s' bequeaths", d->path);
 	FAULT("heir made");
@@ -398,6 +436,8 @@ static int make_heir(struct stager *s, const struct plan_dir *d, struct error *e
 		(void)error_set(err, r, "set a default ACL: %s", strerror(-r));
 	else
 		r = inherit_flags_copy(fd, live, err);
+	if (r >= 0 && s->labels)
+		r = copy_label(fd, live, err);
 	FAULT("heir finished");
 	return r < 0 ? error_prefix(err, r, "stage what '%s' bequeaths", d->path) : 0;
 }
@@ -446,6 +486,8 @@ static int close_dir(struct stager *s, struct record *rec, struct error *err)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_errno(err, "set the mode of %s", e.path);
 	r = e.acl_fixed ? set_acl(fd, &e, err) : 0;
+	if (r >= 0)
+		r = set_label(fd, &e, err);
 	if (r < 0)
 		return r;
 	mode_t mode = e.acl_fixed ? e.mode : (st.st_mode & 07077) | (e.mode & 0700);
@@ -470,6 +512,8 @@ int stage_plan(struct txn *t, struct error *err)
 	CLEANUP(stager_clear_at) struct stager *s = xcalloc(1, sizeof(*s));
 	s->t = t;
 	s->copies_fd = -1;
+	s->labels = label_is_enabled(NULL);
+	s->label_dir = PLAN_NONE;
 	s->plan = s->manifest.file = RECORD_FILE_INIT;
 	s->buffer = xcalloc(1, SMALL + 1);
 	int r = plan_open(t->group_fd, &s->plan, err);
@@ -484,6 +528,8 @@ int stage_plan(struct txn *t, struct error *err)
 	if (r >= 0 && s->closed_dirs)
 		r = each_record(s, NULL, close_dir, err);
 	umask(mask);
+	if (s->labels)
+		label_create(NULL);
 	if (r >= 0 && !FAULT_DEFECT("no-stage-sync"))
 		r = stage_sync(t, err);
 	if (r >= 0)

@@ -22,6 +22,11 @@ void stage_new_name(uint32_t number, uint32_t dir, bool inherit, char *out)
 		snprintf(out, STAGE_NAME_MAX, "%x.new", number);
 }
 
+void stage_heir_name(uint32_t dir, char *out)
+{
+	snprintf(out, STAGE_NAME_MAX, "%x.in", dir);
+}
+
 void stage_old_name(uint32_t number, char *out)
 {
 	snprintf(out, STAGE_NAME_MAX, "%x.old", number);

@@ -3,6 +3,7 @@
  * so that the first run and every run after a crash are the same code. The tables that this file
  * follows are in docs/formats/journal.md. */
 #include "agent/worker/fault.h"
+#include "agent/worker/label.h"
 #include "agent/worker/txn.h"
 #include "agent/worker/way.h"
 #include "common/fs.h"
@@ -239,6 +240,8 @@ int txn_meta_set(int fd, const struct txn_meta *m)
 	if (r >= 0 && m->has_acl)
 		r = acl_set_default(fd, m->bequeath);
 	FAULT("metadata: default ACL set");
+	if (r >= 0 && m->label[0])
+		r = label_set(fd, m->label);
 	if (r >= 0 && fchmod(fd, m->mode) < 0)
 		r = -errno;
 	FAULT("metadata: mode set");
@@ -498,6 +501,13 @@ static int judge_metadata(int fd, const struct txn_site *s, const struct stat *s
 	if (!(new_owner && (s->op.has_acl || mode == s->op.mode || mode == old->mode)) &&
 	    !(old_owner && mode == old->mode))
 		return conflict(s, err);
+	char label[LABEL_MAX];
+	int r = s->op.label[0] ? label_get(fd, label) : 0;
+	if (r < 0)
+		return error_set(err, r, "read the label of %s: %s", s->path, strerror(-r));
+	if (s->op.label[0] && strcmp(label, s->op.label) != 0 &&
+	    strcmp(label, s->op.old_label) != 0)
+		return conflict(s, err);
 	return s->op.has_acl ? judge_acls(fd, s, mode, err) : 0;
 }
 
@@ -514,7 +524,8 @@ static int metadata(struct txn *t, struct txn_site *s, struct error *err)
 	if (r < 0)
 		return r;
 	const struct journal_op *op = &s->op;
-	struct txn_meta new = {op->uid, op->gid, op->mode, op->has_acl, op->access, op->bequeath};
+	struct txn_meta new = {op->uid,    op->gid,      op->mode, op->has_acl,
+			       op->access, op->bequeath, op->label};
 	return txn_meta_set(fd, &new) < 0 ? txn_failed("set the metadata of", s->path, err) : 0;
 }
 

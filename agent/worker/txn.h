@@ -60,6 +60,8 @@ int stage_sync(struct txn *t, struct error *err) MUST_CHECK;
  * the old object. out has STAGE_NAME_MAX bytes. */
 void stage_new_name(uint32_t number, uint32_t dir, bool inherit, char *out);
 void stage_old_name(uint32_t number, char *out);
+/* The directory of the staged objects of a parent that has something to bequeath. */
+void stage_heir_name(uint32_t dir, char *out);
 
 /* stage-object.c */
 /* Everything that the plan wants: objects into the stage, directories and operations into the
@@ -105,6 +107,7 @@ struct txn_meta {
 	uint32_t uid, gid, mode;
 	bool has_acl; /* else they are left alone */
 	struct acl access, bequeath;
+	const char *label; /* "": left alone */
 };
 int txn_meta_set(int fd, const struct txn_meta *m) MUST_CHECK;
 

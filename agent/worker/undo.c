@@ -146,7 +146,7 @@ static int dir_as_before(struct txn *t, struct txn_site *s, struct error *err)
 	if (fd >= 0 && way_is_open_to_others(s->dir_fd, fd, &t->journal->mounts[mount].stage))
 		return old_dir_to_name(t, s, err);
 	struct acl_room access, bequeath;
-	struct txn_meta meta = {.uid = old->uid, .gid = old->gid, .mode = old->mode};
+	struct txn_meta meta = {.uid = old->uid, .gid = old->gid, .mode = old->mode, .label = ""};
 	meta.has_acl = acl_get_at(s->stage_fd, s->old_name, ACL_OF_OBJECT, &access) == 0 &&
 		       acl_get_at(s->stage_fd, s->old_name, ACL_TO_BEQUEATH, &bequeath) == 0;
 	meta.access = acl_of(&access);
@@ -253,8 +253,13 @@ static int back_meta(struct txn *t, struct txn_site *s, struct error *err)
 	auto_close int fd = txn_dir_open(t, &was, s->path, OPEN_AGAIN);
 	if (fd < 0)
 		return txn_dir_failed(fd, s->path, err);
-	struct txn_meta meta = {old->uid,      old->gid,         old->mode,
-				s->op.has_acl, s->op.old_access, s->op.old_bequeath};
+	struct txn_meta meta = {old->uid,
+				old->gid,
+				old->mode,
+				s->op.has_acl,
+				s->op.old_access,
+				s->op.old_bequeath,
+				s->op.label[0] ? s->op.old_label : ""};
 	return txn_meta_set(fd, &meta) < 0 ? failed(s, err) : 0;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Permissions of an AppSpec on real files. What an ACL is in the end is asked of libacl. */
 #include "agent/worker/acl.h"
+#include "agent/worker/label.h"
 #include "agent/worker/manifest.h"
 #include "agent/worker/spec-parse.h"
 #include "tests/unit/txn.h"
@@ -469,6 +470,76 @@ static void the_manifest_knows_acls(void **state)
 	assert_ops(t, 3, 0);
 }
 
+static void a_context_replaces_parts_of_the_policy_s_label(void **state)
+{
+	static const struct {
+		const char *base;
+		struct spec_context context;
+		const char *expected;
+	} rows[] = {
+		{"system_u:object_r:var_t:s0",
+		 {.type = (char *)"etc_t"},
+		 "system_u:object_r:etc_t:s0"},
+		{"system_u:object_r:var_t:s0-s1:c0.c3",
+		 {.type = (char *)"etc_t", .user = (char *)"staff_u"},
+		 "staff_u:object_r:etc_t:s0-s1:c0.c3"},
+		{"system_u:object_r:var_t:s0",
+		 {.type = (char *)"etc_t", .range = (char *)"s0:c1,c2"},
+		 "system_u:object_r:etc_t:s0:c1,c2"},
+		{"system_u:object_r:var_t", {.type = (char *)"etc_t"}, "system_u:object_r:etc_t"},
+		{"", {.type = (char *)"etc_t"}, "system_u:object_r:etc_t:s0"},
+	};
+	char label[LABEL_MAX], huge[LABEL_MAX];
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(label_compose(rows[i].base, &rows[i].context, label, NULL), 0);
+		assert_string_equal(label, rows[i].expected);
+	}
+	memset(huge, 'x', sizeof(huge) - 1);
+	huge[sizeof(huge) - 1] = '\0';
+	struct spec_context context = {.type = huge};
+	assert_int_equal(label_compose("", &context, label, NULL), ERR_INPUT);
+}
+
+/* As an extended attribute, which root may set on a host without SELinux. */
+static void a_label_is_read_as_written(void **state)
+{
+	struct txn *t = *state;
+	char label[LABEL_MAX];
+	txn_write(t, "dest/f", "1");
+	auto_close int f = openat(t->base_fd, "dest/f", O_RDONLY | O_CLOEXEC);
+	auto_close int dest = txn_dir(t, "dest");
+	if (geteuid() != 0 || label_is_enabled(NULL)) /* a real policy has its own opinion */
+		return;
+	assert_int_equal(label_get(f, label), 0);
+	assert_string_equal(label, "");
+	assert_int_equal(label_set(f, "system_u:object_r:etc_t:s0"), 0);
+	assert_int_equal(label_get(f, label), 0);
+	assert_string_equal(label, "system_u:object_r:etc_t:s0");
+	assert_int_equal(label_get_at(dest, "f", label), 0);
+	assert_string_equal(label, "system_u:object_r:etc_t:s0");
+}
+
+static void a_context_without_selinux_is_a_warning_and_changes_nothing(void **state)
+{
+	struct txn *t = *state;
+	char label[LABEL_MAX];
+	txn_write(t, "archive/f", "1");
+	txn_file(t, "f", "dest");
+	struct spec_permission *p = txn_permission(t, "dest/f");
+	p->has_context = true;
+	p->context.type = (char *)"etc_t";
+	if (label_is_enabled(NULL))
+		return;
+	txn_deploy(t);
+	assert_true(txn_has_problem(t, PROBLEM_WARNING, "line 21: 'context' changes nothing"));
+	auto_close int f = openat(t->base_fd, "dest/f", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(label_get(f, label), 0);
+	assert_string_equal(label, "");
+	txn_deploy(t);
+	assert_ops(t, 1, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, txn_setup, txn_teardown)
 
 int main(void)
@@ -490,6 +561,9 @@ int main(void)
 		T(patterns_select_what_the_official_agent_selects),
 		T(a_directory_object_is_not_matched_itself),
 		T(the_manifest_knows_acls),
+		T(a_context_replaces_parts_of_the_policy_s_label),
+		T(a_label_is_read_as_written),
+		T(a_context_without_selinux_is_a_warning_and_changes_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
