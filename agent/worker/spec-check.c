@@ -147,6 +147,40 @@ static bool overlap(const struct spec_permission *a, const struct spec_permissio
 	return types && str_eq(a->object, b->object) && str_eq(a->pattern, b->pattern);
 }
 
+/* Of the entries for an object or for what it bequeaths: is there a mask, and which permissions do
+ * the named ones want? */
+static bool has_mask(const struct spec_permission *p, bool is_default, unsigned *ret_wanted)
+{
+	bool mask = false;
+	*ret_wanted = 0;
+	for (size_t i = 0; i < p->n_acls; i++) {
+		const struct spec_acl *acl = &p->acls[i];
+		if (acl->is_default != is_default)
+			continue;
+		mask = mask || acl->tag == SPEC_ACL_MASK;
+		*ret_wanted |= acl->name[0] ? acl->perm : 0;
+	}
+	return mask;
+}
+
+static void check_acls(struct check *c, const struct spec_permission *p)
+{
+	unsigned wanted, group = p->mode >> 3 & 7;
+	bool defaults = false;
+	for (size_t i = 0; i < p->n_acls; i++)
+		defaults = defaults || p->acls[i].is_default;
+	if (defaults && p->files)
+		add_warning(c, p,
+			    "default ACL entries are refused for a file: give the entry for %s "
+			    "'type: [directory]'",
+			    p->object);
+	if (p->has_mode && !has_mask(p, false, &wanted) && (wanted & ~group))
+		add_warning(c, p,
+			    "without a 'mask:' entry the named ACL entries get no more than the "
+			    "group's permissions of mode %04o",
+			    (unsigned)p->mode);
+}
+
 static void check_permission(struct check *c, size_t i)
 {
 	const struct spec_permission *list = c->spec->permissions;
@@ -163,6 +197,7 @@ static void check_permission(struct check *c, size_t i)
 			    one->object, list[k].line);
 		break;
 	}
+	check_acls(c, one);
 	if (one->has_mode && (one->mode & 06000) && (one->owner || one->group))
 		add_warning(c, one,
 			    "mode %04o with an owner: the official agent loses the set-id bits, "

@@ -786,9 +786,35 @@ static void an_appspec_alone_is_held_against_itself(void **state)
 		assert_string_equal(problems.list[i].where, order[i]);
 }
 
+static void acls_that_give_less_than_they_seem_are_warned_about(void **state)
+{
+	(void)state;
+	auto_spec struct spec *spec = NULL;
+	auto_problems struct problems problems = {0};
+	assert_int_equal(parse(HEAD
+			       "files: [{source: a, destination: /srv}]\n"
+			       "permissions:\n"
+			       "  - {object: /srv/a, mode: '0640', acls: ['u:bob:rw']}\n"
+			       "  - {object: /srv/b, mode: '0640', acls: ['u:bob:rw', 'm:rw']}\n"
+			       "  - {object: /srv/c, mode: '0660', acls: ['u:bob:rw']}\n"
+			       "  - {object: /srv/d, acls: ['d:u:bob:rw']}\n"
+			       "  - {object: /srv/e, acls: ['d:u:bob:rw'], type: [directory]}\n",
+			       &spec, &problems),
+			 0);
+	spec_check(spec, "appspec.yml", &problems);
+	assert_true(has_problem(&problems, PROBLEM_WARNING, "appspec.yml:5:5", "'mask:'"));
+	assert_true(has_problem(&problems, PROBLEM_WARNING, "appspec.yml:8:5", "[directory]"));
+	assert_int_equal(problems.count, 2);
+	assert_int_equal(spec->permissions[0].n_acls, 1);
+	assert_string_equal(spec->permissions[0].acls[0].name, "bob");
+	assert_int_equal(spec->permissions[0].acls[0].perm, 6);
+	assert_true(spec->permissions[3].acls[0].is_default);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(acls_that_give_less_than_they_seem_are_warned_about),
 		cmocka_unit_test(every_mistake_of_the_reference_is_found_at_its_place),
 		cmocka_unit_test(wrong_containers_and_syntax_are_named),
 		cmocka_unit_test(all_mistakes_of_a_file_are_told_at_once),
