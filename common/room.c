@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -46,10 +47,10 @@ int room_check(int fd, const struct room *need, struct error *err)
  * them. */
 static bool read_mount(const char *line, uint64_t id, char *out, size_t size)
 {
-	unsigned long long seen;
-	char point[200], type[40], source[120];
+	char *after, point[200], type[40], source[120];
 	const char *rest = strstr(line, " - ");
-	if (sscanf(line, "%llu %*s %*s %*s %199s", &seen, point) != 2 || seen != id || !rest ||
+	if (strtoull(line, &after, 10) != id || !rest ||
+	    sscanf(after, "%*s %*s %*s %199s", point) != 1 ||
 	    sscanf(rest, " - %39s %119s", type, source) != 2)
 		return false;
 	snprintf(out, size, "'%s' (%s on %s)", point, type, source);

@@ -97,8 +97,7 @@ static int normalise(const char *name, const char *what, char out[PATH_MAX], str
 static int no_room(const struct bundle_writer *w, int r, const char *path, struct error *err)
 {
 	char bytes[32];
-	return error_set(err, r,
-			 "entry '%.200s': %s after %s in %llu entries, which are removed again,",
+	return error_set(err, r, "entry '%.200s': %s after %s in %llu entries (removed again)",
 			 path, strerror(-r), str_human_bytes(w->bytes, bytes, sizeof(bytes)),
 			 (unsigned long long)w->entries);
 }

@@ -12,7 +12,7 @@
 #include <sys/ioctl.h>
 
 #define STEP ((uint64_t)16 * 1024 * 1024)    /* what btrfs takes at once */
-#define SMALLEST (16 * 1024)                 /* below it, the look costs more than the blocks */
+#define SMALLEST ((off_t)16 * 1024)          /* below it, the look costs more than the blocks */
 #define TIME_US ((uint64_t)10 * 1000 * 1000) /* somebody waits for the end of this */
 
 struct sharing {
