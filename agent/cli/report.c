@@ -5,6 +5,7 @@
 #include "agent/cli/lines.h"
 #include "agent/cli/table.h"
 #include "agent/cli/view.h"
+#include "agent/worker/cause-facts.h"
 #include "common/alloc.h"
 #include "common/buf.h"
 #include "common/clock.h"
@@ -165,11 +166,26 @@ static double seconds_of_failure(const struct state_deployment *d)
 	return -1;
 }
 
+/* A worker that systemd has started may not look into other processes; who reads this as root may.
+ */
+static void print_listener_now(const struct state_cause *cause, FILE *out)
+{
+	unsigned port = 0;
+	bool ours;
+	if (strcmp(cause->name, "port_in_use") != 0 || !strstr(cause->text, "a process of user") ||
+	    sscanf(cause->text, "port %u ", &port) != 1)
+		return;
+	auto_free char *who = cause_listener("/proc/self/net", port, &ours);
+	if (who && !strstr(cause->text, who))
+		lines_itemf(out, "", "now %s listens on it", who);
+}
+
 static void print_causes(const struct state_causes *causes, FILE *out)
 {
 	for (size_t i = 0; i < causes->n; i++) {
 		const struct state_cause *cause = &causes->list[i];
 		lines_item(out, i ? "or" : "cause", cause->text);
+		print_listener_now(cause, out);
 		if (cause->evidence)
 			lines_itemf(out, "", "it says: %s", cause->evidence);
 		if (cause->next)

@@ -8,6 +8,7 @@
 page=$top_srcdir/docs/screens.md
 mkdir "$T/screens"
 cd "$T" || exit 1
+: >ids
 
 # --- an application that listens, in several revisions ----------------------------------------------------------------------
 local_host host
@@ -54,11 +55,11 @@ text = re.sub(r"/\S*/deployment-archive/", ".../", text)
 ids = {}
 def name(m):
     return ids.setdefault(m.group(0), "d-" + "".join(chr(65 + (len(ids) * 7 + i * 5) % 26) for i in range(9)) + "-local")
-known = open("ids").read().split() if len(sys.argv) > 3 else []
+known = open(sys.argv[3]).read().split()
 for one in known:
     name(re.match(r".*", one))
 text = re.sub(r"d-[A-Z0-9]{9}-local", name, text)
-open("ids", "w").write(" ".join(ids))
+open(sys.argv[3], "w").write(" ".join(ids))
 text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "2026-11-21 18:40:12", text)
 text = re.sub(r"\b\d+\.\d s\b", "0.1 s", text)
 text = re.sub(r"peak \d+ [KM]iB", "peak 2 MiB", text)
@@ -66,7 +67,7 @@ text = re.sub(r"\b\d+(\.\d)? (k?B)\b", "1.2 kB", text)
 text = re.sub(r"(\w\s+)\(\d{2,}\)", r"\1(4711)", text)
 text = re.sub(r"  \d+(\.\d)? tasks?", "  2 tasks", text)
 text = re.sub(r"process \d+", "process 4711", text)
-sys.stdout.write(re.sub(r"[ \t]+$", "", text, flags=re.M))' "$T" "$port" $([ ! -e ids ] || echo known)
+sys.stdout.write(re.sub(r"[ \t]+$", "", text, flags=re.M))' "$T" "$port" ids
 }
 
 # screen NAME ARGUMENT...: "slipway ARGUMENT..." as a screen of that name.
