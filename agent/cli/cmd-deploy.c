@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* deploy and plan: the same request, and the same rules for what a SOURCE is. */
+#include "agent/cli/changes.h"
 #include "agent/cli/host.h"
 #include "agent/cli/talk.h"
 #include "agent/job.h"
@@ -52,6 +53,7 @@ static const struct cli_option plan_options[] = {
 	GROUP_OPTION,
 	APPSPEC_OPTION,
 	BEHAVIOR_OPTION,
+	{.name = "all", .help = "a line for each path, however many there are"},
 	{0},
 };
 
@@ -216,6 +218,25 @@ static int fill_request(const struct cli *cli, const struct cli_args *args,
 	return r;
 }
 
+static const char plan_verb[] = "plan";
+
+/* The reference is taken over. */
+static int plan(struct cli *cli, const struct cli_args *args, json_t *request, int fd)
+{
+	struct error err = {0};
+	auto_talk struct talk talk;
+	talk_init(&talk, cli);
+	talk.looks = true;
+	talk.all = cli_has(args, "all");
+	talk.spooled = "operations";
+	int r = talk_run(&talk, request, fd, &err);
+	if (r < 0)
+		return cli_fail(cli, cli_exit_of(r), &err, "%s", host_hint(r));
+	if (!cli->json)
+		changes_print(&talk.spool, talk.all, stdout);
+	return talk_finish(&talk);
+}
+
 static int run_as(struct cli *cli, const struct cli_args *args, const char *verb)
 {
 	struct error err = {0};
@@ -228,7 +249,8 @@ static int run_as(struct cli *cli, const struct cli_args *args, const char *verb
 	r = fill_request(cli, args, &source, request, &err);
 	if (r < 0)
 		return cli_usage(cli, "%s", err.text);
-	return talk_do(cli, json_incref(request), source.fd);
+	return verb == plan_verb ? plan(cli, args, json_incref(request), source.fd)
+				 : talk_do(cli, json_incref(request), source.fd);
 }
 
 static int run_deploy(struct cli *cli, const struct cli_args *args)
@@ -238,7 +260,7 @@ static int run_deploy(struct cli *cli, const struct cli_args *args)
 
 static int run_plan(struct cli *cli, const struct cli_args *args)
 {
-	return run_as(cli, args, "plan");
+	return run_as(cli, args, plan_verb);
 }
 
 const struct cli_command cmd_deploy = {

@@ -171,6 +171,7 @@ static int ask(struct talk *talk, const struct host *host, const struct cli_args
 	json_set_str(request, "group", group ? group->group_id : NULL);
 	json_set_bool(request, "extra", !cli_has(args, "no-extra"));
 	talk->looks = true;
+	talk->spooled = "drift";
 	return talk_run(talk, request, -1, err);
 }
 

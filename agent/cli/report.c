@@ -52,6 +52,7 @@ char *report_summary(const json_t *summary, bool as_plan)
 		{"metadata", "", "", "with new owner or mode", "to get another owner or mode"},
 		{"keep", "", "", "unchanged", "unchanged"},
 		{"retain", "", "", "retained", "to retain"},
+		{"refuse", "", "", "refused", "refused"},
 	};
 	struct buf text = BUF_INIT(SUMMARY_MAX);
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {

@@ -20,7 +20,6 @@ void talk_init(struct talk *talk, struct cli *cli)
 {
 	*talk = (struct talk){
 		.cli = cli,
-		.problems = json_array(),
 		.steps = json_array(),
 		.recovered = json_array(),
 		.groups = json_array(),
@@ -30,7 +29,7 @@ void talk_init(struct talk *talk, struct cli *cli)
 void talk_clear(struct talk *talk)
 {
 	json_decref(talk->result);
-	json_decref(talk->problems);
+	spool_clear(&talk->problems);
 	json_decref(talk->steps);
 	json_decref(talk->recovered);
 	json_decref(talk->groups);
@@ -97,15 +96,20 @@ static void note_deployment(struct talk *talk, const json_t *event)
 /* Of these there may be more than memory should hold. Returns 1 when it is one of them. */
 static int keep_many(struct talk *talk, json_t *event, const char *name, struct error *err)
 {
-	static const struct {
-		const char *name, *member;
-	} many[] = {{"operation", "operations"}, {"drift", "drift"}};
+	const struct {
+		const char *name;
+		struct spool *spool;
+	} many[] = {
+		{"problem", &talk->problems},
+		{"operation", &talk->spool},
+		{"drift", &talk->spool},
+	};
 	for (size_t i = 0; i < ARRAY_LEN(many); i++) {
 		if (strcmp(many[i].name, name) != 0)
 			continue;
-		talk->spooled = many[i].member;
+		talk->errors += str_eq(json_string_value(json_object_get(event, "level")), "error");
 		json_object_del(event, "event");
-		int r = spool_add(&talk->spool, event, err);
+		int r = spool_add(many[i].spool, event, err);
 		return r < 0 ? r : 1;
 	}
 	return 0;
@@ -118,7 +122,6 @@ static void keep(struct talk *talk, const json_t *event, const char *name)
 		const char *name;
 		json_t *list;
 	} lists[] = {
-		{"problem", talk->problems},
 		{"step", talk->steps},
 		{"recovered", talk->recovered},
 		{"verified", talk->groups},
@@ -172,12 +175,13 @@ static int converse_with(struct talk *talk, const struct launch *worker, const j
 	auto_close int signals = watch_signals();
 	if (signals < 0)
 		return error_errno(err, "watch for signals");
-	struct view view = {.quiet = talk->cli->json, .live = talk->cli->live};
+	struct view view = {.quiet = talk->cli->json, .live = talk->cli->live, .all = talk->all};
 	talk->heard = false;
 	int r = launch_send(worker->fd, request, fd, err);
 	if (r == 0)
 		r = follow(talk, worker, signals, &view, err);
 	view_clear(&view);
+	view_end(&view);
 	return r;
 }
 
@@ -305,33 +309,23 @@ int talk_finish_json(struct talk *talk)
 		const char *name;
 		json_t *list;
 	} lists[] = {
-		{"problems", talk->problems},
 		{"steps", talk->steps},
 		{"recovered", talk->recovered},
 		{"groups", talk->groups},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-		if (json_array_size(lists[i].list) || i == 0)
+		if (json_array_size(lists[i].list))
 			json_object_set(talk->result, lists[i].name, lists[i].list);
 	json_set_int(talk->result, "exit", code);
-	if (!talk->spooled)
-		return cli_json(json_incref(talk->result), code);
 	auto_free char *text = json_text(talk->result);
-	printf("%.*s,\"%s\":[", (int)strlen(text) - 1, text, talk->spooled);
-	spool_print(&talk->spool, stdout);
+	printf("%.*s,\"problems\":[", (int)strlen(text) - 1, text);
+	spool_print(&talk->problems, stdout);
+	if (talk->spooled) {
+		printf("],\"%s\":[", talk->spooled);
+		spool_print(&talk->spool, stdout);
+	}
 	puts("]}");
 	return code;
-}
-
-/* A warning alone explains no refusal. */
-static size_t count_errors(const json_t *problems)
-{
-	size_t errors = 0, i;
-	const json_t *problem;
-	json_array_foreach (problems, i, problem) {
-		errors += str_eq(json_string_value(json_object_get(problem, "level")), "error");
-	}
-	return errors;
 }
 
 int talk_finish(struct talk *talk)
@@ -339,7 +333,7 @@ int talk_finish(struct talk *talk)
 	if (talk->cli->json)
 		return talk_finish_json(talk);
 	int code = talk_exit(talk);
-	report_end(talk->cli, talk->result, count_errors(talk->problems), code);
+	report_end(talk->cli, talk->result, talk->errors, code);
 	return code;
 }
 

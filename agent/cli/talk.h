@@ -12,12 +12,14 @@ struct talk {
 	json_t *result;   /* the worker's last word */
 	bool heard;       /* anything, from the worker that was asked last */
 	char *deployment; /* that its events were about; NULL: none yet */
-	json_t *problems; /* arrays of what came before it */
-	json_t *steps;
+	json_t *steps;    /* arrays of what came before it */
 	json_t *recovered;
-	json_t *groups;      /* that were verified */
+	json_t *groups; /* that were verified */
+	struct spool problems;
+	size_t errors;       /* of them; a warning alone explains no refusal */
 	struct spool spool;  /* what may be many: operations of a plan, drift */
-	const char *spooled; /* their name as a member; NULL: none came */
+	const char *spooled; /* their name as a member; NULL: none is expected */
+	bool all;            /* every problem is shown, however many there are */
 	bool looks;          /* the verb only looks: a worker that is gone has left nothing */
 };
 

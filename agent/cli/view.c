@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define PROBLEMS_SHOWN 20
 #define STEP_WIDTH 20
 
 const char *view_duration(double seconds, char out[32])
@@ -161,16 +162,12 @@ static void on_problem(struct view *view, const json_t *event)
 {
 	auto_free char *where = cli_clean(member(event, "where"));
 	auto_free char *text = cli_clean(member(event, "text"));
+	/* what is about no place is about all of them */
+	if (*where && view->problems++ >= PROBLEMS_SHOWN && !view->all)
+		return;
 	view_clear(view);
 	fflush(stdout);
 	fprintf(stderr, "%s: %s%s%s\n", member(event, "level"), where, *where ? ": " : "", text);
-}
-
-static void on_operation(struct view *view, const json_t *event)
-{
-	auto_free char *path = cli_clean(member(event, "path"));
-	view_clear(view);
-	printf("  %-9s %s\n", member(event, "op"), path);
 }
 
 static void on_recovered(struct view *view, const json_t *event)
@@ -188,11 +185,18 @@ void view_event(struct view *view, const json_t *event)
 		void (*show)(struct view *view, const json_t *event);
 	} rows[] = {
 		{"step", on_step},       {"progress", on_progress},   {"output", on_output},
-		{"problem", on_problem}, {"operation", on_operation}, {"recovered", on_recovered},
+		{"problem", on_problem}, {"recovered", on_recovered},
 	};
 	if (view->quiet)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (strcmp(rows[i].name, member(event, "event")) == 0)
 			rows[i].show(view, event);
+}
+
+void view_end(const struct view *view)
+{
+	if (!view->quiet && !view->all && view->problems > PROBLEMS_SHOWN)
+		fprintf(stderr, "and %zu more: with --json each of them\n",
+			view->problems - PROBLEMS_SHOWN);
 }

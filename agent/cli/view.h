@@ -18,6 +18,8 @@ struct view {
 	struct bar bar; /* of what has one just now */
 	bool drawn;     /* the live line is on the screen */
 	bool rolling_back;
+	bool all;        /* every problem, however many there are */
+	size_t problems; /* that came */
 };
 
 /* "0.2 s", "1 min 05 s", "2 h 03 min"; out has 32 bytes. */
@@ -29,3 +31,5 @@ void view_event(struct view *view, const json_t *event);
 void view_tick(struct view *view);
 /* Take the live line away: before anything else is printed. */
 void view_clear(struct view *view);
+/* The worker is gone: what was not shown. */
+void view_end(const struct view *view);

@@ -207,4 +207,10 @@ void caller_problems(struct caller *caller, const struct problems *problems)
 	for (size_t i = 0; i < problems->count; i++)
 		caller_problem(caller, problems->list[i].level, problems->list[i].where,
 			       problems->list[i].text);
+	size_t told = problems->count, all = problems->errors + problems->warnings;
+	if (all <= told)
+		return;
+	auto_free char *more = xasprintf(
+		"there are %zu problems in all; 'slipway plan --json' has each of them", all);
+	caller_problem(caller, PROBLEM_WARNING, "", more);
 }

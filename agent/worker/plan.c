@@ -110,12 +110,12 @@ int plan_make(const struct plan_request *request, struct plan_summary *ret,
 		plan_perms_finish(b);
 		r = problems_check(problems, ERR_REFUSED, err);
 	}
-	if (r < 0) {
+	bool refused = r == ERR_REFUSED && request->keep_refused;
+	if (r >= 0 || refused)
+		*ret = b->summary;
+	else
 		fs_unlink_quiet(request->group_fd, PLAN);
-		return r;
-	}
-	*ret = b->summary;
-	return 0;
+	return r < 0 ? r : 0;
 }
 
 static uint64_t staged_bytes(const struct plan_entry *e)

@@ -39,8 +39,9 @@ struct plan_request {
 	int groups_fd; /* host/groups: the manifests of all groups (overlap is refused); -1: none */
 	int group_fd;  /* host/groups/ID: "manifest" is read, "plan" written */
 	bool allow_setid;
-	bool users_later; /* BeforeInstall has yet to run and may make users: a warning, no refusal
-			   */
+	bool keep_refused; /* a plan that is refused stays, to be walked: without what is */
+	bool users_later;  /* BeforeInstall has yet to run and may make users: a warning, no refusal
+			    */
 };
 
 struct plan_summary {
@@ -48,7 +49,8 @@ struct plan_summary {
 	uint64_t bytes; /* that would be staged */
 };
 
-/* What was changed or removed locally since it was installed is put right again and noted as a
+/* *ret is set also when the plan is refused and kept.
+ * What was changed or removed locally since it was installed is put right again and noted as a
  * warning in problems. Returns 0; ERR_REFUSED with everything that stands in the way in problems
  * (conflicts under DISALLOW, duplicate targets, type clashes, unknown users and groups, overlap
  * with another group, too few bytes or inodes, missing sources), or another error. */

@@ -4,6 +4,7 @@
 #include "agent/worker/hook.h"
 #include "common/alloc.h"
 #include "common/fs.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/str.h"
 
@@ -117,6 +118,23 @@ static int file_exists_of(const char *name, enum spec_file_exists *ret, struct e
 			 "file-exists behavior '%s': expected DISALLOW, OVERWRITE or RETAIN", name);
 }
 
+/* What is refused is part of the answer to 'plan': with its path it is an operation that is none.
+ */
+static void tell_planned(const struct problem *problem, void *arg)
+{
+	struct run *run = arg;
+	caller_problem(&run->caller, problem->level, problem->where, problem->text);
+	if (problem->level != PROBLEM_ERROR || problem->where[0] != '/')
+		return;
+	json_t *event = caller_event("operation");
+	json_set_str(event, "op", "refuse");
+	json_set_str(event, "path", problem->where);
+	json_set_int(event, "bytes", 0);
+	json_set_str(event, "reason", problem->text);
+	caller_say(&run->caller, event);
+	run->refused++;
+}
+
 int prepare_plan(struct group *g, int archive_fd, const struct spec *spec, const char *file_exists,
 		 bool users_later, struct plan_summary *ret, struct error *err)
 {
@@ -134,10 +152,14 @@ int prepare_plan(struct group *g, int archive_fd, const struct spec *spec, const
 		.group_fd = g->fd,
 		.allow_setid = g->run->settings.allow_setid,
 		.users_later = users_later,
+		.keep_refused = g->run->looks,
 	};
-	auto_problems struct problems problems = {0};
+	auto_problems struct problems problems = {.arg = g->run};
+	if (g->run->looks)
+		problems.tell = tell_planned;
 	r = plan_make(&request, ret, &problems, err);
-	caller_problems(&g->run->caller, &problems);
+	if (!g->run->looks)
+		caller_problems(&g->run->caller, &problems);
 	return r;
 }
 

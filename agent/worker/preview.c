@@ -35,19 +35,28 @@ static int make_plan(struct run *run, const struct scratch *s, struct local_requ
 		.state = state_new(request->group),
 	};
 	g.state->open = state_deployment_new(TAKE(request->job));
-	int r = prepare_unpack(&g, &request->source, err);
+	int each = 0, r = prepare_unpack(&g, &request->source, err);
 	if (r >= 0)
 		r = prepare_check(&g, ret, err);
-	if (r >= 0)
-		r = plan_each(g.fd, tell_operation, run, err);
-	return r;
+	struct error ignored; /* there may be none when it was refused early */
+	if (r >= 0 || r == ERR_REFUSED)
+		each = plan_each(g.fd, tell_operation, run, r < 0 ? &ignored : err);
+	return r < 0 ? r : each;
+}
+
+static void put_summary(const struct run *run, json_t *result, const struct plan_summary *summary)
+{
+	local_put_summary(result, summary);
+	if (run->refused)
+		json_set_int(json_object_get(result, "summary"), "refuse", (int64_t)run->refused);
 }
 
 int preview_verb(struct run *run, const json_t *message, int fd, json_t *result, struct error *err)
 {
 	CLEANUP(local_request_clear) struct local_request request = {.source.fd = -1};
 	auto_scratch struct scratch scratch = SCRATCH_INIT;
-	struct plan_summary summary;
+	struct plan_summary summary = {0};
+	run->looks = true;
 	int r = local_request_parse(message, fd, &request, err);
 	if (r >= 0)
 		r = scratch_open(&scratch, run, err);
@@ -56,8 +65,7 @@ int preview_verb(struct run *run, const json_t *message, int fd, json_t *result,
 	if (r >= 0)
 		r = make_plan(run, &scratch, &request, &summary, err);
 	json_set_str(result, "group_id", request.group);
-	if (r < 0)
-		return run_exit_code(r);
-	local_put_summary(result, &summary);
-	return 0;
+	if (r >= 0 || r == ERR_REFUSED)
+		put_summary(run, result, &summary);
+	return r < 0 ? run_exit_code(r) : 0;
 }

@@ -16,6 +16,8 @@ struct run {
 	int host_fd, groups_fd, results_fd, locks_fd; /* below paths.host */
 	int root_fd;                                  /* the deployment root */
 	char *root_path;
+	uint64_t refused; /* paths, of such a plan */
+	bool looks;       /* a plan is all that is wanted: each problem is told when it is found */
 };
 
 /* A verb: does what message asks, adds its members to the last message ("result"), and returns the
