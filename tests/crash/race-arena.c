@@ -2,10 +2,10 @@
 #include "tests/crash/race-arena.h"
 
 #include "common/alloc.h"
-#include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/str.h"
+#include "tests/crash/listing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +15,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define SNAPSHOT_MAX ((size_t)1 << 20)
 
 /* The application; "" nothing, "d:MODE:UID", "f:MODE:UID", "l:TEXT". */
 static const struct object {
@@ -123,70 +121,21 @@ static void make_outside(const struct arena *a)
 	}
 }
 
-struct listing {
-	struct buf text;
-	const char *root;
-};
-
-static int list_entry(const struct fs_entry *e, void *arg, struct error *err)
-{
-	struct listing *l = arg;
-	struct stat st = e->st;
-	(void)err;
-	/* The victims get names of the attacker's, which changes these two. */
-	if (strcmp(e->name, "victim") == 0)
-		st.st_nlink = 0, st.st_ctim = (struct timespec){0};
-	char content[256] = "";
-	if (S_ISREG(st.st_mode)) {
-		auto_close int fd = openat(e->dirfd, e->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-		ssize_t n = fd < 0 ? -1 : read(fd, content, sizeof(content) - 1);
-		content[n < 0 ? 0 : n] = '\0';
-	} else if (S_ISLNK(st.st_mode)) {
-		ssize_t n = readlinkat(e->dirfd, e->name, content, sizeof(content) - 1);
-		content[n < 0 ? 0 : n] = '\0';
-	}
-	content[strcspn(content, "\n")] = '\0';
-	buf_addf(&l->text,
-		 "%s/%s ino %llu mode %o uid %u gid %u links %u size %lld mtime %lld.%ld "
-		 "ctime %lld.%ld: %s\n",
-		 l->root, e->path, (unsigned long long)st.st_ino, st.st_mode, st.st_uid, st.st_gid,
-		 (unsigned)st.st_nlink, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
-		 st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec, content);
-	return 0;
-}
-
 /* Everything that is nobody's business here. Caller frees. */
 static char *snapshot(const struct arena *a)
 {
 	static const char *const roots[] = {"outside", "home/user/site/vault"};
-	struct listing l = {.text = BUF_INIT(SNAPSHOT_MAX)};
-	for (size_t i = 0; i < ARRAY_LEN(roots); i++) {
-		struct error err = {0};
-		auto_free char *path = below(a, roots[i]);
-		l.root = roots[i];
-		auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0 || fs_walk(fd, FS_WALK_SORTED, list_entry, &l, &err) < 0)
-			buf_addf(&l.text, "%s cannot be read\n", roots[i]);
-	}
-	return buf_take(&l.text);
+	auto_free char *first = below(a, roots[0]);
+	auto_free char *second = below(a, roots[1]);
+	auto_free char *one = listing_make(first, true);
+	auto_free char *two = listing_make(second, true);
+	return xasprintf("%s%s", one, two);
 }
 
 bool arena_is_untouched(const struct arena *a)
 {
 	auto_free char *now = snapshot(a);
-	if (str_eq(now, a->outside))
-		return true;
-	const char *was = a->outside, *is = now;
-	while (*was && *is) {
-		size_t n = strcspn(was, "\n"), m = strcspn(is, "\n");
-		if (n != m || memcmp(was, is, n) != 0)
-			break;
-		was += n + 1;
-		is += m + 1;
-	}
-	printf("# outside was: %.*s\n# outside is:  %.*s\n", (int)strcspn(was, "\n"), was,
-	       (int)strcspn(is, "\n"), is);
-	return false;
+	return listing_compare("outside", a->outside, now);
 }
 
 static int count_one(const char *path, char type, void *arg)
