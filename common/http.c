@@ -10,6 +10,7 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 struct http_pool *http_pool_new(struct http_client *client, struct error *err)
 {
@@ -52,9 +53,27 @@ static int hold_ca(struct http_client *client, const char *pem, struct error *er
 	return 0;
 }
 
+/* libcurl opens them for each connection, and would wait for ever where one is a FIFO. */
+static int check_files(const struct http_options *options, struct error *err)
+{
+	const char *const files[] = {options->ca_pem ? NULL : options->ca_file, options->cert_file,
+				     options->key_file};
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		struct stat st;
+		if (!files[i] || stat(files[i], &st) < 0)
+			continue; /* what is missing is told by the request */
+		if (!S_ISREG(st.st_mode))
+			return error_set(err, -EINVAL, "'%s' is not a regular file", files[i]);
+	}
+	return 0;
+}
+
 int http_client_new(struct loop *loop, const struct http_options *options, struct http_client **ret,
 		    struct error *err)
 {
+	int r = check_files(options, err);
+	if (r < 0)
+		return r;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return error_set(err, -ENOMEM, "libcurl does not start");
 	struct http_client *client = xcalloc(1, sizeof(*client));
@@ -69,7 +88,7 @@ int http_client_new(struct loop *loop, const struct http_options *options, struc
 		.allow_http = options->allow_http,
 		.connect_timeout_ms = options->connect_timeout_ms,
 	};
-	int r = options->ca_pem ? hold_ca(client, options->ca_pem, err) : 0;
+	r = options->ca_pem ? hold_ca(client, options->ca_pem, err) : 0;
 	client->pool = r < 0 ? NULL : http_pool_new(client, err);
 	if (!client->pool) {
 		http_client_free(client);
