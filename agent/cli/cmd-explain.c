@@ -67,9 +67,8 @@ const struct cli_command cmd_explain = {
 	.max_operands = 1,
 	.summary = "why the last deployment, or the given one, failed",
 	.help = "The event and script that failed, how it ended, the end of its output, what was "
-		"put "
-		"back and what scripts left behind; how long each script took, its CPU time and "
-		"memory.",
+		"put back and what scripts left behind; how long each script took, its CPU time, "
+		"memory and tasks.",
 	.example = "slipway explain\nslipway explain d-4GZ1KQ2XT",
 	.operand_kind = CLI_DEPLOYMENT,
 	.options = options,

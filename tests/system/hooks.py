@@ -89,6 +89,8 @@ for name, text, hook, code, message in (
         ("no shebang", "echo $0\nexit 4\n", {}, 4, PLACE + " failed with exit code 4"),
         ("no interpreter", "#!/no/such\n", {}, 4,
          PLACE + " failed with error Errno::ENOENT with message there is no interpreter '/no/such'"),
+        ("Windows line ends", "#!/bin/sh\r\nexit 0\r\n", {}, 4,
+         PLACE + " failed with error Errno::ENOENT with message the interpreter '/bin/sh' is followed by a carriage return"),
         ("no user", "#!/bin/sh\n", {"runas": "nobody-here"}, 4,
          PLACE + " run as user nobody-here failed: there is no user 'nobody-here' on this host"),
         ("a directory", None, {}, 4, PLACE + " failed with error Errno::EACCES"),
@@ -112,6 +114,13 @@ run = h.deploy(one("#!/bin/sh\necho hello\n"))
 equal("exit 0", 0, run.result["exit"], run.result)
 equal("its output", b"hello\n", output(h, run))
 equal("nothing of it stays", {}, units())
+
+for name, text, mode in (("an empty file", "", 0o755), ("one that nobody may execute", "#!/bin/sh\nexit 0\n", 0o640)):
+    h = host()
+    tree = one("")
+    tree["s.sh"] = (text, mode)
+    run = h.deploy(tree)
+    equal(name + " is a script that succeeds", 0, run.result["exit"], run.result)
 
 h = host()
 begin = time.monotonic()
