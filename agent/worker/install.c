@@ -100,8 +100,10 @@ static int begin(struct txn *t, const char *deployment_id, struct error *err)
 	if (r >= 0)
 		r = journal_begin(t->group_fd, deployment_id, mounts, n, &t->journal, err);
 	t->total = 2 * ops; /* the switch is counted when it is known */
-	if (r < 0 && r != ERR_BUSY && r != -EEXIST)
+	if (r < 0 && r != ERR_BUSY && r != -EEXIST) {
 		fs_unlink_quiet(t->group_fd, MANIFEST_NEXT);
+		fs_unlink_quiet(t->group_fd, PLAN);
+	}
 	return r;
 }
 
@@ -113,7 +115,7 @@ static int undo(struct txn *t, struct error *err)
 			: journal_set_state(t->journal, JOURNAL_UNDOING, err);
 	if (r >= 0)
 		r = txn_check_mounts(t, err);
-	if (r >= 0)
+	if (r >= 0 && !FAULT_DEFECT("undo-nothing"))
 		r = undo_run(t, err);
 	if (r >= 0)
 		r = stage_sync(t, err);
@@ -147,6 +149,21 @@ static int switch_all(struct txn *t, struct error *err)
 	return r < 0 ? r : journal_set_state(t->journal, JOURNAL_INSTALLED, err);
 }
 
+/* ERR_UNDO: it may have been committed or not, only recovery can tell. The stage must stay. */
+static int commit(struct txn *t, struct error *err)
+{
+	struct error why = {0};
+	if (FAULT_DEFECT("no-commit-record"))
+		return 0;
+	int r = journal_set_state(t->journal, JOURNAL_COMMITTED, err);
+	if (r >= 0 || journal_retract(t->journal, &why) >= 0)
+		return r;
+	return error_prefix(err, ERR_UNDO,
+			    "nothing was changed yet, but the journal does not take it back (%s); "
+			    "run 'slipway recover'; after",
+			    why.text);
+}
+
 int install_run(int group_fd, int archive_fd, const char *deployment_id,
 		install_progress_fn *progress, void *arg, struct error *err)
 {
@@ -163,8 +180,10 @@ int install_run(int group_fd, int archive_fd, const char *deployment_id,
 	r = stage_make(t, err);
 	if (r >= 0)
 		r = stage_plan(t, err);
-	if (r >= 0 && !FAULT_DEFECT("no-commit-record"))
-		r = journal_set_state(t->journal, JOURNAL_COMMITTED, err);
+	if (r >= 0)
+		r = commit(t, err);
+	if (r == ERR_UNDO)
+		return r;
 	if (r < 0) {
 		struct error late = {0};
 		if (drop(t, &late) < 0)

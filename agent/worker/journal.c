@@ -358,7 +358,8 @@ int journal_add_op(struct journal *j, const struct journal_op *op, struct error 
 }
 
 /* What a crash or a failed write left after the last whole record must go first: behind it the new
- * one would not be found. */
+ * one would not be found. What comes after committed has its room before: a disk that is full by
+ * then must not stop an undo. */
 int journal_set_state(struct journal *j, enum journal_state state, struct error *err)
 {
 	int r = 0;
@@ -369,6 +370,10 @@ int journal_set_state(struct journal *j, enum journal_state state, struct error 
 	record_start(&j->out, REC_STATE);
 	record_put_u8(&j->out, (uint8_t)state);
 	record_put_u32(&j->out, j->n_ops);
+	if (r >= 0 && state == JOURNAL_COMMITTED)
+		r = record_reserve(&j->file, err);
+	FAULT("journal room reserved");
+	j->state_at = j->file.end;
 	if (r >= 0)
 		r = append(j, NULL, err);
 	if (r >= 0)
@@ -382,6 +387,14 @@ int journal_set_state(struct journal *j, enum journal_state state, struct error 
 	j->state = state;
 	j->file.pos = j->file.end;
 	return 0;
+}
+
+int journal_retract(struct journal *j, struct error *err)
+{
+	j->file.pos = j->state_at;
+	int r = record_cut(&j->file, err);
+	FAULT("journal state retracted");
+	return r < 0 ? r : record_sync(&j->file, err);
 }
 
 int journal_op_at(struct journal *j, uint32_t i, struct journal_op *ret, struct error *err)

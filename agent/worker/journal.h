@@ -71,6 +71,7 @@ struct journal {
 	uint32_t n_dirs;
 	uint64_t *ops; /* offsets */
 	uint32_t n_ops;
+	uint64_t state_at; /* of the state that was set, or tried to be set, last */
 	struct record_out out;
 };
 void journal_free(struct journal *j);
@@ -92,6 +93,9 @@ int journal_add_op(struct journal *j, const struct journal_op *op, struct error 
 
 /* Append a state, durable before it returns. */
 int journal_set_state(struct journal *j, enum journal_state state, struct error *err) MUST_CHECK;
+/* After journal_set_state() has failed: make sure that nobody finds that state later. It may be on
+ * disk, whatever the failure was. */
+int journal_retract(struct journal *j, struct error *err) MUST_CHECK;
 
 /* Operation i of n_ops. */
 int journal_op_at(struct journal *j, uint32_t i, struct journal_op *ret,

@@ -6,6 +6,7 @@
 #include "agent/worker/record.h"
 #include "common/error.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -13,6 +14,11 @@
 /* A directory by its canonical absolute path; a symbolic link anywhere in it is -ELOOP. Readable,
  * close-on-exec. Returns the descriptor or negative errno. */
 int live_open_dir(const char *path) MUST_CHECK;
+/* Does this answer of it mean that there is no such directory, rather than that one cannot tell? */
+static inline bool live_is_no_dir(int r)
+{
+	return r == -ENOENT || r == -ENOTDIR || r == -ELOOP;
+}
 
 /* Names an object on its file system for good: no device or mount number, they change at boot. */
 #define LIVE_HANDLE_MAX 132

@@ -750,7 +750,9 @@ static int overlap_group(struct plan_build *b, const char *group, struct error *
 {
 	auto_close int fd = openat(b->request->groups_fd, group,
 				   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || b->n_owners == UINT16_MAX)
+	if (fd < 0)
+		return live_is_no_dir(-errno) ? 0 : error_errno(err, "open group %s", group);
+	if (b->n_owners == UINT16_MAX)
 		return 0;
 	b->owners = xrealloc_array(b->owners, (size_t)b->n_owners + 1, sizeof(*b->owners));
 	b->owners[b->n_owners++] = (struct plan_owner){.label = label_of(b, group)};
@@ -777,12 +779,12 @@ int plan_overlap(struct plan_build *b, struct error *err)
 	if (!dir)
 		return error_errno(err, "open the folder of groups");
 	const struct dirent *d;
-	while ((d = readdir(dir))) {
+	while ((errno = 0, d = readdir(dir))) {
 		if (d->d_name[0] == '.' || str_eq(d->d_name, b->request->group_id))
 			continue;
 		int r = overlap_group(b, d->d_name, err);
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return errno ? error_errno(err, "read the folder of groups") : 0;
 }

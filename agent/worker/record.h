@@ -92,5 +92,8 @@ void record_rewind(struct record_file *f);
 /* Put another payload of the same length in the place of the one at offset. */
 int record_patch(struct record_file *f, uint64_t offset, const struct record_out *out,
 		 struct error *err) MUST_CHECK;
+/* Room for some more short records, so that they can be appended to on a disk that is full by then;
+ * where the file system knows how. */
+int record_reserve(struct record_file *f, struct error *err) MUST_CHECK;
 /* Forget everything from f->pos on, written or not: after reading to the end, the torn tail. */
 int record_cut(struct record_file *f, struct error *err) MUST_CHECK;

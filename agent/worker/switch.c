@@ -44,7 +44,7 @@ int txn_site(struct txn *t, uint32_t i, struct txn_site *ret, struct error *err)
 static bool is_new_dir(int fd)
 {
 	struct stat st;
-	return fstat(fd, &st) == 0 && st.st_uid == geteuid() && txn_dir_is_empty(fd);
+	return fstat(fd, &st) == 0 && st.st_uid == geteuid() && txn_dir_is_empty(fd) > 0;
 }
 
 /* A directory that a script removed, with the owner and mode that it had. */
@@ -98,7 +98,8 @@ int txn_dir_open(const struct txn *t, const struct journal_dir *d, const char *p
 	if (how == OPEN_PLANNED || fd == -ELOOP || has_ino(fd, d->ino))
 		return TAKE_FD(fd);
 	/* Also what is missing may only be missing because somebody else's directory is there. */
-	return how == OPEN_AGAIN ? dirs_again(d, path, stage) : way_open(path, stage);
+	return how == OPEN_AGAIN && !t->cautious ? dirs_again(d, path, stage)
+						 : way_open(path, stage);
 }
 
 int txn_dir_failed(int fd, const char *path, struct error *err)
@@ -109,7 +110,8 @@ int txn_dir_failed(int fd, const char *path, struct error *err)
 	if (fd == -ELOOP)
 		return error_set(err, ERR_CONFLICT, "%s: a symbolic link is on the way there now",
 				 path);
-	return error_set(err, ERR_CONFLICT, "%s: %s", path, strerror(-fd));
+	return error_set(err, live_is_no_dir(fd) ? ERR_CONFLICT : fd, "%s: %s", path,
+			 strerror(-fd));
 }
 
 int txn_site_open(struct txn *t, struct txn_site *s, enum txn_open how, struct error *err)
@@ -127,9 +129,9 @@ int txn_site_open(struct txn *t, struct txn_site *s, enum txn_open how, struct e
 	s->dir_error = fd < 0 ? fd : 0;
 	if (fd < 0)
 		return txn_dir_failed(fd, path, err);
-	t->dir_fd = fd;
-	t->dir = s->op.dir;
 
+	/* Kept open only when it is the right one. */
+	auto_close int owned = fd;
 	struct stat st;
 	struct live_mount id;
 	if (fstat(fd, &st) < 0)
@@ -138,23 +140,24 @@ int txn_site_open(struct txn *t, struct txn_site *s, enum txn_open how, struct e
 	if (r < 0)
 		return r;
 	if (!live_mount_equal(&id, &t->mounts[d->mount].id) ||
-	    (st.st_ino != d->ino && how == OPEN_PLANNED)) {
-		fs_close_quiet(TAKE_FD(t->dir_fd));
+	    (st.st_ino != d->ino && how == OPEN_PLANNED))
 		return error_set(err, ERR_CONFLICT, "%s: another directory is there now", path);
-	}
-	s->dir_fd = fd;
+	s->dir_fd = t->dir_fd = TAKE_FD(owned);
+	t->dir = s->op.dir;
 	return 0;
 }
 
-bool txn_dir_is_empty(int fd)
+int txn_dir_is_empty(int fd)
 {
 	int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	auto_closedir DIR *dir = again < 0 ? NULL : fdopendir(again);
 	const struct dirent *d;
-	while (dir && (d = readdir(dir)))
+	if (!dir)
+		return -errno;
+	while ((errno = 0, d = readdir(dir)))
 		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			return false;
-	return dir != NULL;
+			return 0;
+	return errno ? -errno : 1;
 }
 
 static const char *advice(int e)
@@ -197,7 +200,7 @@ static int check_mount(struct txn *t, uint32_t mount, const char *path, struct e
 	struct live_mount id;
 	auto_close int fd = open_nearest(path);
 	if (fd < 0)
-		return 0;
+		return live_is_no_dir(fd) ? 0 : error_set(err, fd, "%s: %s", path, strerror(-fd));
 	int r = live_mount(fd, &id, err);
 	if (r < 0 || live_mount_equal(&id, &t->mounts[mount].id))
 		return r;
@@ -230,14 +233,23 @@ int txn_check_mounts(struct txn *t, struct error *err)
 	return 0;
 }
 
+/* What is as it should be is not set again: on a full disk even that may fail. */
+static bool has_acl(int fd, enum acl_kind kind, struct acl acl)
+{
+	struct acl_room there;
+	return acl_get(fd, kind, &there) == 0 && acl_equal(acl_of(&there), acl);
+}
+
 int txn_meta_set(int fd, const struct txn_meta *m)
 {
 	if (fchown(fd, m->uid, m->gid) < 0)
 		return -errno;
 	FAULT("metadata: owner set");
-	int r = m->has_acl ? acl_set(fd, m->access, m->mode) : 0;
+	int r = 0;
+	if (m->has_acl && !has_acl(fd, ACL_OF_OBJECT, m->access))
+		r = acl_set(fd, m->access, m->mode);
 	FAULT("metadata: ACL set");
-	if (r >= 0 && m->has_acl)
+	if (r >= 0 && m->has_acl && !has_acl(fd, ACL_TO_BEQUEATH, m->bequeath))
 		r = acl_set_default(fd, m->bequeath);
 	FAULT("metadata: default ACL set");
 	if (r >= 0 && m->label[0])
@@ -336,7 +348,8 @@ static int put(struct txn *t, struct txn_site *s, struct error *err)
 	}
 	if (at.old.ino != s->op.old.ino || at.name.ino != s->op.old.ino)
 		return conflict(s, err);
-	if (renameat(s->stage_fd, s->new_name, s->dir_fd, s->name) < 0)
+	if (renameat(s->stage_fd, s->new_name, s->dir_fd, s->name) < 0 &&
+	    !FAULT_DEFECT("ignore-rename"))
 		return txn_failed("replace", s->path, err);
 	FAULT("put: replaced");
 	return 0;
@@ -384,9 +397,8 @@ static int delete (struct txn *t, struct txn_site *s, struct error *err)
 static int empty_at(int dirfd, const char *name, const struct txn_site *s, struct error *err)
 {
 	auto_close int fd = fs_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
-	if (fd < 0)
-		return error_set(err, fd, "open %s: %s", s->path, strerror(-fd));
-	return txn_dir_is_empty(fd);
+	int r = fd < 0 ? fd : txn_dir_is_empty(fd);
+	return r < 0 ? error_set(err, r, "look into %s: %s", s->path, strerror(-r)) : r;
 }
 
 static int remove_dir(struct txn *t, struct txn_site *s, struct error *err)

@@ -39,6 +39,10 @@ struct txn {
 	void *progress_arg;
 	uint64_t done, total;
 
+	/* Something could not be put back: now nothing is made again and nothing moves aside. What
+	 * is in the way may go when the undo is repeated. */
+	bool cautious;
+
 	install_kept_fn *kept;
 	void *kept_arg;
 };
@@ -88,7 +92,8 @@ enum txn_open {
 };
 int txn_site_open(struct txn *t, struct txn_site *s, enum txn_open how,
 		  struct error *err) MUST_CHECK;
-bool txn_dir_is_empty(int fd);
+/* Returns 1, 0 or negative errno. */
+int txn_dir_is_empty(int fd) MUST_CHECK;
 /* From errno, with what a person can do about it. Returns the code. */
 int txn_failed(const char *what, const char *path, struct error *err);
 /* Is something else mounted over a destination since the plan? ERR_NOT_MOUNTED: it has to go before

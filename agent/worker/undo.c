@@ -38,6 +38,8 @@ static void report(struct txn *t, const char *path)
 static int move_aside(struct txn *t, struct txn_site *s, int from_fd, const char *from,
 		      struct error *err)
 {
+	if (t->cautious)
+		return error_set(err, ERR_UNDO, "%s: something is in its way", s->path);
 	int room = NAME_BYTES_MAX - (int)strlen(KEPT) - JOURNAL_TXID_LEN;
 	char number[sizeof("-ffffffff")] = "";
 	if (strlen(s->name) > (size_t)room) /* others may be cut to the same name */
@@ -89,10 +91,11 @@ static int back_put(struct txn *t, struct txn_site *s, struct error *err)
 		       : error_set(err, ERR_UNDO, "%s: the old file is lost", s->path);
 }
 
-/* Is its directory out of reach, although it may be there: something else has its name? */
-static bool is_barred(const struct txn_site *s)
+/* Is its directory out of reach, although it may be there: something else has its name, or one
+ * cannot tell? */
+static bool is_barred(const struct txn_site *s, int r)
 {
-	return s->dir_error == -ELOOP || s->dir_error == -ESTALE;
+	return r != ERR_CONFLICT || s->dir_error == -ELOOP || s->dir_error == -ESTALE;
 }
 
 static int back_create(struct txn *t, struct txn_site *s, struct error *err)
@@ -103,7 +106,7 @@ static int back_create(struct txn *t, struct txn_site *s, struct error *err)
 		return r;
 	r = txn_site_open(t, s, OPEN_PRESENT, err);
 	if (r < 0)
-		return is_barred(s) ? r : 0; /* gone with its directory */
+		return is_barred(s, r) ? r : 0; /* gone with its directory */
 	r = look(s->dir_fd, s->name, s, &name, err);
 	if (r < 0 || name.type == 0)
 		return r;
@@ -140,6 +143,8 @@ static int old_dir_to_name(struct txn *t, struct txn_site *s, struct error *err)
  * unless it may be another's that was put there to be given away. */
 static int dir_as_before(struct txn *t, struct txn_site *s, struct error *err)
 {
+	if (t->cautious)
+		return error_set(err, ERR_UNDO, "%s: something is in its way", s->path);
 	auto_close int fd = fs_open_beneath(s->dir_fd, s->name, O_RDONLY | O_DIRECTORY, 0);
 	const struct live_object *old = &s->op.old;
 	uint32_t mount = t->journal->dirs[s->op.dir].mount;
@@ -203,10 +208,11 @@ static int back_rmdir(struct txn *t, struct txn_site *s, struct error *err)
 	return errno == ENOTEMPTY || errno == EEXIST ? dir_as_before(t, s, err) : failed(s, err);
 }
 
-static bool is_empty(const struct txn_site *s)
+static int is_empty(const struct txn_site *s, struct error *err)
 {
 	auto_close int fd = fs_open_beneath(s->dir_fd, s->name, O_RDONLY | O_DIRECTORY, 0);
-	return fd >= 0 && txn_dir_is_empty(fd);
+	int r = fd < 0 ? fd : txn_dir_is_empty(fd);
+	return r < 0 ? error_set(err, r, "look into %s: %s", s->path, strerror(-r)) : r;
 }
 
 static int back_exchange(struct txn *t, struct txn_site *s, struct error *err)
@@ -229,7 +235,10 @@ static int back_exchange(struct txn *t, struct txn_site *s, struct error *err)
 	if (new.type != s->op.old.type || new.ino != s->op.old.ino)
 		return error_set(err, ERR_UNDO, "%s: the old object is lost", s->path);
 
-	if (name.type == 'd' && !is_empty(s)) {
+	int empty = name.type == 'd' ? is_empty(s, err) : 1;
+	if (empty < 0)
+		return empty;
+	if (empty == 0) {
 		r = move_aside(t, s, s->dir_fd, s->name, err);
 		if (r < 0)
 			return r;
@@ -305,7 +314,7 @@ static int in_place(struct txn *t, struct txn_site *s, struct error *err)
 		return 0;
 	r = txn_site_open(t, s, OPEN_PRESENT, err);
 	if (r < 0)
-		return is_barred(s) ? r : 0;
+		return is_barred(s, r) ? r : 0;
 	r = look(s->dir_fd, s->name, s, &name, err);
 	return r < 0 ? r : name.type == 'd';
 }
@@ -368,24 +377,27 @@ static uint64_t entry_dir_ino(struct subtrees *st, const struct txn_site *root, 
 	return manifest_find(&st->next, path, &e, &ignored) > 0 ? e.ino : 0;
 }
 
-/* The directory of an entry, on the mount where it was made. Returns the descriptor, or -ENOENT;
- * -ELOOP and -ESTALE when something else has its name. */
+/* The directory of an entry, on the mount where it was made. Returns the descriptor, -ENOENT when
+ * it is not there, or another error: -ELOOP and -ESTALE when something else has its name. */
 static int entry_dir(struct subtrees *st, const struct txn_site *root, const char *path)
 {
 	if (st->dir_fd >= 0 && strcmp(path, st->dir_path) == 0)
 		return st->dir_fd;
 	fs_close_quiet(st->dir_fd);
+	st->dir_fd = -1;
 	uint32_t mount = st->t->journal->dirs[root->op.dir].mount;
 	struct journal_dir was = {.ino = entry_dir_ino(st, root, path), .mount = mount};
-	st->dir_fd = txn_dir_open(st->t, &was, path, OPEN_PRESENT);
-	strcpy(st->dir_path, path);
-	struct error ignored;
+	auto_close int fd = txn_dir_open(st->t, &was, path, OPEN_PRESENT);
+	struct error err;
 	struct live_mount id;
-	if (st->dir_fd == -ELOOP || st->dir_fd == -ESTALE)
-		return st->dir_fd;
-	if (st->dir_fd < 0 || live_mount(st->dir_fd, &id, &ignored) < 0)
+	int r = fd < 0 ? fd : live_mount(fd, &id, &err);
+	if (r < 0)
+		return r == -ENOTDIR ? -ENOENT : r;
+	if (!live_mount_equal(&id, &st->t->mounts[mount].id))
 		return -ENOENT;
-	return live_mount_equal(&id, &st->t->mounts[mount].id) ? st->dir_fd : -ENOENT;
+	strcpy(st->dir_path, path);
+	st->dir_fd = TAKE_FD(fd);
+	return st->dir_fd;
 }
 
 /* What is left in a directory of ours is not ours. (Where an old file needs the place, it all moves
@@ -415,18 +427,23 @@ static int remove_entry(struct subtrees *st, const struct txn_site *root, char t
 	char parent[PATH_MAX];
 	const char *name = live_split(path, parent);
 	int dirfd = entry_dir(st, root, parent);
-	struct live_object there = {0};
-	if (dirfd == -ELOOP || dirfd == -ESTALE)
-		return txn_dir_failed(dirfd, parent, err);
-	if (dirfd < 0 || live_look(dirfd, name, &there, NULL) < 0 || there.type == 0)
+	struct live_object there;
+	if (dirfd < 0)
+		return dirfd == -ENOENT ? 0 : txn_dir_failed(dirfd, parent, err);
+	int r = live_look(dirfd, name, &there, NULL);
+	if (r < 0)
+		return error_set(err, r, "look at %s: %s", path, strerror(-r));
+	if (there.type == 0)
 		return 0;
 	if ((type == 'd') != (there.type == 'd')) {
 		report(st->t, path);
 		return 0;
 	}
-	int flags = type == 'd' ? AT_REMOVEDIR : 0, r = unlinkat(dirfd, name, flags);
-	/* Its directory is ours and goes too: its mode need not stop whoever is not root. */
-	if (r < 0 && errno == EACCES && fchmod(dirfd, 0700) == 0)
+	int flags = type == 'd' ? AT_REMOVEDIR : 0;
+	r = unlinkat(dirfd, name, flags);
+	/* Below the root its directory is ours and goes too: its mode need not stop whoever is not
+	 * root. */
+	if (r < 0 && errno == EACCES && strcmp(path, root->path) != 0 && fchmod(dirfd, 0700) == 0)
 		r = unlinkat(dirfd, name, flags);
 	if (r == 0) {
 		FAULT("undo: new object removed");
@@ -461,6 +478,7 @@ static int one_entry(struct subtrees *st, size_t i, struct error *err)
 }
 
 struct failures {
+	struct txn *t;
 	unsigned count;
 	bool barred; /* subtrees of ours may be left, because they could not be reached */
 	struct error first;
@@ -470,6 +488,7 @@ static void note_failure(struct failures *f, const struct error *err)
 {
 	if (f->count++ == 0)
 		f->first = *err;
+	f->t->cautious = true;
 	log_warning("undo: %s", err->text);
 }
 
@@ -514,7 +533,7 @@ static void back(struct txn *t, enum txn_pass pass, struct failures *f)
 
 int undo_run(struct txn *t, struct error *err)
 {
-	struct failures f = {0};
+	struct failures f = {.t = t};
 	back(t, PASS_META, &f);
 	remove_subtrees(t, &f);
 	if (!f.barred) /* what is left of ours would be taken for somebody else's and be kept */

@@ -115,12 +115,13 @@ static size_t shortened(size_t len)
 	return len > 1 ? (len + 1) / 2 : len;
 }
 
-/* Room for bytes up to end is there already. */
+/* Room for bytes up to end is there already, because it was reserved. That a page happens to have
+ * some left does not count: how full it is differs from one install to the next. */
 static bool has_room(int fd, off_t end)
 {
 	struct stat st;
 	return failing && (fault.error == ENOSPC || fault.error == EDQUOT) && end >= 0 &&
-	       __real_fstat(fd, &st) == 0 && (off_t)st.st_blocks * 512 >= end;
+	       __real_fstat(fd, &st) == 0 && (off_t)st.st_blocks * 512 >= end + 2048;
 }
 
 /* A call that writes len bytes up to end of fd. Returns how many it shall write, 0 when it fails.
@@ -167,7 +168,9 @@ WRAP(int, futimens, CALLS_META, fd, -1, (int fd, const struct timespec times[2])
 WRAP(int, utimensat, CALLS_META, fd, -1,
      (int fd, const char *path, const struct timespec times[2], int flags),
      (fd, path, times, flags))
-WRAP(int, ftruncate, CALLS_SPACE, fd, -1, (int fd, off_t len), (fd, len))
+WRAP(int, ftruncate, CALLS_META, fd, -1, (int fd, off_t len), (fd, len))
+WRAP(int, fallocate, CALLS_SPACE, fd, -1, (int fd, int mode, off_t at, off_t len),
+     (fd, mode, at, len))
 WRAP(int, fsync, CALLS_SYNC, fd, -1, (int fd), (fd))
 WRAP(int, syncfs, CALLS_SYNC, fd, -1, (int fd), (fd))
 WRAP(int, fsetxattr, CALLS_META | CALLS_SPACE, fd, -1,

@@ -159,21 +159,28 @@ static int die_in_settle(const struct world *w, struct error *err)
 	return r < 0 ? r : die_in(w, world_settle, b_once_more, &points, 50, err);
 }
 
+#define INSTALL .kind = SCENARIO_INSTALL
+#define UNDO .kind = SCENARIO_UNDO, .act = world_undo
+#define SETTLE .kind = SCENARIO_SETTLE, .act = world_settle, .one_way = true
+#define RECOVER .kind = SCENARIO_RECOVER, .act = recover, .one_way = true
+#define FROM_TO(a, b) .old = TREE_##a, .new = TREE_##b
+
 const struct scenario scenarios[] = {
-	{"install", TREE_A, TREE_B, NULL, install_b, false, false, 0},
-	{"install-back", TREE_B, TREE_A, NULL, install_a, false, true, 0},
-	{"first-install", TREE_NONE, TREE_A, NULL, install_a, false, false, 0},
-	{"remove", TREE_B, TREE_NONE, NULL, remove_all, false, false, 0},
-	{"undo", TREE_A, TREE_A, install_b, world_undo, false, false, 0},
-	{"undo-of-the-first", TREE_NONE, TREE_NONE, install_b, world_undo, false, false, 0},
-	{"settle", TREE_A, TREE_B, install_b, world_settle, true, false, 0},
-	{"recover-stage", TREE_A, TREE_A, die_in_stage, recover, true, true, 0},
-	{"recover-forward", TREE_A, TREE_B, die_in_switch, recover, true, false, 0},
-	{"recover-undo", TREE_A, TREE_A, die_in_undo, recover, true, false, 0},
-	{"recover-undone", TREE_A, TREE_A, die_after_undo, recover, true, true, 0},
-	{"recover-settle", TREE_A, TREE_B, die_in_settle, recover, true, true, 0},
-	{"error-in-stage", TREE_A, TREE_A, NULL, install_b, true, true, 40},
-	{"error-in-switch", TREE_A, TREE_A, NULL, install_b, false, false, 90},
+	{"install", INSTALL, FROM_TO(A, B), .act = install_b},
+	{"install-back", INSTALL, FROM_TO(B, A), .act = install_a, .exhaust = true},
+	{"first-install", INSTALL, FROM_TO(NONE, A), .act = install_a},
+	{"remove", INSTALL, FROM_TO(B, NONE), .act = remove_all},
+	{"undo", UNDO, FROM_TO(A, A), .prepare = install_b},
+	{"undo-of-the-first", UNDO, FROM_TO(NONE, NONE), .prepare = install_b},
+	{"settle", SETTLE, FROM_TO(A, B), .prepare = install_b},
+	{"recover-stage", RECOVER, FROM_TO(A, A), .prepare = die_in_stage, .exhaust = true},
+	{"recover-forward", RECOVER, FROM_TO(A, B), .prepare = die_in_switch, .turns = true},
+	{"recover-undo", RECOVER, FROM_TO(A, A), .prepare = die_in_undo},
+	{"recover-undone", RECOVER, FROM_TO(A, A), .prepare = die_after_undo, .exhaust = true},
+	{"recover-settle", RECOVER, FROM_TO(A, B), .prepare = die_in_settle, .exhaust = true},
+	{"error-in-stage", INSTALL, FROM_TO(A, A), .act = install_b, .one_way = true,
+	 .exhaust = true, .error_at = 40},
+	{"error-in-switch", INSTALL, FROM_TO(A, A), .act = install_b, .error_at = 90},
 	{0},
 };
 

@@ -11,14 +11,18 @@
 
 typedef int scenario_act(const struct world *w, struct error *err);
 
+enum scenario_kind { SCENARIO_INSTALL, SCENARIO_UNDO, SCENARIO_SETTLE, SCENARIO_RECOVER };
+
 /* Before the act the destination is old; when it succeeds it is new. */
 struct scenario {
 	const char *name;
+	enum scenario_kind kind;
 	enum tree old, new;
 	scenario_act *prepare; /* may be NULL */
 	scenario_act *act;
 	bool one_way; /* whatever the point, there is one right end: new */
 	bool exhaust; /* only at full size, or when named */
+	bool turns;   /* when it is not killed but meets an error, old is right, too */
 	/* The act meets an error at this share (in per cent) of its calls, and what it does then is
 	 * looked at; 0: none. */
 	unsigned error_at;
