@@ -173,9 +173,6 @@ WRAP(int, fallocate, CALLS_SPACE, fd, -1, (int fd, int mode, off_t at, off_t len
      (fd, mode, at, len))
 WRAP(int, fsync, CALLS_SYNC, fd, -1, (int fd), (fd))
 WRAP(int, syncfs, CALLS_SYNC, fd, -1, (int fd), (fd))
-WRAP(int, fsetxattr, CALLS_META | CALLS_SPACE, fd, -1,
-     (int fd, const char *name, const void *value, size_t len, int flags),
-     (fd, name, value, len, flags))
 WRAP(int, fremovexattr, CALLS_META, fd, -1, (int fd, const char *name), (fd, name))
 
 WRAP(int, fstat, CALLS_READ, fd, -1, (int fd, struct stat *st), (fd, st))
@@ -220,6 +217,17 @@ ssize_t __wrap_copy_file_range(int in, off_t *a, int out, off_t *b, size_t len, 
 {
 	size_t n = write_call(__COUNTER__ + 1, "copy_file_range", out, len, -1);
 	return n || !len ? __real_copy_file_range(in, a, out, b, n, flags) : -1;
+}
+
+/* In the place of one that is there already it needs no room. */
+int __real_fsetxattr(int fd, const char *name, const void *value, size_t len, int flags);
+int __wrap_fsetxattr(int fd, const char *name, const void *value, size_t len, int flags);
+int __wrap_fsetxattr(int fd, const char *name, const void *value, size_t len, int flags)
+{
+	bool is_new = __real_fgetxattr(fd, name, NULL, 0) < 0;
+	if (call(__COUNTER__ + 1, "fsetxattr", CALLS_META | (is_new ? CALLS_SPACE : 0), fd, -1))
+		return -1;
+	return __real_fsetxattr(fd, name, value, len, flags);
 }
 
 int __real_openat(int fd, const char *path, int flags, ...);
