@@ -367,4 +367,96 @@ def _(host):
             umount(one.tree)
 
 
+# --- what a revision brings along, and what was there ------------------------------------------------------------------
+
+
+def tar_of(folder, *options):
+    path = folder + ".tar"
+    tool("tar", "-C", folder, *options, "-cf", path, ".")
+    return path
+
+
+def nlinks(host):
+    return {path: fact["links"] for path, fact in host.picture().items() if fact.get("links", 1) != 1}
+
+
+@case("a tar with hard links, holes, attributes and capabilities")
+def _(host):
+    def fill(app):
+        files(a="one", plain="one", linked="linked", able="able", marked="marked")(app)
+        os.link(app + "/linked", app + "/linked-too")
+        os.makedirs(app + "/sub")
+        os.link(app + "/linked", app + "/sub/linked-three")
+        with open(app + "/sparse", "wb") as f:
+            f.write(b"begin")
+            f.seek(64 << 20)
+            f.write(b"end")
+        if have("setcap"):
+            tool("setcap", "cap_net_bind_service+ep", app + "/able")
+        os.setxattr(app + "/marked", "user.mark", b"of the revision")
+        os.symlink("sub", app + "/to-folder")
+        os.makedirs(app + "/empty")
+
+    bundle = revision_of(fill)
+    tar = tar_of(bundle, "--sparse", "--xattrs", "--xattrs-include=*", "--format=posix")
+    said = host.slip("it is deployed", 0, "deploy", tar)
+    if have("setcap"):
+        holds("that capabilities are not is said", "setcap", said)
+    same("the rest is as it was packed", look(bundle + "/app"), look(host.path("srv/app")))
+    equal("every name is a file of its own", {}, nlinks(host))
+    ok("the holes are there", os.stat(host.path("srv/app/sparse")).st_blocks < 1000)
+    attributes = {path: fact["xattrs"] for path, fact in host.picture().items() if fact["xattrs"]}
+    equal("no attribute came along", {}, attributes)
+    ok("the link stays a link", os.path.islink(host.path("srv/app/to-folder")))
+
+    # What was set by hand or by a script, on files that stay and on files that are replaced.
+    for name in ("able", "a"):
+        os.setxattr(host.path("srv/app/" + name), "user.own", b"by hand")
+        if have("setcap"):
+            tool("setcap", "cap_net_raw+ep", host.path("srv/app/" + name))
+    os.link(host.path("srv/app/a"), host.path("srv/elsewhere"))
+    before = host.picture()
+    write(bundle + "/app/a", "two")
+    tar = tar_of(bundle)
+    bad = revision_of(lambda app: (fill(app), write(app + "/a", "two")), hooks=FAILS)
+    host.slip("another fails", 1, "deploy", bad)
+    same("all attributes and links are back", before, host.picture())
+    host.slip("another", 0, "deploy", tar)
+    after = host.picture()
+    equal("an unchanged file keeps its own", before[b"srv/app/able"], after[b"srv/app/able"])
+    equal("a new one has none", {}, after[b"srv/app/a"]["xattrs"])
+    equal("the other name keeps all", {**before[b"srv/elsewhere"], "links": 1}, after[b"srv/elsewhere"])
+
+
+@case("a file system without links")
+def _(host):
+    need("mkfs.exfat", "mount.exfat-fuse")
+    image, path = os.path.join(T, "exfat.img"), host.path("srv")
+    with open(image, "wb") as f:
+        f.truncate(16 << 20)
+    tool("mkfs.exfat", image)
+    device = tool("losetup", "-f", "--show", image).strip()
+    os.makedirs(path)
+    tool("mount.exfat-fuse", "-o", "umask=022", device, path)
+    mounted.append(path)
+    before = host.picture()
+    host.says("nothing is deployed there", 1, "no hard links", "deploy", revision_of(files(a="one")))
+    unchanged(host, before)
+    umount(path)
+    within(lambda: subprocess.run(["losetup", "-d", device], stderr=subprocess.DEVNULL).returncode == 0)
+
+
+@case("revisions on a file system where nothing can be run")
+def _(host):
+    """/var mounted noexec, as hardening guides want it."""
+    var = mount("-t", "tmpfs", "-o", "mode=755,noexec,nodev,nosuid", "none", os.path.join(T, "hardened"))
+    host = Machine(host.name, host.tree, root=var + "/root")
+    host.slip("without scripts", 0, "deploy", revision_of(files(a="one")))
+    before = host.picture()
+    said = host.slip("with one", 1, "deploy", revision_of(files(a="two"), hooks={"AfterInstall": "exit 0"}))
+    holds("it says why", "noexec", said)
+    same("all is as before", before, host.picture())
+    umount(var)
+
+
 run_cases()

@@ -34,6 +34,13 @@ def have(*tools):
     return all(shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin") for tool in tools)
 
 
+def need(*tools):
+    """run_cases() skips the case."""
+    for name in tools:
+        if not have(name):
+            raise FileNotFoundError(2, "not installed", name)
+
+
 def skip(name, why):
     ok("%s # SKIP %s" % (name, why), True)
 
@@ -136,9 +143,9 @@ class FailingDisk(Disk):
     """Its writes fail with EIO while failing() is on. Needs nbdkit; FileNotFoundError where there is none."""
 
     def __init__(self, kind, name, size_mb):
-        for program in ("nbdkit", "nbdfuse"):
-            if not have(program):
-                raise FileNotFoundError(2, "not installed", program)
+        need("nbdkit", "nbdfuse")
+        if not os.path.exists("/dev/fuse"):
+            raise FileNotFoundError(2, "not there", "FUSE")
         self.folder, self.switch = os.path.join(T, name + ".nbd"), os.path.join(T, name + ".fails")
         os.makedirs(self.folder)
         self.server = subprocess.Popen(
@@ -193,6 +200,10 @@ def content_of(fd, size):
 def xattrs_of(dirfd, name):
     """By a path through /proc, as a symlink's own and a long path's would be out of reach."""
     path = b"/proc/self/fd/%d/%s" % (dirfd, name)
+    try:
+        os.listxattr(path, follow_symlinks=False)
+    except OSError:
+        return None
     return {key: os.getxattr(path, key, follow_symlinks=False).hex()
             for key in os.listxattr(path, follow_symlinks=False) if not key.startswith("security.selinux")}
 
@@ -303,9 +314,9 @@ class Machine:
     def __init__(self, name, tree, settings="", root=None):
         Machine.count += 1
         self.name, self.tree = name, tree
-        self.root = root or os.path.join(T, "host.%d" % Machine.count)
-        self.arm, self.broken = self.root + ".arm", self.root + ".broken"
-        self.wrapper = self.root + ".worker"
+        own = os.path.join(T, "host.%d" % Machine.count)
+        self.root = root or own
+        self.arm, self.broken, self.wrapper = own + ".arm", own + ".broken", own + ".worker"
         write(self.wrapper, WRAPPER, 0o755)
         os.makedirs(self.root + "/etc/slipway", exist_ok=True)
         os.makedirs(tree, exist_ok=True)
