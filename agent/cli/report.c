@@ -5,7 +5,7 @@
 #include "agent/cli/lines.h"
 #include "agent/cli/table.h"
 #include "agent/cli/view.h"
-#include "agent/worker/cause-facts.h"
+#include "agent/listener.h"
 #include "common/alloc.h"
 #include "common/buf.h"
 #include "common/clock.h"
@@ -176,7 +176,7 @@ static void print_listener_now(const struct state_cause *cause, FILE *out)
 	if (strcmp(cause->name, "port_in_use") != 0 || !strstr(cause->text, "a process of user") ||
 	    sscanf(cause->text, "port %u ", &port) != 1)
 		return;
-	auto_free char *who = cause_listener("/proc/self/net", port, &ours);
+	auto_free char *who = listener_find("/proc/self/net", port, &ours);
 	if (who && !strstr(cause->text, who))
 		lines_itemf(out, "", "now %s listens on it", who);
 }

@@ -30,10 +30,7 @@ char *cause_path(const struct cause_line *line);
 /* The number behind that mark; 0: none. */
 long cause_number_after(const struct cause_line *line, const char *mark);
 
-/* Who listens there, in words: "nginx (812), of nginx.service". NULL: nobody. Caller frees.
- * *ret_ours: a script of ours has started it. */
-char *cause_listener(const char *proc_net, unsigned port, bool *ret_ours);
-/* The same for the first port that the output names and that somebody listens on. */
+/* As listener_find(), for the first port that the output names and that somebody listens on. */
 char *cause_listener_any(const char *proc_net, const char *output, unsigned *ret_port,
 			 bool *ret_ours);
 /* "the file system /srv has 0 B of 20 GB free"; all: of every file system, else only of those that
@@ -49,5 +46,3 @@ bool cause_is_absent(const char *path);
  * frees. */
 char *cause_foreign_fd(int fd);
 char *cause_foreign(const char *path);
-/* The name of that process; NULL: it is gone. Caller frees. */
-char *cause_process(long pid);

@@ -6,6 +6,7 @@
  * often only a consequence. */
 #include "agent/worker/cause.h"
 
+#include "agent/listener.h"
 #include "agent/worker/cause-facts.h"
 #include "common/alloc.h"
 #include "common/fs.h"
@@ -268,7 +269,7 @@ static void tell_port(struct look *look, const struct cause_line *line)
 	const char *net = look->request->proc_net;
 	unsigned port = cause_port(line);
 	bool ours = false;
-	auto_free char *who = port ? cause_listener(net, port, &ours)
+	auto_free char *who = port ? listener_find(net, port, &ours)
 				   : cause_listener_any(net, line->output, &port, &ours);
 	char *text;
 	if (who)
@@ -367,7 +368,7 @@ static void tell_lock(struct look *look, const struct cause_line *line)
 	long pid = 0;
 	for (size_t i = 0; !pid && i < ARRAY_LEN(marks); i++)
 		pid = cause_number_after(line, marks[i]);
-	auto_free char *name = pid ? cause_process(pid) : NULL;
+	auto_free char *name = pid ? listener_process(pid) : NULL;
 	add(look, "package_lock",
 	    name  ? xasprintf("another package manager runs: %s (%ld)", name, pid)
 	    : pid ? xasprintf("another package manager ran, process %ld, which has ended since",
@@ -431,7 +432,7 @@ static void tell_refused(struct look *look, const struct cause_line *line)
 	unsigned port = cause_port(line);
 	bool ours = false, local = is_local_address(line);
 	auto_free char *who =
-		local && port ? cause_listener(look->request->proc_net, port, &ours) : NULL;
+		local && port ? listener_find(look->request->proc_net, port, &ours) : NULL;
 	char *text;
 	if (who)
 		text = xasprintf(
