@@ -24,7 +24,7 @@ ok()
 changing()
 {
 	grep -v -e '^open.*O_RDONLY' -e '^openat([^)]*O_PATH' -e '^write([12],' "$1" |
-		grep -c -v -e '^openat(.*O_RDWR|O_NOFOLLOW|O_CLOEXEC) =' -e '^+++' -e '^---'
+		grep -c -v -e '^openat(.*O_RDWR|[A-Z_|]*O_NOFOLLOW|O_CLOEXEC) =' -e '^+++' -e '^---'
 }
 
 "$txn" "$dir" make >"$dir.log" 2>&1 || { cat "$dir.log"; echo "Bail out! no world"; exit 1; }
