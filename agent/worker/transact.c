@@ -76,7 +76,11 @@ int transact_undo(struct group *g, install_kept_fn *kept, void *arg, struct erro
 {
 	enum install_state state;
 	int r = install_state(g->fd, &state, NULL, err);
-	if (r < 0 || (state != INSTALL_INSTALLED && state != INSTALL_UNDOING))
+	/* Committed: an install that failed and could not even begin to undo. Left like that, the
+	 * next recovery would finish it. */
+	bool open = state == INSTALL_INSTALLED || state == INSTALL_UNDOING ||
+		    state == INSTALL_COMMITTED;
+	if (r < 0 || !open)
 		return r;
 	auto_close int lock_fd = transact_lock(g->run, err);
 	if (lock_fd < 0)
