@@ -9,10 +9,10 @@
 #include <sys/ioctl.h>
 
 /* Each file system passes some of these on to what is made in a directory, and keeps or ignores the
- * others. */
+ * others. (Journalled data needs a power that the worker has not.) */
 #define FLAGS                                                                                     \
 	(FS_SYNC_FL | FS_DIRSYNC_FL | FS_NODUMP_FL | FS_NOATIME_FL | FS_COMPR_FL | FS_NOCOMP_FL | \
-	 FS_NOCOW_FL | FS_JOURNAL_DATA_FL | FS_CASEFOLD_FL | FS_DAX_FL | FS_SECRM_FL | FS_UNRM_FL)
+	 FS_NOCOW_FL | FS_CASEFOLD_FL | FS_DAX_FL | FS_SECRM_FL | FS_UNRM_FL)
 #define XFLAGS                                                                                     \
 	(FS_XFLAG_PROJINHERIT | FS_XFLAG_EXTSZINHERIT | FS_XFLAG_RTINHERIT | FS_XFLAG_COWEXTSIZE | \
 	 FS_XFLAG_NODEFRAG | FS_XFLAG_NOSYMLINKS)
@@ -41,13 +41,15 @@ bool inherit_flags_any(int dirfd)
 	return b.flags != 0 || b.more.fsx_xflags != 0;
 }
 
-static int set_flags(int fd, int flags)
+/* Objects work without them as well. */
+static void set_flags(int fd, int flags)
 {
 	int now;
 	if (ioctl(fd, FS_IOC_GETFLAGS, &now) < 0)
-		return flags ? -errno : 0;
+		return;
 	int wanted = (now & ~FLAGS) | flags;
-	return wanted != now && ioctl(fd, FS_IOC_SETFLAGS, &wanted) < 0 ? -errno : 0;
+	if (wanted != now && ioctl(fd, FS_IOC_SETFLAGS, &wanted) < 0)
+		log_debug("flags of the file system are not inherited: %s", strerror(errno));
 }
 
 static int set_more(int fd, const struct fsxattr *more)
@@ -69,19 +71,16 @@ int inherit_flags_copy(int to, int from, struct error *err)
 {
 	struct bequest b;
 	load(from, &b);
-	int r = set_flags(to, b.flags);
-	if (r == 0)
-		r = set_more(to, &b.more);
-	return r < 0 ? error_set(err, r, "set flags and project of the file system: %s",
-				 strerror(-r))
-		     : 0;
+	set_flags(to, b.flags);
+	int r = set_more(to, &b.more);
+	return r < 0 ? error_set(err, r, "set the project: %s", strerror(-r)) : 0;
 }
 
 void inherit_flags_none(int dirfd)
 {
-	static const struct bequest none;
-	int r = set_flags(dirfd, none.flags), q = set_more(dirfd, &none.more);
-	if (r < 0 || q < 0)
-		log_debug("a staging directory keeps flags of its parent: %s",
-			  strerror(r < 0 ? -r : -q));
+	static const struct fsxattr none;
+	set_flags(dirfd, 0);
+	int r = set_more(dirfd, &none);
+	if (r < 0)
+		log_debug("a staging directory keeps the project of its parent: %s", strerror(-r));
 }

@@ -10,7 +10,7 @@
 
 /* Does the open directory bequeath any? */
 bool inherit_flags_any(int dirfd);
-/* Make the directory to bequeath what from does. */
+/* Make the directory to bequeath what from does: its project, and the flags that can be had. */
 int inherit_flags_copy(int to, int from, struct error *err) MUST_CHECK;
 /* Make it bequeath nothing, where that can be had: with a project of its own it would refuse
  * objects of another. */

@@ -132,7 +132,7 @@ def wanted(host, which, options):
 
 
 def journey(name, tree, options):
-    host = Machine(name, tree)
+    host = Machine(name, tree, confined=True)
     os.makedirs(host.path("srv"), exist_ok=True)
     exact = options.get("exact", "inode")
     empty = host.picture(exact)

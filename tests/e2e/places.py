@@ -301,19 +301,21 @@ if [ -e "$ARM" ]; then
 	calls=$(cat "$ARM")
 	rm "$ARM"
 	echo $$ >"$ARM.pid"
-	exec strace -D -I 1 -qq -o "$ARM.log" -e trace="$calls" -e inject="$calls:signal=STOP" "$WORKER" "$@"
+	exec strace -D -I 1 -qq -o "$ARM.log" -e trace="$calls" -e inject="$calls:signal=STOP" $CONFINE "$WORKER" "$@"
 fi
-exec "$WORKER" "$@"
+exec $CONFINE "$WORKER" "$@"
 """
+# The powers that slipway-worker@.service leaves to it.
+CONFINE = "setpriv --bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+mknod,+setpcap,+sys_chroot"
 
 
 class Machine:
     """tree: the folder that is its destination root."""
     count = 0
 
-    def __init__(self, name, tree, settings="", root=None):
+    def __init__(self, name, tree, settings="", root=None, confined=False):
         Machine.count += 1
-        self.name, self.tree = name, tree
+        self.name, self.tree, self.confine = name, tree, CONFINE if confined else ""
         own = os.path.join(T, "host.%d" % Machine.count)
         self.root = root or own
         self.arm, self.broken, self.wrapper = own + ".arm", own + ".broken", own + ".worker"
@@ -327,7 +329,7 @@ class Machine:
 
     def start(self, arguments):
         env = {**os.environ, "SLIPWAY_WORKER": self.wrapper, "WORKER": WORKER, "ARM": self.arm, "BROKEN": self.broken,
-               "LC_ALL": "C.UTF-8"}
+               "CONFINE": self.confine, "LC_ALL": "C.UTF-8"}
         return subprocess.Popen([os.path.join(BUILD, "slipway"), "--root", self.root, *arguments],
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
 
