@@ -235,7 +235,7 @@ static size_t quote_before(const char *text, size_t len)
 
 static char *safe_word(const char *text, size_t len)
 {
-	size_t n;
+	size_t n = 0;
 	while (len && (*text == ' ' || (n = quote_at(text, len)))) {
 		n = *text == ' ' ? 1 : n;
 		text += n;
