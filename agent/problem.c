@@ -26,9 +26,10 @@ void problems_clear(struct problems *p)
 
 /* The text is taken over. */
 static void add(struct problems *p, enum problem_level level, const char *where, char *text,
-		bool keep)
+		bool keep, bool note)
 {
-	struct problem one = {.level = level, .where = xstrdup(where ? where : ""), .text = text};
+	struct problem one = {
+		.level = level, .where = xstrdup(where ? where : ""), .text = text, .note = note};
 	if (level == PROBLEM_ERROR)
 		p->errors++;
 	else
@@ -49,7 +50,7 @@ void problems_add(struct problems *p, enum problem_level level, const char *wher
 {
 	va_list ap;
 	va_start(ap, fmt);
-	add(p, level, where, xvasprintf(fmt, ap), p->count < PROBLEMS_MAX);
+	add(p, level, where, xvasprintf(fmt, ap), p->count < PROBLEMS_MAX, false);
 	va_end(ap);
 }
 
@@ -58,7 +59,7 @@ void problems_note(struct problems *p, enum problem_level level, const char *whe
 {
 	va_list ap;
 	va_start(ap, fmt);
-	add(p, level, where, xvasprintf(fmt, ap), true);
+	add(p, level, where, xvasprintf(fmt, ap), true, true);
 	va_end(ap);
 }
 
@@ -118,21 +119,32 @@ void problems_harden(struct problems *p)
 	p->warnings = 0;
 }
 
+struct listing {
+	char text[sizeof(((struct error *)0)->text)];
+	size_t len;
+};
+
+static void list_one(struct listing *l, const struct problem *one)
+{
+	if (l->len >= sizeof(l->text))
+		return;
+	int n = snprintf(l->text + l->len, sizeof(l->text) - l->len, "%s%s%s%s", l->len ? "; " : "",
+			 one->where, *one->where ? ": " : "", one->text);
+	l->len += n > 0 ? (size_t)n : 0;
+}
+
 int problems_check(const struct problems *p, int code, struct error *err)
 {
 	if (!p->errors)
 		return 0;
-	char text[sizeof(err->text)] = "";
-	size_t len = 0;
-	for (size_t i = 0; i < p->count && len < sizeof(text); i++) {
-		const struct problem *one = &p->list[i];
-		if (one->level != PROBLEM_ERROR)
-			continue;
-		int n = snprintf(text + len, sizeof(text) - len, "%s%s%s%s", len ? "; " : "",
-				 one->where, *one->where ? ": " : "", one->text);
-		len += n > 0 ? (size_t)n : 0;
-	}
+	struct listing l = {0};
+	for (size_t i = 0; i < p->count; i++)
+		if (p->list[i].note)
+			list_one(&l, &p->list[i]);
+	for (size_t i = 0; i < p->count; i++)
+		if (p->list[i].level == PROBLEM_ERROR && !p->list[i].note)
+			list_one(&l, &p->list[i]);
 	if (p->errors == 1)
-		return error_set(err, code, "%s", text);
-	return error_set(err, code, "%zu problems: %s", p->errors, text);
+		return error_set(err, code, "%s", l.text);
+	return error_set(err, code, "%zu problems: %s", p->errors, l.text);
 }

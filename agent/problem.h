@@ -7,6 +7,7 @@
 #include "common/error.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 enum problem_level { PROBLEM_ERROR, PROBLEM_WARNING };
@@ -15,6 +16,7 @@ struct problem {
 	enum problem_level level;
 	char *where; /* "appspec.yml:12:3", a path, or "" */
 	char *text;  /* lower case, no full stop, says what was expected */
+	bool note;   /* it stands for many others */
 };
 
 #define PROBLEMS_MAX 200 /* beyond it they are only counted */
@@ -46,5 +48,5 @@ json_t *problems_to_json(const struct problems *p);
 /* Warnings become errors (lint --strict). */
 void problems_harden(struct problems *p);
 /* 0 when there is no error; else code with "N problems: first; second; ..." as far as the text
- * holds. */
+ * holds, notes before all others. */
 int problems_check(const struct problems *p, int code, struct error *err) MUST_CHECK;

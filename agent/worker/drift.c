@@ -2,6 +2,7 @@
 #include "agent/worker/drift.h"
 
 #include "agent/worker/acl.h"
+#include "agent/worker/label.h"
 #include "agent/worker/live.h"
 #include "agent/worker/manifest.h"
 #include "common/alloc.h"
@@ -18,12 +19,10 @@
 #include <limits.h>
 #include <pwd.h>
 #include <string.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #define STAGE_PREFIX ".slipway-" /* a transaction's, and 16 hex digits */
 #define ACL_TEXT_MAX ((size_t)64 << 10)
-#define CONTEXT_MAX 4096
 #define STAGE_LEN (sizeof(STAGE_PREFIX) - 1 + 16)
 
 /* Paths of other groups in directories of this one: a record stream and its index. */
@@ -192,14 +191,14 @@ static void compare_acl(struct drift *d, const char *name, enum acl_kind kind, c
 /* Only what the AppSpec asked for: without that it is the policy's business. */
 static void compare_context(struct drift *d, const char *name, const char *expected)
 {
-	char path[NAME_MAX + 64], live[CONTEXT_MAX + 1];
+	char live[LABEL_MAX];
 	if (!*expected)
 		return;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", d->dir_fd, name);
-	ssize_t n = lgetxattr(path, "security.selinux", live, CONTEXT_MAX);
-	live[n > 0 ? n : 0] = '\0';
-	if (strcmp(live, expected) != 0)
-		differs(d, "context", xstrdup(expected), xstrdup(n > 0 ? live : "none"));
+	int r = label_get_at(d->dir_fd, name, live);
+	if (r < 0)
+		differs(d, "context", xstrdup(expected), xstrdup(strerror(-r)));
+	else if (strcmp(live, expected) != 0)
+		differs(d, "context", xstrdup(expected), xstrdup(*live ? live : "none"));
 }
 
 static void compare_security(struct drift *d, const struct manifest_entry *e, const char *name)

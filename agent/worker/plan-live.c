@@ -428,7 +428,7 @@ static void explain_overlaps(struct plan_build *b)
 {
 	for (uint16_t i = 0; i < b->n_owners; i++) {
 		const struct plan_owner *owner = &b->owners[i];
-		if (owner->refused < 2)
+		if (owner->refused == 0)
 			continue;
 		auto_free char *command = adopt_command(b, owner, NULL);
 		problems_note(b->problems, PROBLEM_WARNING, "",
