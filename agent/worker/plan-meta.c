@@ -177,7 +177,8 @@ int plan_meta_look(struct plan_build *b, const char *name, const char *path, str
 	int r = acl_get_at(b->dir_fd, name, ACL_OF_OBJECT, &ret->access);
 	if (r >= 0)
 		r = acl_get_at(b->dir_fd, name, ACL_TO_BEQUEATH, &ret->bequeath);
-	if (r >= 0)
+	ret->label[0] = '\0';
+	if (r >= 0 && b->labels)
 		r = label_get_at(b->dir_fd, name, ret->label);
 	return r < 0 ? error_set(err, r, "%s: read its ACL and label: %s", path, strerror(-r)) : 0;
 }
