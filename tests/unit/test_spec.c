@@ -145,6 +145,8 @@ static void every_mistake_of_the_reference_is_found_at_its_place(void **state)
 		/* 17 */
 		{PERMISSION "    context:\n      range: s0\n", "appspec.yml:6:7",
 		 "'type' is missing in 'context'"},
+		{PERMISSION "    context: {type: 'a:b', range: s0}\n", "appspec.yml:5:21",
+		 "cannot be 'a:b'"},
 		/* 18 to 20 are in the_range_grammar below; here: their place */
 		{PERMISSION "    context:\n      type: t\n      range: s1-s0\n", "appspec.yml:7:14",
 		 "below the low one"},
@@ -786,6 +788,26 @@ static void an_appspec_alone_is_held_against_itself(void **state)
 		assert_string_equal(problems.list[i].where, order[i]);
 }
 
+static void a_context_is_read_and_a_huge_one_refused(void **state)
+{
+	char text[11000] = PERMISSION "    context: {user: staff_u, range: s0:c1, type: ";
+	auto_spec struct spec *spec = NULL;
+	auto_problems struct problems problems = {0};
+	size_t len = strlen(text);
+	(void)state;
+	strcpy(text + len, "etc_t}\n");
+	assert_int_equal(parse(text, &spec, &problems), 0);
+	assert_string_equal(spec->permissions[0].context.type, "etc_t");
+	assert_string_equal(spec->permissions[0].context.user, "staff_u");
+	assert_string_equal(spec->permissions[0].context.range, "s0:c1");
+	spec_free(spec);
+	spec = NULL;
+	memset(text + len, 'x', 10000);
+	strcpy(text + len + 10000, "}\n");
+	assert_int_equal(parse(text, &spec, &problems), ERR_INPUT);
+	assert_true(has_problem(&problems, PROBLEM_ERROR, "appspec.yml:5:50", "cannot be 'xxx"));
+}
+
 static void acls_that_give_less_than_they_seem_are_warned_about(void **state)
 {
 	(void)state;
@@ -814,6 +836,7 @@ static void acls_that_give_less_than_they_seem_are_warned_about(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_context_is_read_and_a_huge_one_refused),
 		cmocka_unit_test(acls_that_give_less_than_they_seem_are_warned_about),
 		cmocka_unit_test(every_mistake_of_the_reference_is_found_at_its_place),
 		cmocka_unit_test(wrong_containers_and_syntax_are_named),
