@@ -35,7 +35,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef SANITIZERS
+#define ROUNDS 20
+#else
 #define ROUNDS 50
+#endif
 #define ROUNDS_EXHAUST 1000
 #define HANGS_AFTER_S 30
 enum act { ACT_INSTALL, ACT_UNDO, ACT_SETTLE, ACT_RECOVER, ACT_COUNT };

@@ -36,7 +36,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef SANITIZERS
+#define ROUNDS 20
+#else
 #define ROUNDS 50
+#endif
 #define ROUNDS_EXHAUST 1000
 #define USER 1234
 #define HANGS_AFTER_S 30
