@@ -21,13 +21,9 @@
 
 /* Where it lies beside the running program: in a build tree, for a program below it (tests), and in
  * an installation that was moved as a whole. */
-static const char *const beside[] = {
-	WORKER_NAME,
-	"../../" WORKER_NAME,
-	"../libexec/slipway/" WORKER_NAME,
-};
+static const char *const beside[] = {"", "../../", "../libexec/slipway/"};
 
-static char *find_beside(void)
+static char *find_beside(const char *name)
 {
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -39,20 +35,23 @@ static char *find_beside(void)
 		return NULL;
 	*slash = '\0';
 	for (size_t i = 0; i < ARRAY_LEN(beside); i++) {
-		auto_free char *path = fs_join(self, beside[i]);
+		auto_free char *path = xasprintf("%s/%s%s", self, beside[i], name);
 		if (access(path, X_OK) == 0)
 			return TAKE(path);
 	}
 	return NULL;
 }
 
+char *launch_program(const char *name)
+{
+	char *found = find_beside(name);
+	return found ? found : fs_join(LIBEXECDIR, name);
+}
+
 static char *find_worker(void)
 {
 	const char *named = getenv("SLIPWAY_WORKER");
-	if (named && *named)
-		return xstrdup(named);
-	char *found = find_beside();
-	return found ? found : xstrdup(LIBEXECDIR "/" WORKER_NAME);
+	return named && *named ? xstrdup(named) : launch_program(WORKER_NAME);
 }
 
 /* Returns the connected descriptor, -ENOENT when nobody listens there. */

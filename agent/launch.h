@@ -13,6 +13,10 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* The path of a program of ours that is called by others of ours only: the one beside the running
+ * program in a build tree, else that of LIBEXECDIR. It may be missing. Caller frees. */
+char *launch_program(const char *name);
+
 #define LAUNCH_PACKET_MAX (160 * 1024)
 
 struct launch {

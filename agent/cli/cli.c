@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/cli.h"
 
+#include "agent/launch.h"
 #include "common/alloc.h"
 #include "common/json.h"
 #include "common/log.h"
@@ -193,13 +194,26 @@ static int run_command(struct cli *cli, const struct cli_args *args, const char 
 	return code;
 }
 
+/* Returns only when there is no such program. */
+static int become_whole(struct cli *cli, char **argv)
+{
+	struct error err = {0};
+	auto_free char *program = launch_program(cli_whole);
+	execv(program, argv);
+	error_errno(&err, "start '%s'", program);
+	return cli_fail(cli, CLI_FAILED, &err, "install the package slipway again");
+}
+
 int cli_main(int argc, char **argv)
 {
 	log_init("slipway", LOG_WARNING);
 	signal(SIGPIPE, SIG_IGN);
-	if (argc > 1 && strcmp(argv[1], "--complete") == 0)
-		return cli_complete(argc - 2, (const char *const *)argv + 2);
 	struct cli cli = {0};
+	bool complete = argc > 1 && strcmp(argv[1], "--complete") == 0;
+	if (complete && cli_whole)
+		return become_whole(&cli, argv);
+	if (complete)
+		return cli_complete(argc - 2, (const char *const *)argv + 2);
 	struct cli_args args = {0};
 	struct error err = {0};
 	const char *root = NULL;
@@ -217,6 +231,8 @@ int cli_main(int argc, char **argv)
 		cli.command = &cmd_version, name_words = 1;
 	else
 		cli.command = cli_find(left, words, &name_words);
+	if (!cli.command && cli_whole)
+		return become_whole(&cli, argv);
 	for (int i = 1; i < left && !cli.command; i++)
 		help = help || strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0;
 	if (!cli.command)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/cli.h"
 
+const char *const cli_whole = NULL;
+
 /* In the order of the help: what is used daily first. */
 const struct cli_command *const cli_commands[] = {
 	/* this host */
