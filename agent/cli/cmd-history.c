@@ -14,6 +14,7 @@
 #define SHOWN 20
 #define NEAR 100
 #define INDENT 21 /* the width of a time, and two */
+#define INDENT_NARROW 2
 
 static const struct cli_option options[] = {
 	{.name = "group", .arg = "G", .kind = CLI_GROUP, .help = "only this deployment group"},
@@ -95,11 +96,13 @@ static void print_line(const json_t *line)
 	printf("%s  %-17s %-8s %-14s %11s\n", clock_format_local((int64_t)ended, when),
 	       member(line, "deployment_id"), member(line, "verb"), member(line, "outcome"),
 	       view_duration(ended - started, duration));
-	printf("%*sgroup %s\n", INDENT, "", group);
+	bool narrow = lines_width(stdout) < LINES_WIDTH;
+	int indent = narrow ? INDENT_NARROW : INDENT;
+	printf("%*sgroup %s\n", indent, "", group);
 	if (*revision)
-		printf("%*s%s\n", INDENT, "", revision);
+		printf("%*s%s\n", indent, "", revision);
 	if (*event)
-		lines_below(stdout, INDENT, failed);
+		lines_below(stdout, (unsigned)indent, failed);
 }
 
 static int read_count(const struct cli_args *args, size_t *ret, struct error *err)

@@ -126,9 +126,9 @@ static void print_open(const struct cli *cli, const struct state *state)
 	char duration[32];
 	const struct state_deployment *d = state->open;
 	bool held = host_is_held(cli, state->group_id);
-	printf("  now      %s %s%s for %s\n", state_deployment_id(d), report_verb(d),
-	       held ? report_outcome(d) : "open",
-	       view_duration(clock_wall() - d->started, duration));
+	lines_itemf(stdout, "now", "%s %s%s for %s", state_deployment_id(d), report_verb(d),
+		    held ? report_outcome(d) : "open",
+		    view_duration(clock_wall() - d->started, duration));
 	if (held)
 		print_step(d);
 	else if (d->phase == STATE_RUNNING && !job_is_local(d->job) && !d->command)
@@ -141,8 +141,8 @@ static void print_last(const struct state_deployment *d)
 {
 	char when[CLOCK_ISO_LEN];
 	auto_free char *failed = report_failed_at(d);
-	printf("  last     %s %s%s, %s\n", state_deployment_id(d), report_verb(d),
-	       report_outcome(d), clock_format_local((int64_t)d->ended, when));
+	lines_itemf(stdout, "last", "%s %s%s, %s", state_deployment_id(d), report_verb(d),
+		    report_outcome(d), clock_format_local((int64_t)d->ended, when));
 	if (d->job->verb == JOB_ADOPT) {
 		auto_free char *what = report_revision(d->job->spec);
 		printf("           %s\n", what);
