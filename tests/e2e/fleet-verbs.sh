@@ -72,6 +72,10 @@ tar -C "$T/rev1" -cf "$T/rev1.tar" .
 exits 0 "an archive is pushed as it is" fleet push "$T/rev1.tar" --app shop --json
 is "with its own hash" "$(sha256sum "$T/rev1.tar" | cut -d' ' -f1)" "$(json sha256)"
 is "and its own type" tar "$(json bundle_type)"
+cp -r "$T/rev1" "$T/large" && head -c 3000000 /dev/urandom >"$T/large/app/large"
+TERM=xterm "$top_srcdir/tests/e2e/terminal.py" "$T/push.raw" "$SLIPWAY" fleet push "$T/large" --app shop >"$T/push"
+says "on a terminal the upload has a bar" "  upload    [##############################] 100 %" "$T/push.raw"
+is "which is gone at the end" 0 "$(grep -c upload "$T/push")"
 exits 2 "a file of another kind is refused" fleet push "$T/init.out" --app shop
 exits 2 "a directory without an AppSpec is refused" fleet push "$T/home" --app shop
 exits 2 "what is not there is refused" fleet push "$T/no-such" --app shop
