@@ -2,13 +2,16 @@
 /* What PID 1 is told about a script, in the order of systemd.unit(5), .service(5), .exec(5). */
 #include "agent/worker/hook-unit.h"
 
+#include "agent/worker/label.h"
 #include "common/alloc.h"
 #include "common/log.h"
 #include "common/str.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* For what a script has started, when the host goes down: systemd's own default. A worker that ends
  * a unit itself gives it HOOK_GRACE_US. */
@@ -42,6 +45,24 @@ static void add_fd(struct order *o, const char *name, int fd)
 {
 	if (o->r >= 0)
 		o->r = sd_bus_message_append(o->m, "(sv)", name, "h", fd);
+}
+
+/* A file that we have open for what the script prints. Under SELinux a descriptor reaches PID 1
+ * only when the bus, too, may append to such a file, and it may not: then PID 1 opens it by its
+ * name. */
+static void add_output(struct order *o, const char *name, int fd)
+{
+	auto_free char *self = xasprintf("/proc/self/fd/%d", fd);
+	auto_free char *by_fd = xasprintf("%sFileDescriptor", name);
+	auto_free char *by_name = xasprintf("%sFileToAppend", name);
+	char path[PATH_MAX];
+	ssize_t n = label_is_enabled(NULL) ? readlink(self, path, sizeof(path) - 1) : -1;
+	if (n <= 0) {
+		add_fd(o, by_fd, fd);
+		return;
+	}
+	path[n] = '\0';
+	add_text(o, by_name, path);
 }
 
 static void open_property(struct order *o, const char *name, const char *type)
@@ -226,8 +247,8 @@ static void add_properties(struct order *o, const struct hook *h, bool shell)
 		o->r = sd_bus_message_append(o->m, "(sv)", "UMask", "u", (uint32_t)0022);
 	add_bool(o, "IgnoreSIGPIPE", false);
 	add_text(o, "StandardInput", "null");
-	add_fd(o, "StandardOutputFileDescriptor", h->output.streams[0].write_fd);
-	add_fd(o, "StandardErrorFileDescriptor", h->output.streams[1].write_fd);
+	add_output(o, "StandardOutput", h->output.streams[0].write_fd);
+	add_output(o, "StandardError", h->output.streams[1].write_fd);
 	unset_environment(o);
 	add_environment(o, h->env);
 	add_command(o, h, shell);
