@@ -71,7 +71,7 @@ shutil.rmtree(drop_in)
 # Its own limit, by ours
 for settings, limits in (("script_memory_max: 64M\n", "{}"), ("", "{memory: 64M}"), ("script_memory_max: 64M\n", "{memory: 1G}")):
     last, log = deploy(HOG % 400, settings=settings, limits=limits)
-    equal("a script that meets the limit of %s%s" % ", ".join(filter(None, (settings.strip(), limits.strip("{}")))), "its limit is 64 MiB",
+    equal("a script that meets the limit of %s" % ", ".join(filter(None, (settings.strip(), limits.strip("{}")))), "its limit is 64 MiB",
           last["failure"].get("out_of_memory"), last["failure"])
 
 # Processes
