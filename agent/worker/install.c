@@ -107,6 +107,14 @@ static int begin(struct txn *t, const char *deployment_id, struct error *err)
 	return r;
 }
 
+/* The old tree is back and durable: what is left is for the next recovery. */
+static void drop_or_leave(struct txn *t)
+{
+	struct error err = {0};
+	if (drop(t, &err) < 0)
+		log_warning("cannot take the stage away: %s", err.text);
+}
+
 /* Walk back, make it durable, take the stage away. */
 static int undo(struct txn *t, struct error *err)
 {
@@ -124,10 +132,7 @@ static int undo(struct txn *t, struct error *err)
 	if (r < 0)
 		return r == ERR_UNDO || r == ERR_NOT_MOUNTED ? r
 							     : error_prefix(err, ERR_UNDO, "undo");
-	r = drop(t, err);
-	/* The old tree is back and durable: what is left is for the next start. */
-	if (r < 0)
-		log_warning("cannot take the stage away: %s", err ? err->text : "");
+	drop_or_leave(t);
 	return 0;
 }
 
@@ -185,9 +190,7 @@ int install_run(int group_fd, int archive_fd, const char *deployment_id,
 	if (r == ERR_UNDO)
 		return r;
 	if (r < 0) {
-		struct error late = {0};
-		if (drop(t, &late) < 0)
-			log_warning("cannot take the stage away: %s", late.text);
+		drop_or_leave(t);
 		return r;
 	}
 	t->total = t->done + t->journal->n_ops;
@@ -277,7 +280,13 @@ int install_undo(int group_fd, install_kept_fn *kept, void *arg, struct error *e
 		return error_set(err, -EINVAL, "there is no installation to undo");
 	t->kept = kept;
 	t->kept_arg = arg;
-	return undo_loaded(t, err);
+	bool undone = t->journal->state == JOURNAL_UNDONE;
+	r = undo_loaded(t, err);
+	if (r < 0 && undone) {
+		log_warning("cannot take the stage away: %s", err->text);
+		r = 0;
+	}
+	return r;
 }
 
 static int discard(struct txn *t, struct error *err)

@@ -35,7 +35,8 @@ int install_run(int group_fd, int archive_fd, const char *deployment_id,
 
 /* From INSTALL_INSTALLED (or _UNDOING): put the old tree back; ends in INSTALL_NONE, the manifest
  * is the previous one. What others put into directories that the new revision made stays; kept (may
- * be NULL) is called for each such path. ERR_UNDO as above. */
+ * be NULL) is called for each such path. ERR_UNDO as above. Where the old tree is back and only the
+ * stage cannot be removed, that is left to install_recover(). */
 typedef void install_kept_fn(const char *path, void *arg);
 int install_undo(int group_fd, install_kept_fn *kept, void *arg, struct error *err) MUST_CHECK;
 

@@ -117,6 +117,19 @@ static int stage_probe(int fd, const char *path, struct error *err)
 	return 0;
 }
 
+/* Two mounts may show the same directory: then they have one staging directory, which each of them
+ * reaches in its own way. */
+static bool is_shared(const struct txn *t, uint32_t i)
+{
+	struct stat mine, other;
+	for (uint32_t k = 0; k < i; k++)
+		if (fstat(t->mounts[i].parent_fd, &mine) == 0 &&
+		    fstat(t->mounts[k].parent_fd, &other) == 0 && mine.st_ino == other.st_ino &&
+		    mine.st_dev == other.st_dev)
+			return true;
+	return false;
+}
+
 static int make_one(struct txn *t, uint32_t i, struct error *err)
 {
 	const char *path = t->journal->mounts[i].path;
@@ -127,7 +140,7 @@ static int make_one(struct txn *t, uint32_t i, struct error *err)
 	if (r <= 0)
 		return r < 0 ? r : not_mounted(t, i, err);
 
-	if (mkdirat(m->parent_fd, name, 0700) < 0)
+	if (mkdirat(m->parent_fd, name, 0700) < 0 && !(errno == EEXIST && is_shared(t, i)))
 		return error_errno(err, "make a staging directory in '%s'", path);
 	FAULT("stage made");
 	m->fd = fs_open_beneath(m->parent_fd, name, O_RDONLY | O_DIRECTORY, 0);

@@ -207,4 +207,154 @@ def _(host):
     umount(path)
 
 
+# --- several at once --------------------------------------------------------------------------------------------------
+
+
+def tree_of(which):
+    new = which == "two"
+
+    def fill(app):
+        files(**{"a": which, "sub__b": which, "only-" + which: which, ("turns__file" if new else "turns"): which})(app)
+        os.symlink(which, app + "/link")
+    return fill
+
+
+@case("four file systems in one deployment")
+def _(host):
+    kinds = ["ext4", "xfs", "btrfs", "tmpfs"]
+    for kind in kinds:
+        if kind == "tmpfs":
+            mount("-t", "tmpfs", "-o", "mode=755", "none", host.path(kind))
+        else:
+            mount("--bind", fresh("four", kind), host.path(kind))
+    entries = [("app", "/%s/app" % kind) for kind in kinds]
+    host.slip("one", 0, "deploy", revision_of(tree_of("one"), entries=entries))
+    before = host.picture()
+    host.slip("two fails", 1, "deploy", revision_of(tree_of("two"), entries=entries, hooks=FAILS))
+    unchanged(host, before)
+    new = revision_of(tree_of("two"), entries=entries)
+    tried = kill_at(host, ["deploy", new], before, *((1, 1) if EXHAUST else (29, 60)), 10000 if EXHAUST else 3,
+                    "inode")
+    ok("killed %d times" % tried, tried > 1)
+    host.slip("two", 0, "deploy", new)
+    for kind in kinds:
+        same(kind + ": as it should be", look(new + "/app"), look(host.path(kind + "/app")))
+    host.slip("back", 0, "rollback")
+    before = host.picture()
+
+    # One of them has a fault in the middle: none of them changes.
+    last = host.path("tmpfs")
+    with host.stopped(["deploy", new], SWITCH, lambda: switched_in(host, "ext4")) as run:
+        tool("mount", "-o", "remount,ro", last)
+        code, said = run.go_on()
+    tool("mount", "-o", "remount,rw", last)
+    equal("the last one became read-only", 1, code, said)
+    holds("it says which", last, said)
+    same("all is as before, but for a stage that could not be removed", before,
+         {path: fact for path, fact in host.picture().items() if b"/.slipway-" not in path}, said)
+    host.slip("until now", 0, "recover")
+    unchanged(host, before, said)
+
+    # Half is done when the power goes, and one of them is not there at first.
+    with host.stopped(["deploy", new], SWITCH, lambda: switched_in(host, "btrfs")) as run:
+        run.kill(recover=False)
+    half = host.picture()
+    ok("half is done", differences(before, half))
+    umount(host.path("xfs"))
+    host.says("one is missing", 6, host.path("xfs"), "recover")
+    mount("--bind", os.path.join(DISK["xfs"].path, "four"), host.path("xfs"))
+    same("nothing was done to the others", half, host.picture())
+    host.slip("all are there", 0, "recover")
+    unchanged(host, before)
+    for kind in kinds:
+        umount(host.path(kind))
+
+
+def switched_in(host, kind):
+    path = host.path(kind + "/app/a")
+    return os.path.exists(path) and text_of(path) == "two"
+
+
+@case("one folder that is seen by two mounts")
+def _(host):
+    os.makedirs(host.path("srv/app"))
+    os.makedirs(host.path("opt/app"))
+    mount("--bind", host.path("srv/app"), host.path("opt/app"))
+
+    def two_sources(one, other, hooks=None):
+        bundle = revision_of(files(**one), entries=[("app", "/srv/app"), ("more", "/opt/app")], hooks=hooks)
+        os.makedirs(bundle + "/more")
+        files(**other)(bundle + "/more")
+        return bundle
+    host.slip("different names", 0, "deploy", two_sources({"a": "one", "by-one__b": "one"},
+                                                           {"c": "one", "by-other__d": "one"}))
+    before = host.picture()
+    equal("all are there", ["a", "by-one", "by-other", "c"], sorted(os.listdir(host.path("srv/app"))))
+    host.slip("others, and the validation fails", 1, "deploy",
+              two_sources({"a": "two", "new": "two", "by-one__b": "two"}, {"c": "two", "by-other__d": "two"}, FAILS))
+    unchanged(host, before)
+    for name, code in (("x", 1), ("sub__x", 1), ("a", 3)):
+        said = host.slip("the same name by both: " + name, code, "deploy", two_sources({"a": "1", name: "1"}, {name: "2"}))
+        unchanged(host, before, said)
+    said = host.slip("by another group", 3, "deploy", revision_of(files(a="other"), destination="/opt/app"),
+                     "--group", "other")
+    holds("it is in the way", "exists already", said)
+    host.slip("both change", 0, "deploy", two_sources({"a": "two", "by-one__b": "two"},
+                                                   {"c": "two", "by-other__d": "two"}))
+    equal("all is new", ["two"] * 4, [text_of(host.path("srv/app/" + name))
+                                      for name in ("a", "c", "by-one/b", "by-other/d")])
+    host.slip("and all goes", 0, "remove", "--group", GROUP)
+    equal("to the last file", [], os.listdir(host.path("srv/app")))
+    umount(host.path("opt/app"))
+
+
+@case("two mounts of one folder")
+def _(host):
+    os.makedirs(host.path("real"))
+    for name in ("one", "two"):
+        mount("--bind", host.path("real"), host.path(name))
+    entries = [("app", "/one/a"), ("app", "/two/b")]
+    host.slip("each has a destination", 0, "deploy", revision_of(files(a="one", gone="one"), entries=entries))
+    before = host.picture()
+    host.slip("another fails", 1, "deploy", revision_of(files(a="two", new="two"), entries=entries, hooks=FAILS))
+    unchanged(host, before)
+    kill_at(host, ["deploy", revision_of(files(a="two", new="two"), entries=entries)], before, 1 if EXHAUST else 31, 30,
+            10000 if EXHAUST else 2, "inode")
+    host.slip("away", 0, "remove", "--group", GROUP)
+    equal("all of it", [], os.listdir(host.path("real")))
+    for name in ("one", "two"):
+        umount(host.path(name))
+
+
+def chain(app, bytes_in_all):
+    """A file whose path below app has that many bytes."""
+    fd = os.open(app, os.O_RDONLY)
+    while bytes_in_all > 255:
+        part = "p" * min(250, bytes_in_all - 2)
+        os.mkdir(part, dir_fd=fd)
+        fd, above = os.open(part, os.O_RDONLY, dir_fd=fd), fd
+        os.close(above)
+        bytes_in_all -= len(part) + 1
+    os.close(os.open("f" * bytes_in_all, os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=fd))
+    os.close(fd)
+
+
+@case("the longest path")
+def _(host):
+    room = 4095 - len(host.path("srv/app")) - 1
+    files_of = {}
+    for length in (room, room + 1):
+        files_of[length] = revision_of(lambda app: chain(app, length))
+    host.slip("4095 bytes", 0, "deploy", files_of[room])
+    same("it is there", look(files_of[room] + "/app"), look(host.path("srv/app")))
+    before = host.picture()
+    host.slip("it is replaced, and comes back", 1, "deploy", revision_of(lambda app: chain(app, room), hooks=FAILS))
+    unchanged(host, before)
+    said = host.slip("4096 bytes", 3, "deploy", files_of[room + 1])
+    holds("it is too long", "too long", said)
+    unchanged(host, before)
+    host.slip("away", 0, "remove", "--group", GROUP)
+    equal("all of it", {}, {k: v for k, v in host.picture().items() if b"srv/app/" in k})
+
+
 run_cases()
