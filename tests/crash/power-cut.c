@@ -42,7 +42,7 @@
 #define NO_LOG_FLUSH 2
 #define MIB (1024 * 1024)
 
-#define MOMENTS_EXHAUST 200 /* of each kind */
+#define MOMENTS_EXHAUST 100 /* of each kind */
 
 /* What the disk has lost does not depend on the sanitizers. */
 #ifdef SANITIZERS
