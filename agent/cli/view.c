@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define PROBLEMS_SHOWN 20
+#define COMMAND ": slipway "
 #define STEP_WIDTH 20
 
 const char *view_duration(double seconds, char out[32])
@@ -167,7 +168,12 @@ static void on_problem(struct view *view, const json_t *event)
 		return;
 	view_clear(view);
 	fflush(stdout);
-	fprintf(stderr, "%s: %s%s%s\n", member(event, "level"), where, *where ? ": " : "", text);
+	const char *command = strstr(text, COMMAND);
+	int len = (int)(command ? (size_t)(command - text) + 1 : strlen(text));
+	fprintf(stderr, "%s: %s%s%.*s\n", member(event, "level"), where, *where ? ": " : "", len,
+		text);
+	if (command) /* to be copied: it has a line of its own */
+		fprintf(stderr, "  %s\n", command + 2);
 }
 
 static void on_recovered(struct view *view, const json_t *event)

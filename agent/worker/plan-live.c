@@ -433,8 +433,7 @@ static void explain_overlaps(struct plan_build *b)
 		auto_free char *command = adopt_command(b, owner, NULL);
 		problems_note(b->problems, PROBLEM_WARNING, "",
 			      "group '%s' owns %" PRIu64
-			      " of these paths; this hands over all that "
-			      "it has installed: %s",
+			      " of these paths; to hand over all of its files: %s",
 			      owner->label, owner->refused, command);
 	}
 }

@@ -3,6 +3,8 @@
 """A deployment group of an endpoint was made anew, under another id: its first deployment is refused and names the command that
 helps; after that it works. Both groups must be idle."""
 import shlex
+import struct
+import zlib
 
 from worker import *
 
@@ -59,6 +61,30 @@ equal("the old one is refused now", "DownloadBundle", run.result["event_name"])
 equal("the new one goes on", 0, deployment("six", "group-new", "prod-2").all().result["exit"])
 equal("a failure goes back to its own", "", Deployment(host, "d-bad", bundle(revision("bad", fails="ValidateService")), "group-new").all().result.get("error", ""))
 equal("which is back", "six", host.files().get("srv/app/index.html"))
+
+# a manifest that a release before ACLs has written: the records end after the path, and the version is 1
+owner = "group-new"
+path = host.path("var/lib/slipway/host/groups/%s/manifest" % owner)
+with open(path, "rb") as f:
+    data = f.read()
+out, at = struct.pack("<8sI", b"SLIPWAYM", 1), 16
+out += struct.pack("<I", zlib.crc32(out))
+while at < len(data):
+    length = struct.unpack_from("<I", data, at)[0]
+    payload = data[at + 8:at + 8 + length]
+    at += 8 + length
+    if payload[0] == 1:
+        payload = payload[:46 + 2 + struct.unpack_from("<H", payload, 46)[0] + 1]
+    head = struct.pack("<I", len(payload))
+    out += head + struct.pack("<I", zlib.crc32(head + payload)) + payload
+with open(path, "wb") as f:
+    f.write(out)
+ok("it is another one", len(out) < len(data) and data[8] == 2, data)
+equal("it can be verified", 0, host.local({"verb": "verify", "group": owner}).result["exit"])
+equal("and adopted", 0, slipway("adopt", "--group", "heir", "--from", owner)[0])
+run = host.local({"verb": "verify", "group": "heir"})
+equal("its objects are as they were", (0, max(1, run.of("verified")[0]["objects"])), (run.result["exit"], run.of("verified")[0]["objects"]), run.events)
+equal("and come back", 0, slipway("adopt", "--group", owner, "--from", "heir")[0])
 
 # two who want it both ways at once
 sides = [("group-new", "group-old"), ("group-old", "group-new")]

@@ -27,8 +27,9 @@ exits 0 "a revision is deployed" slip deploy "$T/r1" --group shop
 # --- a group that was made anew -----------------------------------------------------------------------------------------------
 exits 3 "the first deployment of another group with the same files is refused" slip deploy "$T/r2" --group "shop-2"
 says "which names the command for one path" \
-	"$tree/srv/app/revision: it belongs to the deployment group 'shop': deploy to that one, take it out of one of the two revisions, or hand it over: slipway adopt --group shop-2 --from shop $tree/srv/app/revision"
-command=$(sed -n "s/^warning: group 'shop' owns 4 of these paths; this hands over all that it has installed: //p" "$T/err")
+	"$tree/srv/app/revision: it belongs to the deployment group 'shop': deploy to that one, take it out of one of the two revisions, or hand it over:
+  slipway adopt --group shop-2 --from shop $tree/srv/app/revision"
+command=$(sed -n "/^warning: group 'shop' owns 4 of these paths; to hand over all of its files:/{n;s/^  //p}" "$T/err")
 is "and for all of them" "slipway adopt --group shop-2 --from shop" "$command"
 exits 3 "also where files may be overwritten" slip deploy "$T/r2" --group "shop-2" --file-exists-behavior OVERWRITE
 says "it is the group that is in the way" "it belongs to the deployment group 'shop'"
