@@ -2,9 +2,9 @@
 /* Kill test: every act of the transaction on a revision of some 250 objects of every kind is killed
  * (SIGKILL) at system calls that change something: at every one, and so after every journal record,
  * with SLIPWAY_EXHAUST=1, else at a sample that has every kind of place. Then install, undo and
- * settle of a revision of some 2,000 files at random points; SLIPWAY_SEED repeats them. After
- * recovery the destination must be exactly the old or exactly the new tree, both must occur,
- * nothing may be left behind and the next deployment must succeed. Then the same with two
+ * settle of a revision of 2,000 files (else of some hundred) at random points; SLIPWAY_SEED repeats
+ * them. After recovery the destination must be exactly the old or exactly the new tree, both must
+ * occur, nothing may be left behind and the next deployment must succeed. Then the same with two
  * deliberate defects, which must be noticed.
  *
  * Arguments: none, or the names of scenarios, of defects, or "many". */
@@ -25,12 +25,14 @@
 #ifdef SANITIZERS
 #define ONE_IN 20
 #else
-#define ONE_IN 6
+#define ONE_IN 10
 #endif
 
-#define MANY_SCALE 16 /* 2,000 files and more */
-#define MANY_POINTS 4
+/* With SLIPWAY_EXHAUST=1, and else: how many times as many objects, and points of each act. */
+#define MANY_SCALE_EXHAUST 16
 #define MANY_POINTS_EXHAUST 1000
+#define MANY_SCALE 4
+#define MANY_POINTS 6
 
 static const struct defect {
 	const char *name, *scenario;
@@ -154,7 +156,8 @@ static void worker(unsigned process, void *arg)
 	struct world w;
 	const char *part = t->defect ? t->defect : t->random_points ? "many" : "all";
 	auto_free char *name = xasprintf("%s-%s-%u", t->s->name, part, process);
-	scenario_world(&w, t->scratch, name, t->s, t->random_points ? MANY_SCALE : 1);
+	unsigned many_scale = scenario_exhaust() ? MANY_SCALE_EXHAUST : MANY_SCALE;
+	scenario_world(&w, t->scratch, name, t->s, t->random_points ? many_scale : 1);
 	t->objects = w.objects[TREE_B];
 	if (t->random_points)
 		random_points(&w, process, t);
