@@ -167,12 +167,6 @@ sed -i 's,/srv/shop,/srv/blog,' blog-2/appspec.yml
 screen plan-refused plan blog-2 --group journal
 screen adopt adopt --group journal --from blog
 screen remove remove --group shop
-release shop-eu
-echo page >shop-eu/app/about.html
-slip deploy shop-eu --group shop >/dev/null 2>&1
-screen adopt-refused deploy shop-eu --group shop-eu
-screen adopt adopt --group shop-eu --from shop
-screen adopt-status status
 
 # --- the page ------------------------------------------------------------------------------------------------------------------
 blocks() { # blocks write|check: the page with its blocks made anew; or what differs in words, not in how lines are broken
