@@ -118,7 +118,7 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 		"$SLIPWAY" --root "$T/closed" deploy "$T/r1"
 	says "is told what helps" "needs root"
 fi
-cp "$SLIPWAY" "$T/slipway"
+cp "$SLIPWAY" "$top_builddir/slipway-cli" "$T" # the package slipway
 exits 1 "deploying without the agent" env -u SLIPWAY_WORKER "$T/slipway" --root "$T/host" deploy "$T/r1"
 says "names the package that is missing" "install the package slipway-agent"
 exits 0 "checking a bundle needs no agent" env -u SLIPWAY_WORKER "$T/slipway" lint "$T/r1"
