@@ -208,6 +208,25 @@ static void the_word_that_was_meant_is_found(void **state)
 	assert_string_equal(str_nearer("stat", "status", "start"), "start");
 }
 
+static void a_word_for_the_shell_is_quoted_where_it_must_be(void **state)
+{
+	static const struct {
+		const char *word, *typed;
+	} rows[] = {
+		{"shop", "shop"},
+		{"/srv/app/a-b_c.1", "/srv/app/a-b_c.1"},
+		{"My App/prod", "'My App/prod'"},
+		{"it's", "'it'\\''s'"},
+		{"$(reboot)", "'$(reboot)'"},
+		{"", "''"},
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_free char *typed = str_shell_word(rows[i].word);
+		assert_string_equal(typed, rows[i].typed);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +247,7 @@ int main(void)
 		cmocka_unit_test(people_read_bytes_with_one_decimal),
 		cmocka_unit_test(random_text_has_the_asked_form),
 		cmocka_unit_test(the_word_that_was_meant_is_found),
+		cmocka_unit_test(a_word_for_the_shell_is_quoted_where_it_must_be),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
