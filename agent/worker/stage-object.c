@@ -404,12 +404,17 @@ static int on_op(struct stager *s, struct record *rec, struct error *err)
 	return r;
 }
 
+/* Where all of a file system has one label (NFS, a mount with context=) none can be set. */
 static int copy_label(int to, int from, struct error *err)
 {
-	char label[LABEL_MAX];
+	char label[LABEL_MAX], now[LABEL_MAX];
 	int r = label_get(from, label);
-	if (r >= 0 && label[0])
+	if (r >= 0)
+		r = label_get(to, now);
+	if (r >= 0 && label[0] && strcmp(label, now) != 0)
 		r = label_set(to, label);
+	if (r == -ENOTSUP)
+		return 0;
 	return r < 0 ? error_set(err, r, "give it a label: %s", strerror(-r)) : 0;
 }
 
