@@ -104,9 +104,20 @@ def mount(*argv):
     """The last argument is where; made when it is missing."""
     if not os.path.lexists(argv[-1]):
         os.makedirs(argv[-1])
-    tool("mount", *argv)
+    try:
+        tool("mount", *argv)
+    except subprocess.CalledProcessError:
+        kind = argv[argv.index("-t") + 1] if "-t" in argv else None
+        if kind and not knows(kind):
+            raise FileNotFoundError(2, "unknown", "file system %s in this kernel" % kind) from None
+        raise
     mounted.append(argv[-1])
     return argv[-1]
+
+
+def knows(kind):
+    with open("/proc/filesystems") as f:
+        return any(line.split()[-1] == kind for line in f)
 
 
 def umount(path, *options):
@@ -124,7 +135,7 @@ class Disk:
     SIZES = {"ext4": 64, "xfs": 320, "btrfs": 128}
 
     def __init__(self, kind, name=None, size_mb=None, mkfs=(), options=""):
-        self.name = name or kind
+        self.name, self.kind = name or kind, kind
         self.image, self.path = os.path.join(T, self.name + ".img"), os.path.join(T, self.name)
         with open(self.image, "wb") as f:
             f.truncate((size_mb or self.SIZES[kind]) << 20)
@@ -133,7 +144,7 @@ class Disk:
         self.mount()
 
     def mount(self):
-        mount("-o", self.options, self.image, self.path)
+        mount("-t", self.kind, "-o", self.options, self.image, self.path)
 
     def umount(self):
         umount(self.path)
@@ -155,7 +166,8 @@ class FailingDisk(Disk):
         running.add(self.server.pid)
         if not within(lambda: os.path.exists(self.folder + "/disk")):
             raise TimeoutError("nbdfuse")
-        self.name, self.image, self.path = name, self.folder + "/disk", os.path.join(T, name)
+        self.name, self.kind = name, kind
+        self.image, self.path = self.folder + "/disk", os.path.join(T, name)
         tool("mkfs." + kind, "-q", *(["-F"] if kind == "ext4" else ["-f"]), self.image)
         self.options = "loop"
         self.mount()
