@@ -85,7 +85,8 @@ static void tell_shortage(struct look *look)
 	    NULL,
 	    host ? "free memory on this host, or give it more; 'journalctl -k' has the kernel's "
 		   "report"
-		 : "raise that limit, or let the script need less");
+		 : "raise that limit ('limits' of the script in the AppSpec, script_memory_max in "
+		   "agent.yml), or let the script need less");
 }
 
 static void tell_refusal(struct look *look)
@@ -486,10 +487,10 @@ static void tell_memory(struct look *look, const struct cause_line *line)
 
 static void tell_files(struct look *look, const struct cause_line *line)
 {
-	add(look, "too_many_files", xstrdup("a program had too many files open, or processes"),
-	    line,
-	    "raise that limit for the service ('ulimit -n' in the script, LimitNOFILE in its "
-	    "unit)");
+	add(look, "too_many_files",
+	    xstrdup("a program could not open more files, or start more processes"), line,
+	    "raise that limit: of files by 'ulimit -n' or LimitNOFILE, of processes by 'limits' of "
+	    "the script in the AppSpec or script_tasks_max in agent.yml");
 }
 
 static void tell_quota(struct look *look, const struct cause_line *line)

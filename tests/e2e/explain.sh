@@ -135,6 +135,8 @@ if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
 	in_mounts "mount -t tmpfs -o size=1m none '$T/mnt'"
 	of_cause
 	is "also when the script does not say it" no_space "$cause"
+else
+	skip "full and read-only file systems" "needs root, and mounts of its own"
 fi
 
 # --- a file in the way ------------------------------------------------------------------------------------------------
