@@ -77,7 +77,7 @@ static const struct conf_option table[] = {
 	 .help = "HTTP proxy for the endpoint and for downloads: "
 		 "http://[user:password@]host:port."},
 	{.name = "deploy_control_endpoint",
-	 .type = CONF_STRING,
+	 .type = CONF_HTTPS,
 	 AT(endpoint),
 	 .help = "URL of the endpoint, instead of the one this host was enrolled at."},
 	{.name = "ca_file",

@@ -128,6 +128,19 @@ static int set_path(const struct conf_option *option, void *settings, const char
 	return 0;
 }
 
+static int set_https(const struct conf_option *option, void *settings, const char *value,
+		     struct error *err)
+{
+	static const char scheme[] = "https://";
+	const char *host = str_starts(value, scheme) ? value + strlen(scheme) : "";
+	size_t len = strcspn(host, "/?#@ ");
+	if (len == 0 || !(str_eq(host + len, "") || str_eq(host + len, "/")))
+		return error_set(err, ERR_INPUT, "must be https://HOST[:PORT], not '%s'", value);
+	auto_free char *url = xasprintf("%s%.*s", scheme, (int)len, host);
+	set_string(option, settings, url);
+	return 0;
+}
+
 static int set_choice(const struct conf_option *option, void *settings, const char *value,
 		      struct error *err)
 {
@@ -162,6 +175,8 @@ static int set_text(const struct conf_option *option, void *settings, const char
 		return 0;
 	case CONF_PATH:
 		return set_path(option, settings, value, err);
+	case CONF_HTTPS:
+		return set_https(option, settings, value, err);
 	case CONF_BOOL:
 		return set_bool(option, settings, value, err);
 	case CONF_INT:
@@ -323,6 +338,7 @@ void conf_clear(const struct conf_option *table, size_t count, void *settings)
 		switch (table[i].type) {
 		case CONF_STRING:
 		case CONF_PATH:
+		case CONF_HTTPS:
 		case CONF_CHOICE:
 			set_string(&table[i], settings, NULL);
 			break;
@@ -342,7 +358,7 @@ static const char *type_name(enum conf_type type)
 		[CONF_BOOL] = "true or false", [CONF_INT] = "number",
 		[CONF_SIZE] = "size",          [CONF_DURATION] = "duration",
 		[CONF_CHOICE] = "one of",      [CONF_MAP] = "NAME: VALUE lines",
-		[CONF_PERCENT] = "percentage",
+		[CONF_PERCENT] = "percentage", [CONF_HTTPS] = "https://HOST[:PORT]",
 	};
 	return names[type];
 }

@@ -11,6 +11,7 @@
 enum conf_type {
 	CONF_STRING,   /* char *; default is text or NULL */
 	CONF_PATH,     /* char *; must be absolute */
+	CONF_HTTPS,    /* char *; must be https://HOST[:PORT] */
 	CONF_BOOL,     /* bool */
 	CONF_INT,      /* int64_t, with minimum and maximum */
 	CONF_SIZE,     /* uint64_t bytes: "64k", "2G" */

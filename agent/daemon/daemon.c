@@ -5,6 +5,7 @@
 #include "agent/daemon/daemon.h"
 
 #include "agent/daemon/commands.h"
+#include "agent/daemon/exposure.h"
 #include "agent/daemon/ipc-server.h"
 #include "agent/daemon/orphans.h"
 #include "agent/daemon/poll.h"
@@ -223,6 +224,7 @@ int daemon_reload(struct daemon *daemon, struct error *err)
 	if (r < 0)
 		return r;
 	log_info("settings and identity were read again");
+	exposure_warn(&daemon->paths, &daemon->settings, daemon->identity);
 	report_kick(daemon->report);
 	daemon_work_changed(daemon);
 	return 0;
@@ -290,6 +292,7 @@ static int start(struct daemon *daemon, const struct daemon_options *options, st
 		r = ipc_new(daemon, &daemon->ipc, err);
 	if (r < 0)
 		return r;
+	exposure_warn(&daemon->paths, &daemon->settings, daemon->identity);
 	daemon_show_status(daemon);
 	loop_ready();
 	recovery_run(daemon->recovery);

@@ -28,7 +28,12 @@ for ((round = 0; round < rounds; round++)); do
 	fi
 	unset "started[$loser]"
 	stop $winner KILL
-	echo $$ >"$lock" # a live process that is not slipwayd
+	case $((round % 4)) in
+	0) echo $$ >"$lock" ;; # a live process that is not slipwayd
+	1) echo "${started[one]-$$}${started[two]-}" >"$lock" ;; # no process
+	2) : >"$lock" ;;
+	3) head -c 100 /dev/urandom >"$lock" ;;
+	esac
 	[ $wrong -lt 5 ] || break
 done
 is "two starts at the same instant, $rounds times: exactly one wins" 0 $wrong
@@ -107,4 +112,28 @@ n=$((n + 1))
 start_daemon
 order PollHostCommand "command c-$n a/b/c/d-$n Install"
 ok "with all files back it works" within 20 completed_of $n
+stop daemon
+
+# Secrets that others may read: one warning for each, with the command that helps.
+warned() { logged "holds the host's key and has mode 0640: others may read it; run 'chmod 0600 $A/keys/key.pem'"; }
+echo "proxy_uri: http://user:unspoken@127.0.0.1:9" >"$R/etc/slipway/agent.yml"
+chmod 0644 "$R/etc/slipway/agent.yml"
+chmod 0640 "$A/keys/key.pem"
+start_daemon
+ok "a key that others may read is warned about" within 10 warned
+ok "and so is agent.yml with a proxy's password" \
+	logged "holds the proxy's password and has mode 0644: others may read it; run 'chmod 0640 $R/etc/slipway/agent.yml'"
+ok "which is not said" eval '! logged unspoken'
+is "that is all" 2 "$(grep -c "others may read" "$T/daemon.err")"
+eval "$(sed -n "s/.* run '\(chmod [^']*\)'.*/\1/p" "$T/daemon.err")"
+kill -HUP "${started[daemon]}"
+ok "with the modes that it names" within 10 logged "were read again"
+echo "proxy_uri: http://127.0.0.1:9" >"$R/etc/slipway/agent.yml"
+chmod 0644 "$R/etc/slipway/agent.yml"
+kill -HUP "${started[daemon]}"
+read_twice() { [ "$(grep -c "were read again" "$T/daemon.err")" = 2 ]; }
+ok "and where there is no secret" within 10 read_twice
+ok "it answers" ask status
+is "nothing is said any more" 2 "$(grep -c "others may read" "$T/daemon.err")"
+stop daemon
 done_testing

@@ -119,6 +119,33 @@ d = Deployment(host, "d-GOOD", bundle(custom), AllPossibleLifecycleEvents=SEVEN 
 equal("one that has both is deployed", "Succeeded", d.all().result["status"])
 equal("with the scripts of its standard events", ["a"], host.ran())
 
+# --- the AppSpec's name ------------------------------------------------------------------------------------------------
+
+
+def named(name, revision_name):
+    """A revision whose AppSpec is there under that name only."""
+    tree = revision(revision_name)
+    tree[name] = tree.pop("appspec.yml")
+    return bundle(tree)
+
+
+# Each revision's own name holds for its scripts, also when the next one has another.
+host = Host()
+for number, (name, members) in enumerate((("appspec.yaml", {}), ("conf/deploy.yml", {"AppSpecFilename": "conf/deploy.yml"}),
+                                          ("appspec.yml", {}))):
+    d = Deployment(host, "d-%d" % number, named(name, "r%d" % number), **members)
+    equal("an AppSpec called %s: deployed" % name, "Succeeded", d.all().result["status"])
+    old = ["ApplicationStop r%d %s" % (number - 1, d.id)] if number else []
+    equal("an AppSpec called %s: every event runs its scripts, the first those of the revision before" % name,
+          old + ["%s r%d %s" % (e, number, d.id) for e in SEVEN if e not in ("ApplicationStop", "DownloadBundle", "Install")], host.ran())
+os.unlink(host.path("var/lib/slipway/deployment-root/group-1/d-2/deployment-archive/appspec.yml"))
+d = Deployment(host, "d-3", named("appspec.yml", "r3"))
+run = d.command("ApplicationStop")
+equal("a revision that has lost its AppSpec keeps the next one from nothing: its ApplicationStop runs nothing", ["Succeeded", []],
+      [run.result["status"], host.ran()], run.events)
+ok("and says why", any("'appspec.yml'" in p["text"] for p in run.of("problem")), run.events)
+equal("the next one is deployed", "Succeeded", d.all(SEVEN[1:]).result["status"])
+
 # --- accounts ---------------------------------------------------------------------------------------------------------
 host = Host()
 run = host.deploy(tree_of("  AfterInstall:\n    - {location: a.sh, runas: nobody-here}\n", a_sh="touch $LOG.ran\n"))
@@ -199,6 +226,12 @@ pid = pid_of("orphan")
 ok("a script whose worker was killed goes on", is_alive(pid))
 host.recover()
 equal("until recovery ends it, and what it has started", False, is_alive(pid))
+
+host = Host()
+for number in (1, 2, 9, 15):
+    run = host.deploy(one("ulimit -c 0\nkill -%d 0\n" % number))
+    equal("signal %d to its own process group: the worker lives, the result names it" % number, [1, 4, number],
+          [run.result["exit"], last(host)["failure"]["error_code"], last(host)["failure"].get("signal")], run.result)
 
 # --- limits -----------------------------------------------------------------------------------------------------------
 LIMITS = "      limits: {memory: 512M, tasks: 100, cpu: 150%, nice: 5}\n"

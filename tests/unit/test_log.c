@@ -41,6 +41,20 @@ static void a_hostile_text_stays_one_line(void **state)
 	assert_string_equal(text, "warning: script said 'a error: forged ?[2J'\n");
 }
 
+static void speak_for_terminals(void)
+{
+	log_warning("a\rb\bc\x7f"
+		    "d\u202e"
+		    "e\xc2\x9b"
+		    "f\xffg");
+}
+
+static void nothing_in_a_line_drives_a_terminal(void **state)
+{
+	auto_free char *text = said(*state, speak_for_terminals);
+	assert_string_equal(text, "warning: a?b?c?d?e?f\ufffdg\n");
+}
+
 static void speak_long(void)
 {
 	auto_free char *text = xcalloc(1, 20001);
@@ -94,6 +108,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		tempdir_test(lines_name_their_level_and_stop_at_the_ceiling),
 		tempdir_test(a_hostile_text_stays_one_line),
+		tempdir_test(nothing_in_a_line_drives_a_terminal),
 		tempdir_test(a_long_line_is_cut),
 		tempdir_test(an_event_outside_the_journal_is_a_plain_line),
 		tempdir_test(a_log_file_gets_every_line_with_its_time),

@@ -120,6 +120,53 @@ static void a_mistake_is_named_with_file_and_line(void **state)
 					 "0 to 500, not -1"));
 }
 
+static void an_endpoint_is_reached_by_https_only(void **state)
+{
+	auto_paths struct paths paths = {0};
+	struct error err = {0};
+	static const char *const bad[] = {
+		"file:///etc/passwd",
+		"ftp://a.example",
+		"javascript:alert(1)",
+		"http://a.example",
+		"https://",
+		"https:///x",
+		"https://u:p@a.example",
+		"https://a.example/path",
+		"a.example",
+	};
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		auto_settings struct settings settings = {0};
+		auto_free char *text = xasprintf("deploy_control_endpoint: '%s'\n", bad[i]);
+		write_settings(*state, text, &paths);
+		assert_int_equal(settings_load(&settings, &paths, &err), ERR_INPUT);
+		assert_non_null(strstr(err.text, "agent.yml:1: 'deploy_control_endpoint' must be "
+						 "https://HOST[:PORT], not '"));
+		assert_non_null(strstr(err.text, bad[i]));
+		paths_clear(&paths);
+	}
+	auto_settings struct settings settings = {0};
+	write_settings(*state, "deploy_control_endpoint: https://[::1]:8443/\n", &paths);
+	assert_int_equal(settings_load(&settings, &paths, &err), 0);
+	assert_string_equal(settings.endpoint, "https://[::1]:8443");
+}
+
+static void durations_have_a_ceiling(void **state)
+{
+	auto_paths struct paths paths = {0};
+	struct error err = {0};
+	static const char *const bad[] = {"http_read_timeout: 2h", "http_read_timeout: 0",
+					  "http_read_timeout: 99999999999999999999",
+					  "orphan_timeout: 8d", "orphan_timeout: 0"};
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		auto_settings struct settings settings = {0};
+		write_settings(*state, bad[i], &paths);
+		assert_int_equal(settings_load(&settings, &paths, &err), ERR_INPUT);
+		assert_non_null(strstr(err.text, "agent.yml:1: '"));
+		paths_clear(&paths);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -127,6 +174,8 @@ int main(void)
 		tempdir_test(without_a_file_the_defaults_hold),
 		tempdir_test(our_own_keys_are_taken),
 		tempdir_test(a_mistake_is_named_with_file_and_line),
+		tempdir_test(an_endpoint_is_reached_by_https_only),
+		tempdir_test(durations_have_a_ceiling),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

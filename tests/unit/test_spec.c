@@ -219,6 +219,8 @@ static void wrong_containers_and_syntax_are_named(void **state)
 		{HEAD "\tfiles:\n", "appspec.yml:3:1", "a tab: YAML is indented with blanks"},
 		{FILES "\t- source: a\n", "appspec.yml:4:1", "a tab: YAML is indented"},
 		{FILES "  - source: a\n\tdestination: /b\n", "appspec.yml:5:1", "a tab"},
+		{FILES "  - source: &a x\n    destination: *a\n", "appspec.yml:5:18",
+		 "aliases are not supported"},
 		{FILES "  - source: @app\n", "appspec.yml:4:13", "needs quotes"},
 		{FILES "  - source: *\n", "appspec.yml:4:14", "'*' or '&' needs quotes"},
 		{FILES "  - source:a\n    destination: /b\n", "appspec.yml:5:16",
@@ -425,6 +427,22 @@ static void a_mode_is_octal_by_its_text(void **state)
 		assert_int_equal(spec->permissions[0].mode, rows[i].mode);
 		assert_int_equal(problems.warnings, rows[i].warnings);
 	}
+}
+
+/* What YAML 1.1 takes for a date, a truth or minutes is a name like any other. */
+static void text_needs_no_quotes(void **state)
+{
+	auto_spec struct spec *spec = NULL;
+	auto_problems struct problems problems = {0};
+	assert_int_equal(parse("\xef\xbb\xbf" FILES
+			       "  - source: 2020-01-01\n    destination: /srv/yes\n"
+			       "  - source: no\n    destination: /srv/1:30\n",
+			       &spec, &problems),
+			 0);
+	assert_int_equal(problems.count, 0);
+	assert_string_equal(spec->files[0].source, "2020-01-01");
+	assert_string_equal(spec->files[1].source, "no");
+	assert_string_equal(spec->files[1].destination, "/srv/1:30");
 }
 
 static void null_means_not_given(void **state)
@@ -845,6 +863,7 @@ int main(void)
 		cmocka_unit_test(what_is_odd_but_works_is_warned_about),
 		cmocka_unit_test(a_full_file_is_read_into_its_struct),
 		cmocka_unit_test(a_mode_is_octal_by_its_text),
+		cmocka_unit_test(text_needs_no_quotes),
 		cmocka_unit_test(null_means_not_given),
 		cmocka_unit_test(a_timeout_of_false_is_the_default),
 		cmocka_unit_test(limits_of_host_and_script_are_joined_to_the_stricter),

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files that hold a secret and that others than they should may read. */
+#pragma once
+
+#include "agent/identity.h"
+#include "agent/settings.h"
+
+/* One warning for each of them: the host's key, and agent.yml where the proxy has a password.
+ * identity may be NULL. */
+void exposure_warn(const struct paths *paths, const struct settings *settings,
+		   const struct identity *identity);
