@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Two processes unpack an archive:
  *
- *      worker                          child, contained (bundle-contain.c)
+ *      worker                          slipway-unpack, contained (bundle-child.c)
  *   pread the descriptor
  *   hash the bytes
  *   write them ------- data pipe ----> decompress, read entries, make files
@@ -14,13 +14,13 @@
  * gets that. Whatever the child says is taken for hostile. */
 #include "agent/worker/bundle-unpack.h"
 
-#include "agent/worker/bundle-archive.h"
-#include "agent/worker/bundle-contain.h"
+#include "agent/launch.h"
+#include "agent/worker/bundle-child.h"
 #include "agent/worker/bundle-size.h"
-#include "agent/worker/bundle-write.h"
 #include "common/alloc.h"
 #include "common/digest.h"
 #include "common/fs.h"
+#include "common/proc.h"
 #include "common/str.h"
 
 #include <assert.h>
@@ -39,17 +39,14 @@
 #include <time.h>
 
 #define STEP ((size_t)1024 * 1024)
-#define NAME_LEN_MAX 64 /* of an account */
 #define MD5_HEX_LEN 32
 
 /* What a bundle's first bytes say */
 
-enum packing { PACKED_PLAIN, PACKED_GZIP, PACKED_OTHER, PACKED_ZIP };
-
 static const struct magic {
 	const char *bytes;
 	size_t len;
-	enum packing packing;
+	enum bundle_packing packing;
 	const char *name;
 } magics[] = {
 	{"\x1f\x8b", 2, PACKED_GZIP, "gzip stream"},
@@ -94,108 +91,6 @@ static int check_packing(enum bundle_type type, const struct magic *is, struct e
 		return 0;
 	return error_set(err, ERR_INPUT, "it is a %s, not of type %s", is->name,
 			 bundle_type_to_string(type));
-}
-
-/* The dialogue */
-
-enum message_kind { MESSAGE_DONE = 1, MESSAGE_ERROR, MESSAGE_USER, MESSAGE_GROUP };
-
-struct message {
-	enum message_kind kind;
-	uint64_t entries, bytes, capabilities;
-	char name[NAME_LEN_MAX];
-	struct error err;
-};
-
-/* The child */
-
-struct child {
-	const struct bundle_job *job;
-	const struct magic *magic;
-	int control_fd, data_fd, dir_fd;
-};
-
-static void tell(const struct child *c, const struct message *message)
-{
-	ssize_t n;
-	do
-		n = send(c->control_fd, message, sizeof(*message), MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-}
-
-/* bundle_owner_fn: the worker looks names up, from here no account database can be seen. */
-static int64_t ask_owner(bool group, const char *name, void *arg)
-{
-	const struct child *c = arg;
-	struct message question = {.kind = group ? MESSAGE_GROUP : MESSAGE_USER};
-	int64_t id = -1;
-	size_t len = strlen(name);
-	if (len >= sizeof(question.name))
-		return -1;
-	memcpy(question.name, name, len + 1);
-	tell(c, &question);
-	ssize_t n;
-	do
-		n = recv(c->control_fd, &id, sizeof(id), 0);
-	while (n < 0 && errno == EINTR);
-	return n == (ssize_t)sizeof(id) ? id : -1;
-}
-
-static int child_read_tar(struct child *c, struct bundle_writer *w, struct error *err)
-{
-	auto_bundle_stream struct bundle_stream *s = bundle_stream_fd(c->data_fd);
-	if (c->magic->packing == PACKED_GZIP)
-		s = bundle_stream_gzip(s);
-	else if (c->magic->packing == PACKED_OTHER)
-		s = bundle_stream_filter(s, c->magic->name);
-	bool complete = c->magic->packing != PACKED_PLAIN || c->job->source->sha256;
-	return bundle_read_tar(s, complete, w, ask_owner, c, err);
-}
-
-static int child_work(struct child *c, struct message *verdict)
-{
-	auto_bundle_writer struct bundle_writer w = {0};
-	int r = bundle_writer_init(&w, c->dir_fd, c->job->limits, &verdict->err);
-	if (r < 0)
-		return r;
-	if (c->magic->packing == PACKED_ZIP || c->job->source->type == BUNDLE_ZIP)
-		r = bundle_read_zip(c->data_fd, &w, &verdict->err);
-	else
-		r = child_read_tar(c, &w, &verdict->err);
-	verdict->entries = w.entries;
-	verdict->bytes = w.bytes;
-	verdict->capabilities = w.capabilities;
-	return r;
-}
-
-/* What libraries read from the file system must be read before there is none. */
-static void load_libraries(void)
-{
-	setlocale(LC_CTYPE, "C.UTF-8"); /* names in UTF-8 are to stay as they are */
-	tzset();                        /* times in a zip are local */
-}
-
-static NORETURN void child_main(struct child *c, pid_t worker)
-{
-	struct message verdict = {.kind = MESSAGE_ERROR};
-	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	if (getppid() != worker)
-		_exit(1);
-	int *fds[] = {&c->control_fd, &c->data_fd, &c->dir_fd};
-	int r = bundle_contain_fds(fds, ARRAY_LEN(fds));
-	if (r < 0)
-		error_set(&verdict.err, r, "close descriptors: %s", strerror(-r));
-	umask(0);
-	signal(SIGXFSZ, SIG_IGN);
-	load_libraries();
-	if (r == 0) {
-		bundle_contain(c->dir_fd, c->job->limits->allow_setid);
-		r = child_work(c, &verdict);
-	}
-	if (r == 0)
-		verdict.kind = MESSAGE_DONE;
-	tell(c, &verdict);
-	_exit(r == 0 ? 0 : 1);
 }
 
 /* The worker's side: reading */
@@ -317,7 +212,7 @@ struct worker {
 	int control_fd;
 	int pipe_fd;   /* -1: nothing (more) to send */
 	bool finished; /* verdict holds the child's last word */
-	struct message verdict;
+	struct bundle_message verdict;
 };
 
 static void worker_clear(struct worker *w)
@@ -331,29 +226,59 @@ static void worker_clear(struct worker *w)
 		;
 }
 
+static void make_order(const struct bundle_job *job, const struct magic *magic,
+		       struct bundle_order *ret)
+{
+	bool zip = magic->packing == PACKED_ZIP || job->source->type == BUNDLE_ZIP;
+	*ret = (struct bundle_order){
+		.release = PACKAGE_VERSION,
+		.packing = zip ? PACKED_ZIP : magic->packing,
+		.complete = magic->packing != PACKED_PLAIN || job->source->sha256,
+		.limits = *job->limits,
+	};
+	snprintf(ret->packing_name, sizeof(ret->packing_name), "%s", magic->name);
+}
+
+static pid_t start_program(const int fds[3], struct error *err)
+{
+	auto_free char *program = launch_program(BUNDLE_CHILD);
+	const struct proc_spec spec = {.path = program,
+				       .stdin_fd = -1,
+				       .stdout_fd = -1,
+				       .stderr_fd = -1,
+				       .fds = fds,
+				       .n_fds = 3};
+	pid_t pid = proc_start(&spec, err);
+	return pid < 0 ? error_prefix(err, pid, "start '%s'", program) : pid;
+}
+
+static pid_t fork_child(const int fds[3], struct error *err)
+{
+	pid_t pid = fork();
+	if (pid == 0)
+		bundle_child_main(fds[0], fds[1], fds[2]);
+	return pid < 0 ? error_errno(err, "start a process") : pid;
+}
+
 /* data_fd is what the child reads; borrowed. */
 static int start_child(struct worker *w, const struct magic *magic, int data_fd, struct error *err)
 {
 	int control[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) < 0)
 		return error_errno(err, "make a socket");
-	struct child child = {.job = w->in->job,
-			      .magic = magic,
-			      .control_fd = control[1],
-			      .data_fd = data_fd,
-			      .dir_fd = w->in->job->dir_fd};
-	pid_t self = getpid();
+	auto_close int theirs = control[1];
 	w->control_fd = control[0];
-	w->pid = fork();
-	if (w->pid == 0)
-		child_main(&child, self);
-	int saved = errno;
-	close(control[1]);
-	errno = saved;
-	return w->pid < 0 ? error_errno(err, "start a process") : 0;
+	struct bundle_order order;
+	make_order(w->in->job, magic, &order);
+	if (send(w->control_fd, &order, sizeof(order), MSG_NOSIGNAL) < 0)
+		return error_errno(err, "give an order");
+	const int fds[3] = {theirs, data_fd, w->in->job->dir_fd};
+	pid_t pid = bundle_child_main ? fork_child(fds, err) : start_program(fds, err);
+	w->pid = pid < 0 ? 0 : pid;
+	return pid < 0 ? pid : 0;
 }
 
-static int64_t look_up(enum message_kind kind, const char *name)
+static int64_t look_up(enum bundle_message_kind kind, const char *name)
 {
 	if (kind == MESSAGE_USER) {
 		const struct passwd *user = getpwnam(name);
@@ -388,7 +313,7 @@ static void explain_death(struct worker *w)
 
 static void answer(struct worker *w)
 {
-	w->verdict.name[NAME_LEN_MAX - 1] = '\0';
+	w->verdict.name[BUNDLE_CHILD_NAME_MAX - 1] = '\0';
 	int64_t id = look_up(w->verdict.kind, w->verdict.name);
 	ssize_t n UNUSED = send(w->control_fd, &id, sizeof(id), MSG_NOSIGNAL);
 }
@@ -477,7 +402,7 @@ static int serve_without_sigpipe(struct worker *w, struct error *err)
  * better reason. */
 static int judge(struct worker *w, struct bundle_stats *ret, struct error *err)
 {
-	const struct message *verdict = &w->verdict;
+	const struct bundle_message *verdict = &w->verdict;
 	if (verdict->kind == MESSAGE_DONE) {
 		ret->entries = verdict->entries;
 		ret->bytes = verdict->bytes;

@@ -395,7 +395,11 @@ with open('slow.tgz', 'wb') as f:
     f.write(gzip.compress(bytes(1024)))
 P
 mkdir killed
-processes() { grep -lzF -- "$T/killed" /proc/[0-9]*/cmdline 2>/dev/null; }
+# the worker's side by its arguments, the child by its root
+processes() {
+	grep -lzF -- "$T/killed" /proc/[0-9]*/cmdline
+	find /proc -maxdepth 2 -path '/proc/[0-9]*/root' -lname "$T/killed/*"
+} 2>/dev/null
 started_with_child() { [ "$(processes | wc -l)" = 2 ] && [ -e killed/.archive.new/zeros ]; }
 all_gone() { [ -z "$(processes)" ]; }
 start killed "$TOOL" unpack tgz "$T/slow.tgz" "$T/killed"
