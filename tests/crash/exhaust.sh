@@ -5,8 +5,9 @@
 #
 #   # exhaust: NAME: N kill points|error points|power cuts|races|..., M violations
 #
-# for everything that it looked at; sorts that are not named here are added up beside. Fails when one of them found a violation, failed, or told no such line; a test that
-# cannot run here is named. What the tests printed is kept in exhaust/ of the build directory.
+# for everything that it looked at; sorts that are not named here are added up beside. Fails when one of them found a
+# violation, failed, or told no such line; a test that cannot run here is named. What the tests printed is kept in
+# exhaust/ of the build directory.
 set -euo pipefail
 : "${top_srcdir:?} ${top_builddir:?}"
 logs=$top_builddir/exhaust
