@@ -203,7 +203,7 @@ def pid_of(name):
 
 
 host = Host()
-run = host.deploy(one(runaway("survivor", "env -i", 'trap "" TERM;') + "sleep 1000\n", more="      timeout: 1\n"))
+run = host.deploy(one(runaway("survivor", "env -i", 'trap "" TERM;') + "sleep 1000\n", more="      timeout: 3\n"))
 equal("a script that ran into its timeout", 3, last(host)["failure"]["error_code"])
 equal("leaves nobody: no session of its own, no lost parent, no deaf ear helps", False, is_alive(pid_of("survivor")))
 run = host.deploy(one(runaway("server"), "ApplicationStart"))

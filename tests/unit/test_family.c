@@ -77,7 +77,7 @@ static void a_timeout_leaves_no_survivor(void **state)
 	auto_free char *text = runaway("sleep 1000\n");
 	put("s.sh", text, 0755);
 	struct hook_request request = request_of("s.sh");
-	request.timeout_s = 2;
+	request.timeout_s = 3;
 	assert_int_equal(hook_run(&request, &result, NULL), 0);
 	assert_int_equal(result.code, WIRE_SCRIPT_TIMED_OUT);
 	assert_true(is_gone(runaway_pid()));
@@ -135,7 +135,7 @@ static void a_timeout_spares_what_another_event_has_started(void **state)
 	auto_free char *then = xasprintf("#!/bin/sh\n>%s/again\nsleep 1000\n", root_path);
 	put("s.sh", then, 0755);
 	request.env = plain_env;
-	request.timeout_s = 2;
+	request.timeout_s = 3;
 	assert_int_equal(hook_run(&request, &second, NULL), 0);
 	assert_int_equal(second.code, WIRE_SCRIPT_TIMED_OUT);
 	assert_false(is_gone(runaway_pid()));
