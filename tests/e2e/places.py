@@ -306,14 +306,14 @@ def bundle_of(name, fill, destination="/srv/app", hooks=None, behaviour=None, en
 
 FAILS = {"ValidateService": "exit 3"}
 
-# Run instead of the worker: it stops at every one of some calls while $ARM says so, or does not start while $BROKEN is.
+# Run instead of the worker: it gets a signal at some calls while $ARM says so, or does not start while $BROKEN is.
 WRAPPER = """#!/bin/bash
 [ ! -e "$BROKEN" ] || exit 1
 if [ -e "$ARM" ]; then
-	calls=$(cat "$ARM")
+	read -r calls signal <"$ARM"
 	rm "$ARM"
 	echo $$ >"$ARM.pid"
-	exec strace -D -I 1 -qq -o "$ARM.log" -e trace="$calls" -e inject="$calls:signal=STOP" $CONFINE "$WORKER" "$@"
+	exec strace -D -I 1 -qq -o "$ARM.log" -e trace="$calls" -e inject="$calls:signal=$signal" $CONFINE "$WORKER" "$@"
 fi
 exec $CONFINE "$WORKER" "$@"
 """
@@ -376,7 +376,7 @@ class Stopped:
 
     def __init__(self, host, arguments, calls, until):
         self.host, self.until, self.done = host, until, False
-        write(host.arm, calls)
+        write(host.arm, calls + " STOP\n")
         self.process = host.start(arguments)
 
     def stops(self):
@@ -515,31 +515,30 @@ def switched(host, text="two"):
 SWITCH = "renameat,renameat2"
 
 
-CHANGES = "mkdirat,linkat,renameat,renameat2,unlinkat,fsetxattr,fchown,fchmod"
+CHANGES = ["mkdirat", "linkat", "renameat", "renameat2", "unlinkat", "fsetxattr", "fchown", "fchmod", "fsync", "syncfs"]
 
 
-def kill_at(host, arguments, before, step, first=1, most=10000, exact=True):
-    """kill -9 after every step-th call that changes something, each time with a recovery: all is as before, until the
-    new tree is complete; then back to the old one. Returns how often. Exit code 6: killed before it had the command."""
-    for tried in range(most):
-        seen, wait = 0, first + tried * step
-
-        def reached():
-            nonlocal seen
-            seen += 1
-            return seen == wait
-        try:
-            with host.stopped(arguments, CHANGES, reached) as run:
-                code, said = run.kill()
-        except NeverStopped:
-            code = 0
-        if code == 0:
-            host.slip("it is complete after call %d; back" % wait, 0, "rollback")
-            return tried
-        differs = differences(before, host.picture(exact))
-        killed("%s: killed after call %d" % (host.name, wait), code in (1, 6) and not differs, code, said,
-               "%r" % differs)
-    return most
+def kill_at(host, arguments, before, exact=True, calls=("renameat2",), first=4, step=7, most=2):
+    """kill -9 before some of these calls, each time with a recovery: all is as before. In make exhaust before each of
+    all calls, until the new tree is complete; then back to the old one. Returns how often. Exit code 6: killed before
+    it had the command."""
+    if EXHAUST:
+        calls, first, step, most = CHANGES, 1, 1, 10000
+    tried = 0
+    for call in calls:
+        for wait in range(first, first + step * most, step):
+            write(host.arm, "%s KILL:when=%d\n" % (call, wait))
+            process = host.start(arguments)
+            said = process.communicate(timeout=DEADLINE_S)[0].decode(errors="replace")
+            if process.returncode == 0:
+                host.slip("it is complete before %s number %d; back" % (call, wait), 0, "rollback")
+                before = host.picture(exact)
+                break
+            differs = differences(before, host.picture(exact))
+            killed("%s: killed before %s number %d" % (host.name, call, wait),
+                   process.returncode in (1, 6) and not differs, process.returncode, said, "%r" % differs)
+            tried += 1
+    return tried
 
 
 def run_cases():
