@@ -39,7 +39,8 @@ static void a_rate_is_told_only_when_it_was_measured(void **state)
 	struct bar bar;
 	bar_start(&bar, "unpack", true, 5 * S);
 	bar_set(&bar, 1000, 2000);
-	check(&bar, 5 * S + S / 2, 60, "  unpack    [###########...........]  50 %  1.0 kB of 2.0 kB");
+	check(&bar, 5 * S + S / 2, 60,
+	      "  unpack    [###########...........]  50 %  1.0 kB of 2.0 kB");
 	bar_start(&bar, "install", false, 5 * S);
 	bar_set(&bar, 5, 20);
 	check(&bar, 30 * S, 60, "  install   [#######.......................]  25 %  5 of 20");
