@@ -318,18 +318,24 @@ static void times_of(const struct bundle_entry *entry, struct timespec ret[2])
 		ret[1].tv_nsec = UTIME_OMIT;
 }
 
-/* Of a symlink or a special file, by name. */
-static int finish_by_name(struct bundle_writer *w, const struct bundle_entry *entry,
-			  struct error *err)
+/* Of a symlink or a special file: what has just been made, and not another name of a file that
+ * somebody put there meanwhile. */
+static int finish_other(struct bundle_writer *w, const struct bundle_entry *entry,
+			struct error *err)
 {
+	auto_close int fd = openat(w->parent_fd, w->base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return entry_errno(w, err);
+	if ((st.st_mode & S_IFMT) != (entry->mode & S_IFMT) || st.st_nlink != 1)
+		return error_set(err, ERR_INPUT, "entry '%.200s' changed while it was unpacked",
+				 w->path);
 	if (has_other_owner(w, entry) &&
-	    fchownat(w->parent_fd, w->base, entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW) < 0)
+	    fchownat(fd, "", entry->uid, entry->gid, AT_EMPTY_PATH) < 0)
 		return entry_errno(w, err);
 	struct timespec times[2];
 	times_of(entry, times);
-	if (utimensat(w->parent_fd, w->base, times, AT_SYMLINK_NOFOLLOW) < 0)
-		return entry_errno(w, err);
-	return 0;
+	return utimensat(fd, "", times, AT_EMPTY_PATH) < 0 ? entry_errno(w, err) : 0;
 }
 
 static int flush_dirs(struct bundle_writer *w, struct error *err)
@@ -435,7 +441,7 @@ static int make_entry(struct bundle_writer *w, const struct bundle_entry *entry,
 		return 0;
 	if (S_ISDIR(entry->mode))
 		return remember_dir(w, entry, err);
-	return finish_by_name(w, entry, err);
+	return finish_other(w, entry, err);
 }
 
 int bundle_write_entry(struct bundle_writer *w, const struct bundle_entry *entry, struct error *err)

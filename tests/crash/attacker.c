@@ -81,10 +81,16 @@ static void swap(struct attacker *a, struct deed *deed)
 	if (s->how == SWAP_EXCHANGE) {
 		r = renameat2(AT_FDCWD, deed->target, AT_FDCWD, s->spare, RENAME_EXCHANGE);
 	} else {
-		if (s->how == SWAP_GAP)
+		bool gap = s->how == SWAP_GAP;
+		if (gap)
 			r = renameat2(AT_FDCWD, deed->target, AT_FDCWD, s->saved, RENAME_NOREPLACE);
+		bool away = gap && r == 0;
 		if (r == 0)
 			r = renameat2(AT_FDCWD, s->spare, AT_FDCWD, deed->target, RENAME_NOREPLACE);
+		a->misfits += away && r != 0; /* somebody was faster; it may be wanted no more */
+		a->swaps += away && r != 0;
+		if (away && r != 0)
+			renameat2(AT_FDCWD, s->saved, AT_FDCWD, deed->target, RENAME_NOREPLACE);
 	}
 	a->swapped = r == 0;
 	a->swaps += r == 0;

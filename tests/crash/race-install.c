@@ -314,10 +314,15 @@ static bool names_a_path(const struct arena *a)
 
 /* Did the attacker leave the application's tree as it found it, so that it must be whole? Whoever
  * puts another directory of its own there, takes one away while it is looked for, or swaps on while
- * names change, makes itself a tree in which old and new are mixed. */
+ * names change, makes itself a tree in which old and new are mixed; what cannot be reached when the
+ * plan is made is not removed, with a warning. */
 static bool fair(const struct arena *a, const struct round *r)
 {
 	bool back = verdict->r < 0 || r->act == ACT_UNDO || r->act == ACT_RECOVER;
+	if (!back && r->act == ACT_INSTALL && r->from <= verdict->planned)
+		return false;
+	if (back && str_eq(r->attack->target, "home/user/site/app/swap"))
+		return false; /* the new directory, hidden while it is emptied */
 	if (r->running || a->attacker->misfits > 0 || (r->how == SWAP_GAP && back))
 		return false;
 	return r->bait != BAIT_DIR || r->attack->own_mount;
