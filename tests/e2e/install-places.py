@@ -150,7 +150,7 @@ def journey(name, tree, options):
     host.slip("the new one, its validation fails", 1, "deploy", BAD["new"])
     same(name + ": all is as before", old, host.picture(exact))
 
-    tried = kill_at(host, ["deploy", BUNDLES["new"]], old, exact, first=8, most=1)
+    tried = kill_at(host, ["deploy", BUNDLES["new"]], old, exact, first=8, most=1, each=3)
     ok(name + ": it was killed, %d times" % tried, tried >= (20 if EXHAUST else 1))
     host.slip("the new one", 0, "deploy", BUNDLES["new"])
     same(name + ": it is as in the bundle", wanted(host, "new", options), installed(host, options))

@@ -518,12 +518,12 @@ SWITCH = "renameat,renameat2"
 CHANGES = ["mkdirat", "linkat", "renameat", "renameat2", "unlinkat", "fsetxattr", "fchown", "fchmod", "fsync", "syncfs"]
 
 
-def kill_at(host, arguments, before, exact=True, calls=("renameat2",), first=4, step=7, most=2):
-    """kill -9 before some of these calls, each time with a recovery: all is as before. In make exhaust before each of
-    all calls, until the new tree is complete; then back to the old one. Returns how often. Exit code 6: killed before
+def kill_at(host, arguments, before, exact=True, calls=("renameat2",), first=4, step=7, most=2, each=1):
+    """kill -9 before some of these calls, each time with a recovery: all is as before. In make exhaust before each-th
+    of all calls, until the new tree is complete; then back to the old one. Returns how often. Exit code 6: killed before
     it had the command."""
     if EXHAUST:
-        calls, first, step, most = CHANGES, 1, 1, 10000
+        calls, first, step, most = CHANGES, 1, each, 10000
     tried = 0
     for call in calls:
         for wait in range(first, first + step * most, step):
