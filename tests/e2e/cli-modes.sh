@@ -26,4 +26,20 @@ is "everybody may enter the directories down to the revision" "" \
 ok "there are some" [ "$(find "$T/host/var/lib/slipway/deployment-root" -type d | wc -l)" -gt 4 ]
 is "but not what the host keeps for itself" "" \
 	"$(find "$T/host/var/lib/slipway/host" -type d ! -perm 750 -printf '%m %p\n')"
+
+# Who is not root cannot have a script run by root.
+as_user=()
+[ "$(id -u)" != 0 ] || as_user=(setpriv --reuid=nobody "--regid=$(id -g nobody)" --clear-groups)
+if "${as_user[@]}" test -x "$SLIPWAY" -a -x "$SLIPWAY_WORKER"; then
+	local_host other
+	make_revision "$T/r2" 2
+	sed -i '/runas/d; /validate.sh/a \      runas: root' "$T/r2/appspec.yml"
+	printf '#!/bin/sh\ntouch "$SLIPWAY_DESTINATION_ROOT/ran"\n' >"$T/r2/scripts/validate.sh"
+	[ ${#as_user[@]} = 0 ] || chown -R nobody "$T/other" "$T/r2"
+	exits 1 "runas root without being root" "${as_user[@]}" "$SLIPWAY" --root "$T/other" deploy "$T/r2"
+	says "names the user" "run as user root failed" "$T/err"
+	ok "and starts nothing" test ! -e "$T/other/tree/ran"
+else
+	skip "runas root without being root" "another user cannot get at the programs"
+fi
 done_testing
