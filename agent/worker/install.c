@@ -126,7 +126,7 @@ static int undo(struct txn *t, struct error *err)
 	if (r >= 0 && !FAULT_DEFECT("undo-nothing"))
 		r = undo_run(t, err);
 	if (r >= 0)
-		r = stage_sync(t, err);
+		r = stage_sync(t, false, err);
 	if (r >= 0)
 		r = journal_set_state(t->journal, JOURNAL_UNDONE, err);
 	if (r < 0)
@@ -150,7 +150,7 @@ static int switch_all(struct txn *t, struct error *err)
 {
 	int r = switch_run(t, err);
 	if (r >= 0)
-		r = stage_sync(t, err);
+		r = stage_sync(t, false, err);
 	return r < 0 ? r : journal_set_state(t->journal, JOURNAL_INSTALLED, err);
 }
 

@@ -536,7 +536,7 @@ int stage_plan(struct txn *t, struct error *err)
 	if (s->labels)
 		label_create(NULL);
 	if (r >= 0 && !FAULT_DEFECT("no-stage-sync"))
-		r = stage_sync(t, err);
+		r = stage_sync(t, true, err);
 	if (r >= 0)
 		r = manifest_finish(&s->manifest, err);
 	FAULT("next manifest durable");

@@ -220,20 +220,6 @@ int stage_open(struct txn *t, bool needed, struct error *err)
 	return 0;
 }
 
-int stage_sync(struct txn *t, struct error *err)
-{
-	for (uint32_t i = 0; i < t->journal->n_mounts; i++) {
-		bool again = t->mounts[i].fd < 0;
-		for (uint32_t k = 0; k < i; k++)
-			again = again || t->mounts[k].id.dev == t->mounts[i].id.dev;
-		int r = again ? 0 : fs_sync_fs(t->mounts[i].fd, err);
-		if (r < 0 && !FAULT_DEFECT("ignore-sync"))
-			return error_prefix(err, r, "%s", t->journal->mounts[i].path);
-		FAULT("file system synced");
-	}
-	return 0;
-}
-
 static int remove_name(int dirfd, const char *name, unsigned depth, struct error *err);
 
 /* A directory without write permission stops its owner, unless that is root. Best effort: removing

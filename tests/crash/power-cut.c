@@ -92,6 +92,7 @@ struct moment {
 	enum act act;
 	bool outside;   /* any instant, not a fault point */
 	bool host_too;  /* the journal's file system goes down with it */
+	bool each;      /* what is staged is synced file by file, as if it were little */
 	bool linger;    /* only the disk goes: the process meets the errors and does what it can */
 	unsigned point; /* or delay in microseconds */
 };
@@ -244,6 +245,8 @@ static void act_and_cut(struct bench *b)
 			_exit(3);
 		fault_arm(moment.outside ? 0 : moment.point, cut);
 		log_set_level(LOG_EMERG);
+		if (moment.each)
+			setenv("SLIPWAY_DEFECT", "sync-each", 1);
 		_exit(do_act(moment.act, &b->world, &err) < 0 ? 2 : 0);
 	}
 	if (moment.outside) {
@@ -306,6 +309,7 @@ static void choose(struct bench *b)
 	moment.act = (enum act)(rand_r(&b->seed) % ACT_COUNT);
 	moment.outside = rand_r(&b->seed) % 2;
 	moment.host_too = rand_r(&b->seed) % 3 != 0;
+	moment.each = rand_r(&b->seed) % 2;
 	moment.linger = moment.outside && rand_r(&b->seed) % 2;
 	unsigned range =
 		moment.outside ? (unsigned)b->lasts_us[moment.act] * 5 / 4 : b->points[moment.act];
