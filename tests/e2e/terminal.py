@@ -77,6 +77,7 @@ def main(args):
     if pid == 0:
         # not before the terminal has its size
         sys.stdin.readline()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored below a shell's background job
         os.execvp(args[1], args[1:])
     columns = resize(fd, size)
     attributes = termios.tcgetattr(fd)
