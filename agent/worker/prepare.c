@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/worker/prepare.h"
 
+#include "agent/worker/durable.h"
 #include "agent/worker/hook.h"
 #include "common/alloc.h"
 #include "common/fs.h"
@@ -225,7 +226,7 @@ int prepare_check(struct group *g, struct plan_summary *ret, struct error *err)
 			 spec_event(spec, "BeforeInstall"), ret, err);
 	if (r < 0)
 		return r;
-	r = fs_sync_fs(archive_fd, err);
+	r = durable_tree(archive_fd, true, err);
 	if (r < 0)
 		return r;
 	struct error ignored;

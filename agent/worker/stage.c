@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/worker/durable.h"
 #include "agent/worker/fault.h"
 #include "agent/worker/inherit-flags.h"
 #include "agent/worker/txn.h"
@@ -216,6 +217,20 @@ int stage_open(struct txn *t, bool needed, struct error *err)
 		int r = t->mounts[i].parent_fd >= 0 ? 0 : open_one(t, i, needed, err);
 		if (r < 0)
 			return r;
+	}
+	return 0;
+}
+
+int stage_sync(struct txn *t, bool content, struct error *err)
+{
+	for (uint32_t i = 0; i < t->journal->n_mounts; i++) {
+		bool again = t->mounts[i].fd < 0;
+		for (uint32_t k = 0; k < i && !content; k++)
+			again = again || t->mounts[k].id.dev == t->mounts[i].id.dev;
+		int r = again ? 0 : durable_tree(t->mounts[i].fd, content, err);
+		if (r < 0 && !FAULT_DEFECT("ignore-sync"))
+			return error_prefix(err, r, "%s", t->journal->mounts[i].path);
+		FAULT("file system synced");
 	}
 	return 0;
 }

@@ -4,7 +4,6 @@
  *   install.c       the phases in order, and recovery
  *   stage.c         staging directories: made, found again, removed
  *   stage-object.c  what goes into them
- *   stage-sync.c    what was done is made durable
  *   switch.c        operations forward
  *   stand-in.c      directories that no rename takes away
  *   undo.c          operations backward
@@ -60,12 +59,9 @@ int stage_make(struct txn *t, struct error *err) MUST_CHECK;
  * directories. needed: each must be there, and be ours. */
 int stage_open(struct txn *t, bool needed, struct error *err) MUST_CHECK;
 int stage_remove(struct txn *t, struct error *err) MUST_CHECK;
-/* stage-sync.c */
 /* Make durable what was done on every mount; content: of what was staged, too. Without it only
  * names and metadata have changed since the last time. */
 int stage_sync(struct txn *t, bool content, struct error *err) MUST_CHECK;
-
-/* stage.c */
 /* Of an operation: the name of its staged object (inherit: its parent bequeaths something) and of
  * the old object. out has STAGE_NAME_MAX bytes. */
 void stage_new_name(uint32_t number, uint32_t dir, bool inherit, char *out);

@@ -207,9 +207,9 @@ def done(fleet, deployment):
 # --- deployments on the host ------------------------------------------------------------------------------------------
 
 
-def make_many(folder, count):
+def make_many(folder, count, seed=1):
     """count files of 0 to 16 KiB in 200 folders, half of it compressible."""
-    chance = random.Random(1)
+    chance = random.Random(seed)
     for n in range(count):
         path = folder / "app" / f"d{n % 200:03}" / f"f{n:05}"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -248,18 +248,20 @@ def timed(bench, *command, **options):
 
 
 class Peak(threading.Thread):
-    """The highest sum of PSS over our processes while something runs."""
+    """The highest sum of PSS over our processes while something runs; the one that unpacks names no root."""
 
-    def __init__(self, root):
+    def __init__(self, bench, root):
         super().__init__(daemon=True)
         self.root, self.peak, self.over = str(root), 0, threading.Event()
+        self.unpack = os.path.realpath(bench.program("slipway-unpack"))
 
     def run(self):
         while not self.over.wait(0.02):
             total = 0
             for proc in pathlib.Path("/proc").glob("[0-9]*"):
                 try:
-                    if self.root.encode() in (proc / "cmdline").read_bytes() and "slipway" in os.readlink(proc / "exe"):
+                    exe = os.readlink(proc / "exe")
+                    if exe == self.unpack or "slipway" in exe and self.root.encode() in (proc / "cmdline").read_bytes():
                         total += smaps(proc.name)[0]
                 except (OSError, AttributeError):
                     pass
@@ -282,13 +284,65 @@ def bench_bundle(bench, name, bundle, budget):
     bench.row(f"{name}: first deployment", f"{median(ours):.2f} s", f"{median(theirs):.2f} s (tar+cp+sync)", f"{pair:.2f}", f"{budget}")
     bench.row(f"{name}: unchanged redeploy", f"{median(again):.2f} s", f"{median(ours):.2f} s (first)",
               f"{median([a / b for a, b in zip(again, ours)]):.2f}", "0.33")
+    bench_peak(bench, name, bundle)
+
+
+def bench_peak(bench, name, bundle):
     root = fresh_root(bench, f"{name}-peak")
-    watch = Peak(root)
+    watch = Peak(bench, root)
     watch.start()
     bench.run(bench.program("slipway"), "--root", root, "deploy", bundle, stderr=subprocess.DEVNULL)
     watch.over.set()
     watch.join()
     bench.row(f"{name}: peak memory of all our processes, PSS", f"{watch.peak / 1024:.1f} MiB", "", "", "32 MB")
+
+
+def bench_rollback(bench):
+    """Back to the revision before, all 2,000 files of which are others; beside it the copying of as many, and a sync."""
+    ours, theirs = [], []
+    for name, seed in (("old", 1), ("new", 2)):
+        make_many(bench.dir / f"two-{name}", 2000, seed)
+    for n in range(bench.rounds):
+        root = fresh_root(bench, f"rollback-{n}")
+        for name in ("old", "new"):
+            bench.run(bench.program("slipway"), "--root", root, "deploy", bench.dir / f"two-{name}", stderr=subprocess.DEVNULL)
+        theirs.append(timed(bench, "sh", "-c", f"cp -a '{bench.dir}/two-old/app' '{bench.dir}/copied-{n}' && sync"))
+        ours.append(timed(bench, bench.program("slipway"), "--root", root, "rollback", stderr=subprocess.DEVNULL))
+    bench.row("local rollback of 2,000 files", f"{median(ours):.2f} s", f"{median(theirs):.2f} s (cp+sync)",
+              f"{median([a / b for a, b in zip(ours, theirs)]):.2f}", "2 s")
+
+
+def bench_busy(bench):
+    """A tiny deployment while somebody else writes as fast as the disk takes it; beside it a copy of the file and a sync of the
+    file system, which waits for the other's data."""
+    folder = bench.dir / "busy"
+    (folder / "app").mkdir(parents=True)
+    (folder / "appspec.yml").write_text(APPSPEC, encoding="ascii")
+    root, ours, theirs = fresh_root(bench, "busy-root"), [], []
+    writer = bench.start("sh", "-c", f"while :; do dd if=/dev/zero of='{bench.dir}/others' bs=1M count=512 conv=notrunc; done",
+                         stderr=subprocess.DEVNULL)
+    time.sleep(2)
+    for n in range(bench.rounds * 2 + 1):
+        (folder / "app/file").write_text(f"{n}\n", encoding="ascii")
+        for times, command in ((ours, (bench.program("slipway"), "--root", root, "deploy", folder)),
+                               (theirs, ("sh", "-c", f"cp '{folder}/app/file' '{bench.dir}/copied' && sync -f '{bench.dir}/copied'"))):
+            began = time.monotonic()
+            bench.run(*command, stderr=subprocess.DEVNULL)
+            times.append(time.monotonic() - began)
+    bench.stop(writer)
+    subprocess.run(["pkill", "-f", f"of={bench.dir}/others"], check=False)
+    bench.row("a tiny directory beside a busy writer", f"{median(ours) * 1000:.0f} ms", f"{median(theirs) * 1000:.0f} ms (cp+sync -f)",
+              f"{median([a / b for a, b in zip(ours, theirs)]):.2f}")
+
+
+def bench_size(bench):
+    """Stripped, as packages install them."""
+    def stripped(name):
+        bench.run("strip", "-o", bench.dir / name, bench.program(name))
+        return (bench.dir / name).stat().st_size
+    agent = sum(stripped(name) for name in ("slipwayd", "slipway-worker", "slipway-unpack"))
+    line = sum(stripped(name) for name in ("slipway", "slipway-cli"))
+    bench.row("installed size: the agent's programs", f"{agent / 1e6:.2f} MB", f"{line / 1e6:.2f} MB (the CLI)", "", "1 MB")
 
 
 def bench_tiny(bench):
@@ -318,7 +372,7 @@ def main():
     options.add_argument("--build", required=True, help="the build tree")
     options.add_argument("--folder", default="/var/tmp", help="where to work: a real file system (default /var/tmp)")
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--only", default="fleet,many,big,tiny", help="parts, separated by commas (default: all)")
+    options.add_argument("--only", default="size,fleet,tiny,busy,rollback,many,big,peak", help="parts, separated by commas (default: all)")
     chosen = options.parse_args()
     parts = chosen.only.split(",")
     bench = Bench(chosen.build, chosen.folder, chosen.rounds)
@@ -330,13 +384,18 @@ def main():
             root = bench_idle(bench, fleet)
             bench_start(bench, fleet, root)
             bench_events(bench, fleet, root)
-        if "tiny" in parts:
-            bench_tiny(bench)
+        for part, run in (("size", bench_size), ("tiny", bench_tiny), ("busy", bench_busy), ("rollback", bench_rollback)):
+            if part in parts:
+                run(bench)
         for part, make, size, name, budget in (("many", make_many, 20000, "20,000 files, tgz", 1.3), ("big", make_big, 500, "500 MB file, tgz", 0.6)):
             if part in parts:
                 make(bench.dir / part, size)
                 pack(bench.dir / part, bench.dir / f"{part}.tgz")
                 bench_bundle(bench, name, bench.dir / f"{part}.tgz", budget)
+        for make, size, name in ((make_many, 100000, "100,000 files, tgz"), (make_big, 1000, "1 GB file, tgz")) if "peak" in parts else ():
+            make(bench.dir / name.split()[0], size)
+            pack(bench.dir / name.split()[0], bench.dir / f"{size}.tgz")
+            bench_peak(bench, name, bench.dir / f"{size}.tgz")
     finally:
         bench.close()
 
