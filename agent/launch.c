@@ -112,9 +112,9 @@ int launch_start_own(const struct paths *paths, struct launch *ret, struct error
 	if (r < 0)
 		return r;
 	if (!*paths->root && geteuid() != 0)
-		return error_set(err, -ENOENT,
-				 "no worker can be reached at '%s/worker.sock': systemctl start "
-				 "slipway-worker.socket",
+		return error_set(err, -ECONNREFUSED,
+				 "no worker can be reached at '%s/worker.sock': start it as root "
+				 "('systemctl start slipway-worker.socket')",
 				 paths->run);
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)

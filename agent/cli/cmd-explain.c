@@ -54,9 +54,9 @@ static int run(struct cli *cli, const struct cli_args *args)
 	}
 	report_explain(d, group, stdout);
 	report_scripts(d, stdout);
-	if (d->failure)
+	if (d->failure && d->n_steps)
 		printf("all output: 'slipway logs %s'\n", state_deployment_id(d));
-	else if (!id)
+	else if (!d->failure && !id)
 		point_to_failed(cli, cli_value(args, "group") ? group : NULL);
 	return CLI_DONE;
 }

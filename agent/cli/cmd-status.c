@@ -46,7 +46,7 @@ static void print_installed(const struct state *state)
 {
 	char when[CLOCK_ISO_LEN];
 	if (!state->installed) {
-		puts("  runs     nothing is installed");
+		puts("  runs     no revision");
 		return;
 	}
 	const struct state_revision *revision = state_revision_find(state, state->installed);

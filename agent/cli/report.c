@@ -181,11 +181,13 @@ static void print_listener_now(const struct state_cause *cause, FILE *out)
 		lines_itemf(out, "", "now %s listens on it", who);
 }
 
-static void print_causes(const struct state_causes *causes, FILE *out)
+/* said: the reason above them, which a cause need not repeat. */
+static void print_causes(const struct state_causes *causes, const char *said, FILE *out)
 {
 	for (size_t i = 0; i < causes->n; i++) {
 		const struct state_cause *cause = &causes->list[i];
-		lines_item(out, i ? "or" : "cause", cause->text);
+		if (!strstr(said, cause->text))
+			lines_item(out, i ? "or" : "cause", cause->text);
 		print_listener_now(cause, out);
 		if (cause->evidence)
 			lines_itemf(out, "", "it says: %s", cause->evidence);
@@ -206,7 +208,7 @@ static void print_output(const struct state_failure *f, FILE *out)
 static void print_failure(const struct state_deployment *d, FILE *out)
 {
 	const struct state_failure *f = d->failure;
-	auto_free char *end = NULL;
+	auto_free char *end = NULL, *reason = NULL;
 	char took[32];
 	if (!str_empty(f->script_name)) {
 		double seconds = seconds_of_failure(d);
@@ -219,10 +221,10 @@ static void print_failure(const struct state_deployment *d, FILE *out)
 			lines_item(out, "reason", end);
 	}
 	if (!end && !str_empty(f->message)) {
-		auto_free char *reason = report_short(f->message);
+		reason = report_short(f->message);
 		lines_item(out, "reason", reason);
 	}
-	print_causes(&f->causes, out);
+	print_causes(&f->causes, reason ? reason : "", out);
 	print_output(f, out);
 }
 
@@ -259,7 +261,7 @@ static void print_way_back(const struct state_deployment *d, FILE *out)
 		fprintf(out, "           %s %s\n", event, step_word(step));
 		if (step->status == STATE_FAILED && !str_empty(step->message))
 			print_message(step->message, out);
-		print_causes(&step->causes, out);
+		print_causes(&step->causes, "", out);
 	}
 }
 
@@ -475,8 +477,16 @@ static void say_why(const struct cli *cli, const json_t *result)
 		*text ? text : "the worker gave no reason");
 }
 
+static bool has_run(const struct cli *cli, const char *id)
+{
+	auto_state_deployment struct state_deployment *d = NULL;
+	auto_free char *group = NULL;
+	return *id && host_deployment(cli, id, NULL, &d, &group, NULL) == 0 && !was_refused(d);
+}
+
 /* The last line: the state of the host, and what to do. */
-static void say_ending(const struct cli *cli, const json_t *result, int exit_code)
+static void say_ending(const struct cli *cli, const json_t *result,
+		       const struct report_problems *problems, int exit_code)
 {
 	const char *id = member(result, "deployment");
 	bool is_source = cli->command == &cmd_deploy || cli->command == &cmd_plan;
@@ -490,9 +500,12 @@ static void say_ending(const struct cli *cli, const json_t *result, int exit_cod
 	case CLI_REFUSED:
 		fputs("refused: nothing was touched\n", stderr);
 		if (cli->command == &cmd_deploy)
-			fputs("  'slipway plan' shows what would happen; of the files in the way "
-			      "that belong to\n  no group, --file-exists-behavior OVERWRITE "
-			      "replaces them, RETAIN keeps them\n",
+			fputs(problems->in_the_way
+				      ? "  'slipway plan' shows what would happen; of the files in "
+					"the way that belong to\n  no group, "
+					"--file-exists-behavior "
+					"OVERWRITE replaces them, RETAIN keeps them\n"
+				      : "  'slipway plan' shows what would happen\n",
 			      stderr);
 		break;
 	case CLI_UNDO:
@@ -523,7 +536,7 @@ static void say_ending(const struct cli *cli, const json_t *result, int exit_cod
 		break;
 	default:
 		fputs("failed: the host is as before\n", stderr);
-		if (*id)
+		if (has_run(cli, id))
 			fprintf(stderr, "  'slipway logs %s' shows all that the scripts printed\n",
 				id);
 		else if (str_eq(member(result, "code"), "EACCES"))
@@ -531,16 +544,18 @@ static void say_ending(const struct cli *cli, const json_t *result, int exit_cod
 	}
 }
 
-static void end_badly(const struct cli *cli, const json_t *result, size_t problems, int exit_code)
+static void end_badly(const struct cli *cli, const json_t *result,
+		      const struct report_problems *problems, int exit_code)
 {
 	fflush(stdout);
 	/* each problem had its own line already, and the text is only their sum */
-	if (!problems || (exit_code != CLI_USAGE && exit_code != CLI_REFUSED))
+	if (!problems->errors || (exit_code != CLI_USAGE && exit_code != CLI_REFUSED))
 		say_why(cli, result);
-	say_ending(cli, result, exit_code);
+	say_ending(cli, result, problems, exit_code);
 }
 
-void report_end(const struct cli *cli, const json_t *result, size_t problems, int exit_code)
+void report_end(const struct cli *cli, const json_t *result, const struct report_problems *problems,
+		int exit_code)
 {
 	if (exit_code == CLI_DONE)
 		end_well(cli, result);

@@ -35,5 +35,12 @@ void report_scripts(const struct state_deployment *d, FILE *out);
  * ApplicationStart". Nothing when no process of them is left. */
 void report_left_running(const struct state_deployment *d, FILE *out);
 
+/* What was told line by line before the end. */
+struct report_problems {
+	size_t errors;   /* a warning alone explains no refusal */
+	bool in_the_way; /* among them a file that file_exists_behavior is about */
+};
+
 /* The end of a command that a worker carried out; result: its last message. */
-void report_end(const struct cli *cli, const json_t *result, size_t problems, int exit_code);
+void report_end(const struct cli *cli, const json_t *result, const struct report_problems *problems,
+		int exit_code);

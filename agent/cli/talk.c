@@ -93,6 +93,15 @@ static void note_deployment(struct talk *talk, const json_t *event)
 	talk->deployment = xstrdup(id);
 }
 
+static void note_error(struct talk *talk, const json_t *event)
+{
+	const char *text = json_string_value(json_object_get(event, "text"));
+	if (!str_eq(json_string_value(json_object_get(event, "level")), "error"))
+		return;
+	talk->told.errors++;
+	talk->told.in_the_way |= text && strstr(text, "file_exists_behavior");
+}
+
 /* Of these there may be more than memory should hold. Returns 1 when it is one of them. */
 static int keep_many(struct talk *talk, json_t *event, const char *name, struct error *err)
 {
@@ -107,7 +116,7 @@ static int keep_many(struct talk *talk, json_t *event, const char *name, struct 
 	for (size_t i = 0; i < ARRAY_LEN(many); i++) {
 		if (strcmp(many[i].name, name) != 0)
 			continue;
-		talk->errors += str_eq(json_string_value(json_object_get(event, "level")), "error");
+		note_error(talk, event);
 		json_object_del(event, "event");
 		int r = spool_add(many[i].spool, event, err);
 		return r < 0 ? r : 1;
@@ -333,7 +342,7 @@ int talk_finish(struct talk *talk)
 	if (talk->cli->json)
 		return talk_finish_json(talk);
 	int code = talk_exit(talk);
-	report_end(talk->cli, talk->result, talk->errors, code);
+	report_end(talk->cli, talk->result, &talk->told, code);
 	return code;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "agent/cli/cli.h"
+#include "agent/cli/report.h"
 #include "agent/cli/spool.h"
 #include "common/cleanup.h"
 
@@ -16,7 +17,7 @@ struct talk {
 	json_t *recovered;
 	json_t *groups; /* that were verified */
 	struct spool problems;
-	size_t errors;       /* of them; a warning alone explains no refusal */
+	struct report_problems told;
 	struct spool spool;  /* what may be many: operations of a plan, drift */
 	const char *spooled; /* their name as a member; NULL: none is expected */
 	bool all;            /* every problem is shown, however many there are */

@@ -688,14 +688,17 @@ void cause_find_error(int code, const char *text, struct state_causes *ret)
 		 "deploy to that group, take the path out of one of the two, or let this group "
 		 "take it over ('slipway adopt')"},
 		{ERR_REFUSED, "read-only", "read_only", "mount it writable"},
-		{ERR_REFUSED, "bytes free", "no_space", "make room there, then deploy again"},
-		{ERR_REFUSED, "inodes free", "no_inodes", "make room there, then deploy again"},
+		{ERR_REFUSED, " inodes are needed, ", "no_inodes",
+		 "make room there, then deploy again"},
+		{ERR_REFUSED, " are needed, ", "no_space", "make room there, then deploy again"},
 		{ERR_CONFLICT, "", "changed_underneath",
 		 "somebody else writes where this is installed: find out who, then deploy again"},
 		{-EROFS, "", "read_only", "mount it writable, then deploy again"},
 		{-EDQUOT, "", "no_space", "make room, or raise the quota"},
 		{-EIO, "", "disk_error",
 		 "look at the disk: 'journalctl -k' has the kernel's report"},
+		{-ENOSPC, " inodes are needed, ", "no_inodes",
+		 "make room there, then deploy again"},
 		{-ENOSPC, "", "no_space", "make room there, then deploy again"},
 	};
 	struct look look = {.out = ret};

@@ -41,6 +41,7 @@ is "they are the new group's" "8 0" "$(objects shop-2) $(objects shop)"
 is "in the old one nothing is installed" None "$(group shop installed)"
 slip status >"$T/status"
 says "which status says, and why" "8 objects to group shop-2" "$T/status"
+is "neither runs a revision of its own" 2 "$(grep -c '^  runs     no revision$' "$T/status")"
 exits 2 "there is nothing to remove" slip remove --group shop
 exits 2 "and in the new one no revision whose application could be stopped" slip remove --group shop-2
 says "which says what helps" "deploy one first"

@@ -33,6 +33,9 @@ make_revision "$T/r2" 2
 sed -i 's/^os: linux/&\nfile_exists_behavior: OVERWRITE/' "$T/r2/appspec.yml"
 exits 0 "OVERWRITE in the AppSpec replaces it" slip deploy "$T/r2"
 is "with the revision's" 2 "$(installed host)"
+exits 3 "another group's files are refused, too" slip deploy "$T/r1" --group other
+says "and what helps there" "slipway adopt --group other --from "
+is "nothing is said of what does not help" "" "$(grep -F file-exists-behavior "$T/err")"
 
 # --- mistakes in the AppSpec --------------------------------------------------------------------------------------------------
 make_revision "$T/bad" 4

@@ -147,6 +147,10 @@ slip deploy "$T/r" >"$T/out" 2>"$T/err"
 of_cause
 is "a refusal has its cause" file_conflict "$cause"
 says "with the path" "$T/host/tree/srv/app/file" "$T/text"
+slip explain >"$T/explain"
+is "which is not told a second time" 0 "$(grep -c '^  cause ' "$T/explain")"
+says "but what to do is" "next: move it away" "$T/explain"
+is "no output is offered where no script ran" "" "$(grep -F 'slipway logs' "$T/explain")"
 rm -r "$T/host/tree/srv"
 
 # --- nothing that is printed harms who reads it -----------------------------------------------------------------------

@@ -404,6 +404,13 @@ static void other_failures_have_causes_too(void **state)
 		{ERR_REFUSED,
 		 "/srv/a: it belongs to the deployment group 'shop': deploy to that one",
 		 "file_conflict", "'shop'"},
+		{ERR_REFUSED,
+		 "/srv: 1.2 MB are needed, 12.0 kB are free on the file system at '/srv' (ext4 on "
+		 "/dev/vdb); make room there and try again",
+		 "no_space", "/dev/vdb"},
+		{ERR_REFUSED, "/srv: 12 inodes are needed, 3 are free; make room and try again",
+		 "no_inodes", "12 inodes"},
+		{-ENOSPC, "bundle 'a': 12 inodes are needed, 3 are free", "no_inodes", "12 inodes"},
 		{-ENOSPC, "/srv/a: No space left on device", "no_space", "/srv/a"},
 		{-EROFS, "/srv/a: Read-only file system", "read_only", "/srv/a"},
 	};
