@@ -75,31 +75,40 @@ static int barrier(int fd, struct error *err)
 	return again < 0 && is_dead(errno) ? error_errno(err, "sync a file") : 0;
 }
 
-struct few {
-	unsigned files;
-};
-
 /* fs_walk_fn; -EFBIG: these are not few. */
+static int count_file(const struct fs_entry *entry, void *arg, struct error *err)
+{
+	unsigned *files = arg;
+	if (S_ISREG(entry->st.st_mode) && ++*files > FEW && !FAULT_DEFECT("sync-each"))
+		return -EFBIG;
+	return 0;
+}
+
+/* fs_walk_fn; -EFBIG: cannot be done one by one. */
 static int sync_file(const struct fs_entry *entry, void *arg, struct error *err)
 {
-	struct few *few = arg;
 	if (!S_ISREG(entry->st.st_mode))
 		return 0;
-	if (++few->files > FEW && !FAULT_DEFECT("sync-each"))
-		return -EFBIG;
 	auto_close int fd =
 		openat(entry->dirfd, entry->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	return fd < 0 || fsync(fd) < 0 ? error_errno(err, "sync %s", entry->name) : 0;
+	if (fd < 0) /* one that its owner, who is not root, may not read */
+		return -EFBIG;
+	return fsync(fd) < 0 ? error_errno(err, "sync %s", entry->name) : 0;
+}
+
+/* Returns -EFBIG when there are many, which are not synced then. */
+static int sync_few(int fd, struct error *err)
+{
+	unsigned files = 0;
+	int r = fs_walk(fd, 0, count_file, &files, err);
+	return r < 0 ? r : fs_walk(fd, 0, sync_file, NULL, err);
 }
 
 int durable_tree(int fd, bool content, struct error *err)
 {
-	struct few few = {0};
-	int r = 0;
-	if (!is_ordered(fd))
-		return fs_sync_fs(fd, err);
-	if (content)
-		r = fs_walk(fd, 0, sync_file, &few, err);
+	int r = is_ordered(fd) ? 0 : -EFBIG;
+	if (r == 0 && content)
+		r = sync_few(fd, err);
 	if (r == -EFBIG)
 		return fs_sync_fs(fd, err);
 	return r < 0 ? r : barrier(fd, err);
