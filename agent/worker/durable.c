@@ -104,12 +104,20 @@ static int sync_few(int fd, struct error *err)
 	return r < 0 ? r : fs_walk(fd, 0, sync_file, NULL, err);
 }
 
+/* Too many, or out of reach: in a directory that its owner may not read, deeper than a walk goes.
+ */
+static bool is_beyond_us(int code)
+{
+	return code == -EFBIG || code == -EACCES || code == ERR_LIMIT;
+}
+
 int durable_tree(int fd, bool content, struct error *err)
 {
+	struct error why = {0};
 	int r = is_ordered(fd) ? 0 : -EFBIG;
 	if (r == 0 && content)
-		r = sync_few(fd, err);
-	if (r == -EFBIG)
+		r = sync_few(fd, &why);
+	if (is_beyond_us(r))
 		return fs_sync_fs(fd, err);
-	return r < 0 ? r : barrier(fd, err);
+	return r < 0 ? error_set(err, r, "%s", why.text) : barrier(fd, err);
 }

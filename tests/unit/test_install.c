@@ -3,7 +3,10 @@
 #include "agent/worker/manifest.h"
 #include "tests/unit/txn.h"
 
+#include <grp.h>
+#include <stdio.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
 static enum install_state state_of(struct txn *t)
@@ -546,6 +549,54 @@ static void the_manifest_names_what_is_installed(void **state)
 	manifest_clear(&m);
 }
 
+/* By somebody who is not root, with all that is asked of root otherwise. Returns its exit status.
+ */
+static int install_as_nobody(void)
+{
+	void *state = NULL;
+	txn_setup(&state);
+	struct txn *t = state;
+	txn_write(t, "archive/tree/secret", "2");
+	txn_file(t, "tree", "dest/app");
+	struct spec_permission *p = txn_permission(t, "dest/app/secret");
+	p->has_mode = true;
+	p->mode = 0200;
+	if (txn_plan(t) != 0 || txn_install(t) != 0)
+		fprintf(stderr, "# %s\n", t->err.text);
+	bool good = !t->err.code && (stat_of(t, "dest/app/secret").st_mode & 07777) == 0200;
+	txn_teardown(&state);
+	return good ? 0 : 1;
+}
+
+static void what_its_owner_may_not_read_is_installed_too(void **state)
+{
+	(void)state;
+	int status = -1;
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (geteuid() == 0 &&
+		    (setgroups(0, NULL) < 0 || setresgid(65534, 65534, 65534) < 0 ||
+		     setresuid(65534, 65534, 65534) < 0))
+			_exit(2);
+		_exit(install_as_nobody());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void a_tree_as_deep_as_a_revision_may_be_is_installed(void **state)
+{
+	struct txn *t = *state;
+	char path[1024] = "archive/tree";
+	for (int i = 0; i < 250; i++)
+		strcat(path, "/d");
+	strcat(path, "/f");
+	txn_write(t, path, "1");
+	txn_file(t, "tree", "dest/1/2/3/4/5/6/7/8/9");
+	txn_deploy(t);
+	txn_remove(t, "archive/tree");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, txn_setup, txn_teardown)
 
 int main(void)
@@ -571,6 +622,8 @@ int main(void)
 		T(undo_gives_nobody_another_ones_directory),
 		T(undo_waits_for_a_directory_behind_a_link),
 		T(a_fifo_in_the_revision_stops_nothing),
+		T(what_its_owner_may_not_read_is_installed_too),
+		T(a_tree_as_deep_as_a_revision_may_be_is_installed),
 		T(a_directory_nobody_may_write_is_filled_all_the_same),
 		T(a_set_gid_parent_gives_its_group),
 		T(a_default_acl_is_inherited),
