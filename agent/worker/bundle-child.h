@@ -8,6 +8,8 @@
 #include "agent/worker/bundle.h"
 #include "common/attr.h"
 
+#include <sys/types.h>
+
 #define BUNDLE_CHILD "slipway-unpack"
 #define BUNDLE_CHILD_NAME_MAX 64 /* of an account, of a release, of a compression */
 
@@ -15,6 +17,7 @@ enum bundle_packing { PACKED_PLAIN, PACKED_GZIP, PACKED_OTHER, PACKED_ZIP };
 
 struct bundle_order {
 	char release[BUNDLE_CHILD_NAME_MAX]; /* both programs must be of one */
+	pid_t worker;                        /* the parent, while it lives */
 	enum bundle_packing packing;
 	char packing_name[BUNDLE_CHILD_NAME_MAX];
 	bool complete; /* something else proves that nothing is missing at its end */

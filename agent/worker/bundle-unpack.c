@@ -232,6 +232,7 @@ static void make_order(const struct bundle_job *job, const struct magic *magic,
 	bool zip = magic->packing == PACKED_ZIP || job->source->type == BUNDLE_ZIP;
 	*ret = (struct bundle_order){
 		.release = PACKAGE_VERSION,
+		.worker = getpid(),
 		.packing = zip ? PACKED_ZIP : magic->packing,
 		.complete = magic->packing != PACKED_PLAIN || job->source->sha256,
 		.limits = *job->limits,

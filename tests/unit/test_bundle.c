@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What real tar and zip programs make, and what attackers make, is in tests/e2e/bundles.sh. */
+#include "agent/launch.h"
 #include "agent/worker/bundle-archive.h"
+#include "agent/worker/bundle-child.h"
 #include "agent/worker/bundle-contain.h"
 #include "agent/worker/bundle-size.h"
 #include "agent/worker/bundle-write.h"
@@ -426,6 +428,59 @@ static void a_contained_process_sees_one_directory(void **state)
 	assert_int_equal(in_child(look_around), 0);
 }
 
+/* One empty file, "f". */
+static int make_tar(void)
+{
+	char tar[3 * 512] = "f";
+	unsigned sum = 8 * ' ';
+	strcpy(tar + 100, "0000644");
+	strcpy(tar + 124, "00000000000");
+	tar[156] = '0';
+	memcpy(tar + 257, "ustar\00000", 8);
+	for (size_t i = 0; i < 512; i++)
+		sum += (unsigned char)tar[i];
+	snprintf(tar + 148, 8, "%06o", sum);
+	int fd = memfd_create("tar", MFD_CLOEXEC);
+	CHECK(fd >= 0 && fs_write_all(fd, tar, sizeof(tar)) == 0 && lseek(fd, 0, SEEK_SET) == 0);
+	return fd;
+}
+
+/* Starts slipway-unpack, and dies (killed) before that program has begun. */
+static int die_early(void)
+{
+	int control[2], alive[2];
+	char byte;
+	int data = make_tar(), dir = dup(root);
+	struct bundle_order order = {.release = PACKAGE_VERSION, .worker = getpid()};
+	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) == 0);
+	CHECK(pipe2(alive, O_CLOEXEC) == 0);
+	CHECK(send(control[0], &order, sizeof(order), 0) == sizeof(order));
+	auto_free char *program = launch_program(BUNDLE_CHILD);
+	if (fork() > 0)
+		_exit(0);
+	close(alive[1]);
+	close(control[0]);
+	CHECK(read(alive[0], &byte, 1) == 0);
+	int fds[] = {fcntl(control[1], F_DUPFD, 20), fcntl(data, F_DUPFD, 20),
+		     fcntl(dir, F_DUPFD, 20)};
+	for (int i = 0; i < 3; i++)
+		CHECK(dup2(fds[i], 3 + i) == 3 + i);
+	execl(program, BUNDLE_CHILD, (char *)NULL);
+	return 3;
+}
+
+static void nothing_is_unpacked_for_a_worker_that_has_died(void **state)
+{
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	assert_int_equal(in_child(die_early), 0);
+	int status = 0;
+	assert_true(waitpid(-1, &status, 0) > 0);
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_false(exists(root, "f"));
+}
+
 static void nothing_stays_when_there_is_no_room(void **state)
 {
 	auto_close int out = make_dir("out");
@@ -487,6 +542,7 @@ int main(void)
 		TEST(what_was_packed_is_unpacked),
 		TEST(a_failed_bundle_leaves_the_old_archive),
 		TEST(nothing_stays_when_there_is_no_room),
+		TEST(nothing_is_unpacked_for_a_worker_that_has_died),
 		cmocka_unit_test(a_gzip_stream_is_read_to_its_checked_end),
 		cmocka_unit_test(a_gzip_stream_cut_anywhere_is_refused),
 		cmocka_unit_test(a_gzip_stream_altered_anywhere_is_refused),
