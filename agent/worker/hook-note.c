@@ -106,8 +106,7 @@ static int result_from_json(const json_t *obj, struct hook_result *r)
 	r->wall_s = r->cpu_s = -1;
 	r->memory_peak_bytes = r->tasks_peak = -1;
 	if (take_int(obj, "code", &code) < 0 || take_text(obj, "message", &r->message) < 0 ||
-	    take_text(obj, "log", &r->log_tail) < 0 ||
-	    take_text(obj, "output", &r->output) < 0 ||
+	    take_text(obj, "log", &r->log_tail) < 0 || take_text(obj, "output", &r->output) < 0 ||
 	    take_text(obj, "out_of_memory", &r->shortage) < 0 ||
 	    take_int(obj, "exit_code", &r->exit_code) < 0 ||
 	    take_int(obj, "signal", &r->signal) < 0 ||
@@ -267,7 +266,7 @@ static bool stop_left(const struct left *left, const char *deployment)
 {
 	if (deployment && strcmp(deployment, left->deployment) != 0)
 		return true;
-	hook_kill_leftover(left->pid, left->start_time, left->told);
+	hook_kill_leftover(left->pid, left->start_time, left->told, NULL);
 	return false;
 }
 

@@ -141,11 +141,13 @@ struct trace {
 	pid_t session;
 	uint64_t start;
 	char *variable; /* in the environment of what it started */
+	char *event;    /* as well, or nothing of that name; NULL: any */
 };
 
 static bool is_of_trace(const struct trace *t, pid_t pid, uint64_t start)
 {
-	return start >= t->start && hook_process_variable(pid, t->variable) == HOOK_VARIABLE_SAME;
+	return start >= t->start && hook_process_variable(pid, t->variable) == HOOK_VARIABLE_SAME &&
+	       !(t->event && hook_process_variable(pid, t->event) == HOOK_VARIABLE_OTHER);
 }
 
 /* Is it still the session that was recorded? When its leader has ended, the number may have been
@@ -209,36 +211,41 @@ static bool await_traced(const struct trace *t, uint64_t wait_us)
 	}
 }
 
-static struct trace trace_of(pid_t pid, uint64_t start_time, const char *deployment_id)
+static struct trace trace_of(pid_t pid, uint64_t start_time, const char *deployment_id,
+			     const char *event)
 {
 	return (struct trace){.session = pid,
 			      .start = start_time,
-			      .variable = xasprintf("DEPLOYMENT_ID=%s", deployment_id)};
+			      .variable = xasprintf("DEPLOYMENT_ID=%s", deployment_id),
+			      .event = event ? xasprintf("LIFECYCLE_EVENT=%s", event) : NULL};
+}
+
+static void trace_clear(struct trace *t)
+{
+	free(t->variable);
+	free(t->event);
 }
 
 bool hook_is_left(pid_t pid, uint64_t start_time, const char *deployment_id)
 {
-	struct trace t = trace_of(pid, start_time, deployment_id);
+	CLEANUP(trace_clear) struct trace t = trace_of(pid, start_time, deployment_id, NULL);
 	pid_t first;
-	bool left = start_time && signal_traced(&t, 0, &first) > 0;
-	free(t.variable);
-	return left;
+	return start_time && signal_traced(&t, 0, &first) > 0;
 }
 
-void hook_kill_leftover(pid_t pid, uint64_t start_time, const char *deployment_id)
+void hook_kill_leftover(pid_t pid, uint64_t start_time, const char *deployment_id,
+			const char *event)
 {
-	struct trace t = trace_of(pid, start_time, deployment_id);
+	CLEANUP(trace_clear) struct trace t = trace_of(pid, start_time, deployment_id, event);
 	pid_t first;
-	if (start_time && signal_traced(&t, SIGTERM, &first) > 0) {
-		signal_traced(&t, SIGCONT, &first); /* what is stopped would not hear it */
-		if (!await_traced(&t, HOOK_GRACE_US)) {
-			signal_traced(&t, SIGKILL, &first);
-			if (!await_traced(&t, HOOK_GRACE_US))
-				log_warning("what process %ld left running cannot be killed",
-					    (long)pid);
-		}
-	}
-	free(t.variable);
+	if (!start_time || signal_traced(&t, SIGTERM, &first) == 0)
+		return;
+	signal_traced(&t, SIGCONT, &first); /* what is stopped would not hear it */
+	if (await_traced(&t, HOOK_GRACE_US))
+		return;
+	signal_traced(&t, SIGKILL, &first);
+	if (!await_traced(&t, HOOK_GRACE_US))
+		log_warning("what process %ld left running cannot be killed", (long)pid);
 }
 
 static void add_name(struct buf *out, pid_t pid)

@@ -88,8 +88,10 @@ char *hook_own_user(void);
 
 /* Kill what a recorded hook left: its session, when it is still the one whose leader pid started at
  * start_time, and what has started since with DEPLOYMENT_ID=deployment_id in its environment.
+ * event: but not what says that another one has started it, a server that forks (NULL: that, too).
  * SIGTERM, 5 s, SIGKILL; returns when it is gone. Best effort. */
-void hook_kill_leftover(pid_t pid, uint64_t start_time, const char *deployment_id);
+void hook_kill_leftover(pid_t pid, uint64_t start_time, const char *deployment_id,
+			const char *event);
 /* Would there be anything to kill? */
 bool hook_is_left(pid_t pid, uint64_t start_time, const char *deployment_id);
 

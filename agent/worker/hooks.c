@@ -143,6 +143,13 @@ bool hooks_may_run(const struct group *g)
 	return hook_note_load(g->fd, &note) && note.unit && !note.ended;
 }
 
+/* "Rollback: AfterInstall" */
+static const char *event_of(const char *step)
+{
+	const char *colon = strstr(step, ": ");
+	return colon ? colon + strlen(": ") : step;
+}
+
 void hooks_kill_leftover(struct group *g)
 {
 	auto_hook_note struct hook_note note = {0};
@@ -152,7 +159,7 @@ void hooks_kill_leftover(struct group *g)
 		hook_unit_stop(note.unit);
 	else if (note.pid > 0)
 		hook_kill_leftover(note.pid, note.start_time,
-				   note.told ? note.told : note.deployment);
+				   note.told ? note.told : note.deployment, event_of(note.step));
 	hook_note_remove(g->fd);
 }
 

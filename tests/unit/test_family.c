@@ -249,14 +249,14 @@ static void a_leftover_is_killed_only_if_it_is_the_one(void **state)
 	pid_t pid = start_sleeper();
 	uint64_t start = hook_process_start(pid);
 	assert_true(start > 0);
-	hook_kill_leftover(pid, start + 1, "d-1");
-	hook_kill_leftover(pid, 0, "d-1");
+	hook_kill_leftover(pid, start + 1, "d-1", NULL);
+	hook_kill_leftover(pid, 0, "d-1", NULL);
 	assert_false(is_gone(pid));
-	hook_kill_leftover(pid, start, "d-1");
+	hook_kill_leftover(pid, start, "d-1", NULL);
 	int status = 0;
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
-	hook_kill_leftover(pid, start, "d-1");
+	hook_kill_leftover(pid, start, "d-1", NULL);
 }
 
 static void a_leftover_whose_leader_has_ended_is_killed_too(void **state)
@@ -276,9 +276,9 @@ static void a_leftover_whose_leader_has_ended_is_killed_too(void **state)
 	assert_int_equal(hook_process_session(seen.pid, &pids), 1);
 	pid_t pid = pids[0];
 	free(pids);
-	hook_kill_leftover(seen.pid, seen.start_time, "d-2");
+	hook_kill_leftover(seen.pid, seen.start_time, "d-2", NULL);
 	assert_false(is_gone(pid));
-	hook_kill_leftover(seen.pid, seen.start_time, "d-1");
+	hook_kill_leftover(seen.pid, seen.start_time, "d-1", NULL);
 	assert_true(is_gone(pid)); /* it has waited */
 }
 
@@ -299,10 +299,32 @@ static void a_leftover_that_left_its_session_is_known_by_its_environment(void **
 	assert_int_equal(hook_run(&request, &result, NULL), 0);
 	pid_t pid = runaway_pid();
 	assert_false(hook_is_left(seen.pid, seen.start_time, "d-2"));
-	hook_kill_leftover(seen.pid, seen.start_time, "d-2");
+	hook_kill_leftover(seen.pid, seen.start_time, "d-2", NULL);
 	assert_false(is_gone(pid));
 	assert_true(hook_is_left(seen.pid, seen.start_time, "d-1"));
-	hook_kill_leftover(seen.pid, seen.start_time, "d-1");
+	hook_kill_leftover(seen.pid, seen.start_time, "d-1", NULL);
+	assert_true(is_gone(pid));
+}
+
+/* A server of an earlier event of the same deployment forks whenever it likes. */
+static void a_leftover_is_not_what_another_event_has_started(void **state)
+{
+	static const char *const env[] = {"DEPLOYMENT_ID=d-1", "LIFECYCLE_EVENT=ApplicationStart",
+					  "PATH=/bin:/usr/bin", NULL};
+	auto_hook_result struct hook_result result = {0};
+	struct seen seen = {0};
+	auto_free char *text = runaway("exit 0\n");
+	memset(strstr(text, "env -i "), ' ', strlen("env -i "));
+	put("s.sh", text, 0755);
+	struct hook_request request = request_of("s.sh");
+	request.env = env;
+	request.on_start = note_start;
+	request.arg = &seen;
+	assert_int_equal(hook_run(&request, &result, NULL), 0);
+	pid_t pid = runaway_pid();
+	hook_kill_leftover(seen.pid, seen.start_time, "d-1", "ValidateService");
+	assert_false(is_gone(pid));
+	hook_kill_leftover(seen.pid, seen.start_time, "d-1", "ApplicationStart");
 	assert_true(is_gone(pid));
 }
 
@@ -322,6 +344,7 @@ int main(void)
 		TEST(a_leftover_is_killed_only_if_it_is_the_one),
 		TEST(a_leftover_whose_leader_has_ended_is_killed_too),
 		TEST(a_leftover_that_left_its_session_is_known_by_its_environment),
+		TEST(a_leftover_is_not_what_another_event_has_started),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
