@@ -286,7 +286,13 @@ char *cause_foreign_fd(int fd)
 
 char *cause_foreign(const char *path)
 {
-	auto_close int fd =
-		may_look(path) ? open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+	struct stat st;
+	char link[32];
+	/* A script may name what does something when it is opened: a device, behind a link. */
+	auto_close int seen = may_look(path) ? open(path, O_PATH | O_CLOEXEC) : -1;
+	if (seen < 0 || fstat(seen, &st) < 0 || !S_ISREG(st.st_mode))
+		return NULL;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", seen);
+	auto_close int fd = open(link, O_RDONLY | O_CLOEXEC);
 	return cause_foreign_fd(fd);
 }

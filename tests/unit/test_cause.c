@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -391,6 +392,29 @@ static void the_script_itself_is_looked_at(void **state)
 	}
 }
 
+/* Opening one may do something: a watchdog restarts the host. */
+static void what_is_no_file_is_not_opened(void **state)
+{
+	const struct tempdir *dir = *state;
+	char at[PATH_MAX], link[32], event[512];
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", dir->fd);
+	ssize_t n = readlink(link, at, sizeof(at) - 1);
+	assert_true(n > 0);
+	at[n] = '\0';
+	assert_int_equal(mkfifoat(dir->fd, "device", 0600), 0);
+	assert_int_equal(symlinkat("device", dir->fd, "program"), 0);
+	auto_free char *device = fs_join(at, "device");
+	auto_free char *output = xasprintf(
+		"[stderr]%s/program: cannot execute binary file: Exec format error\n", at);
+	auto_close int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	assert_true(inotify_add_watch(watch, device, IN_OPEN) >= 0);
+	CLEANUP(clear) struct state_causes causes = {0};
+	struct cause_request request = request_of(126, output);
+	cause_find(&request, &causes);
+	assert_string_equal(causes.list[0].name, "wrong_architecture");
+	assert_true(read(watch, event, sizeof(event)) < 0);
+}
+
 static void other_failures_have_causes_too(void **state)
 {
 	static const struct {
@@ -453,6 +477,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_script_itself_is_looked_at, tempdir_setup,
 						tempdir_teardown),
 		cmocka_unit_test(other_failures_have_causes_too),
+		cmocka_unit_test_setup_teardown(what_is_no_file_is_not_opened, tempdir_setup,
+						tempdir_teardown),
 		cmocka_unit_test(the_last_twenty_lines_are_kept),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
