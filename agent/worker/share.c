@@ -29,19 +29,21 @@ static int open_file(int dirfd, const char *path)
 /* As much as is the same from the beginning on. The kernel compares page by page and would wait for
  * each of them, so both are asked for beforehand. Returns 0, or negative errno when there is no use
  * in trying others. */
-static int share_file(int from, int to, uint64_t size, uint64_t *bytes)
+static int share_file(struct sharing *sharing, int from, int to, uint64_t size)
 {
 	union {
 		struct file_dedupe_range range;
 		char room[sizeof(struct file_dedupe_range) + sizeof(struct file_dedupe_range_info)];
 	} u;
-	for (uint64_t at = 0; at < size;) {
+	for (uint64_t at = 0; at < size && clock_mono_us() <= sharing->until_us;) {
 		u.range = (struct file_dedupe_range){
 			.src_offset = at,
 			.src_length = size - at < STEP ? size - at : STEP,
 			.dest_count = 1,
 		};
 		u.range.info[0] = (struct file_dedupe_range_info){.dest_fd = to, .dest_offset = at};
+		posix_fadvise(from, (off_t)at, (off_t)u.range.src_length, POSIX_FADV_WILLNEED);
+		posix_fadvise(to, (off_t)at, (off_t)u.range.src_length, POSIX_FADV_WILLNEED);
 		if (ioctl(from, FIDEDUPERANGE, &u.range) < 0)
 			return -errno;
 		const struct file_dedupe_range_info *info = &u.range.info[0];
@@ -50,7 +52,7 @@ static int share_file(int from, int to, uint64_t size, uint64_t *bytes)
 		if (info->status != FILE_DEDUPE_RANGE_SAME || info->bytes_deduped == 0)
 			return 0;
 		at += info->bytes_deduped;
-		*bytes += info->bytes_deduped;
+		sharing->bytes += info->bytes_deduped;
 	}
 	return 0;
 }
@@ -69,7 +71,7 @@ static int share_entry(const struct fs_entry *entry, void *arg, struct error *er
 	    st.st_size != entry->st.st_size)
 		return 0;
 	auto_close int to = open_file(entry->dirfd, entry->name);
-	return to < 0 ? 0 : share_file(from, to, (uint64_t)st.st_size, &sharing->bytes);
+	return to < 0 ? 0 : share_file(sharing, from, to, (uint64_t)st.st_size);
 }
 
 void share_unchanged(int archive_fd, int earlier_fd)
