@@ -325,10 +325,12 @@ static struct wire_spec *copy_spec(const struct wire_spec *spec)
 
 const struct state_revision *state_revision_before(const struct state *state)
 {
+	const char *installed = state->installed ? state->installed : "";
+	const struct state_revision *now = state_revision_find(state, installed);
 	for (size_t i = state->n_revisions; i-- > 0;) {
 		const struct state_revision *r = &state->revisions[i];
-		if (r->succeeded &&
-		    (!state->installed || strcmp(r->deployment_id, state->installed) != 0))
+		if (r->succeeded && !str_eq(r->deployment_id, installed) &&
+		    !(now && str_eq(r->archive, now->archive)))
 			return r;
 	}
 	return NULL;

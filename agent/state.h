@@ -208,7 +208,8 @@ bool state_has_names(const struct wire_spec *spec, const char *group_id);
 
 /* NULL when it is not kept (any more). */
 struct state_revision *state_revision_find(const struct state *state, const char *deployment_id);
-/* What a rollback goes back to: the newest successful one that is not installed. NULL: none. */
+/* What a rollback goes back to: the newest successful one of another revision than the installed
+ * one, which may have been deployed more than once from its archive. NULL: none. */
 const struct state_revision *state_revision_before(const struct state *state);
 /* Add it as the newest (one of the same deployment is replaced); spec is copied. */
 void state_revision_add(struct state *state, const struct state_deployment *d, bool succeeded);

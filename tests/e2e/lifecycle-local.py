@@ -93,7 +93,10 @@ for number in range(4):
 run = host.local({"verb": "rollback", "group": GROUP})
 equal("failed deployments do not push out what rollback goes back to", (0, "n2"),
       (run.result["exit"], host.files()["srv/app/index.html"]), run.result)
-host.local({"verb": "rollback", "group": GROUP})  # and to n3 again
+host.local({"verb": "redeploy", "group": GROUP})
+run = host.local({"verb": "rollback", "group": GROUP})
+equal("what was deployed once more is not what it goes back to", (0, "n3"),
+      (run.result["exit"], host.files()["srv/app/index.html"]), run.result)
 run = host.local({"verb": "rollback", "group": GROUP, "to": one})
 equal("what is not kept cannot come back", [2, "not_found"], [run.result["exit"], run.result["code"]])
 run = host.local({"verb": "redeploy", "group": "no-such-group"})
