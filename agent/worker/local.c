@@ -197,7 +197,9 @@ static int still_open(struct group *g, int r, struct error *err)
 	if (r == ERR_UNDO || r == ERR_NOT_MOUNTED || r == ERR_BUSY ||
 	    install_state(g->fd, &state, NULL, &quiet) < 0)
 		return r;
-	if (g->state->open->phase == STATE_COMPLETING)
+	/* It may even be closed, and only that could not be saved. */
+	const struct state_deployment *d = g->state->open;
+	if (d ? d->phase == STATE_COMPLETING : g->state->last->succeeded)
 		return error_prefix(
 			err, ERR_UNDO,
 			"the new revision is installed, but that could not be recorded");

@@ -173,4 +173,27 @@ local("a local deployment that fails", "ValidateService", False)
 both = commands("DownloadBundle") | commands("Install") | commands("ValidateService")
 equal("commands: the outcomes", ["Failed", "Succeeded"], sorted(both))
 equal("a failing command", {"Failed"}, commands("AfterInstall", fails="AfterInstall"))
+
+
+# Not killed, but refused that call: the worker always has an answer.
+refusing, log = os.path.join(T, "refused-worker"), os.path.join(T, "refused.log")
+with open(refusing, "w") as f:
+    f.write('#!/bin/sh\nexport ASAN_OPTIONS=detect_leaks=0\nexec strace -o %s -e trace=renameat -e "inject=renameat:error=ENOSPC:when=$REFUSE_AT" %s "$@"\n'
+            % (log, plain))
+os.chmod(refusing, 0o755)
+silent, number, injected = [], 0, True
+while injected:
+    number += 1
+    host = Host()
+    worker.WORKER = refusing
+    os.environ["REFUSE_AT"] = str(number)
+    try:
+        if host.deploy(revision("one")).result is None:
+            silent.append(number)
+    finally:
+        worker.WORKER = plain
+    with open(log) as f:
+        injected = "(INJECTED)" in f.read()
+equal("a rename that fails, each in turn, always has an answer", [], silent)
+ok("and there were several", number > 4, "%d" % number)
 done_testing()
