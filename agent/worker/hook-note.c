@@ -238,8 +238,9 @@ static bool parse_left(char *line, const char *boot, struct left *ret)
 }
 
 /* Calls fn for each; the lines for which it says true stay. */
-static void filter_left(int group_fd, bool (*fn)(const struct left *left, const char *arg),
-			const char *arg)
+static void filter_left(int group_fd,
+			bool (*fn)(const struct left *left, const struct hook_whose *whose),
+			const struct hook_whose *whose)
 {
 	auto_free char *text = NULL, *boot = proc_boot_id();
 	size_t len;
@@ -250,7 +251,7 @@ static void filter_left(int group_fd, bool (*fn)(const struct left *left, const 
 	for (size_t i = 0; lines[i]; i++) {
 		struct left left;
 		auto_free char *line = xstrdup(lines[i]);
-		if (parse_left(line, boot, &left) && fn(&left, arg))
+		if (parse_left(line, boot, &left) && fn(&left, whose))
 			buf_addf(&kept, "%s\n", lines[i]);
 	}
 	str_list_free(lines);
@@ -262,25 +263,28 @@ static void filter_left(int group_fd, bool (*fn)(const struct left *left, const 
 		log_debug("%s", err.text);
 }
 
-static bool stop_left(const struct left *left, const char *deployment)
+static bool stop_left(const struct left *left, const struct hook_whose *whose)
 {
-	if (deployment && strcmp(deployment, left->deployment) != 0)
+	if (whose->deployment_id && strcmp(whose->deployment_id, left->deployment) != 0)
 		return true;
-	hook_kill_leftover(left->pid, left->start_time, left->told, NULL);
+	const struct hook_whose told = {.deployment_id = left->told, .root = whose->root};
+	hook_kill_leftover(left->pid, left->start_time, &told);
 	return false;
 }
 
-void hook_left_stop(int group_fd, const char *deployment)
+void hook_left_stop(int group_fd, const struct hook_whose *whose)
 {
-	filter_left(group_fd, stop_left, deployment);
+	filter_left(group_fd, stop_left, whose);
 }
 
-static bool is_alive(const struct left *left, const char *arg)
+static bool is_alive(const struct left *left, const struct hook_whose *whose)
 {
-	return hook_is_left(left->pid, left->start_time, left->told);
+	const struct hook_whose told = {.deployment_id = left->told, .root = whose->root};
+	return hook_is_left(left->pid, left->start_time, &told);
 }
 
-void hook_left_tidy(int group_fd)
+void hook_left_tidy(int group_fd, const char *root)
 {
-	filter_left(group_fd, is_alive, NULL);
+	const struct hook_whose whose = {.root = root};
+	filter_left(group_fd, is_alive, &whose);
 }

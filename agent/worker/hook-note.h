@@ -46,7 +46,7 @@ int hook_note_open_marks(int group_fd, bool keep);
 
 /* Where there are no units: sessions that scripts have left running. */
 void hook_left_add(int group_fd, const struct hook_note *note);
-/* Stop those of the deployment (NULL: all). */
-void hook_left_stop(int group_fd, const char *deployment);
+/* Stop those of the deployment (NULL: all), on the host with that destination_root. */
+void hook_left_stop(int group_fd, const struct hook_whose *whose);
 /* Forget those that have ended. */
-void hook_left_tidy(int group_fd);
+void hook_left_tidy(int group_fd, const char *root);

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#define ROOT_VARIABLE "SLIPWAY_DESTINATION_ROOT"
 #define ENVIRON_MAX ((size_t)1024 * 1024)
 #define NAMES_MAX 16 /* processes that are told by name; of more the number */
 #define STAT_STATE 3 /* fields of /proc/PID/stat */
@@ -141,12 +142,20 @@ struct trace {
 	pid_t session;
 	uint64_t start;
 	char *variable; /* in the environment of what it started */
+	char *root;     /* as well; NULL: nothing of that name */
 	char *event;    /* as well, or nothing of that name; NULL: any */
 };
+
+static bool is_of_root(const struct trace *t, pid_t pid)
+{
+	return t->root ? hook_process_variable(pid, t->root) == HOOK_VARIABLE_SAME
+		       : hook_process_variable(pid, ROOT_VARIABLE "=") == HOOK_VARIABLE_NONE;
+}
 
 static bool is_of_trace(const struct trace *t, pid_t pid, uint64_t start)
 {
 	return start >= t->start && hook_process_variable(pid, t->variable) == HOOK_VARIABLE_SAME &&
+	       is_of_root(t, pid) &&
 	       !(t->event && hook_process_variable(pid, t->event) == HOOK_VARIABLE_OTHER);
 }
 
@@ -211,32 +220,36 @@ static bool await_traced(const struct trace *t, uint64_t wait_us)
 	}
 }
 
-static struct trace trace_of(pid_t pid, uint64_t start_time, const char *deployment_id,
-			     const char *event)
+static struct trace trace_of(pid_t pid, uint64_t start_time, const struct hook_whose *whose)
 {
-	return (struct trace){.session = pid,
-			      .start = start_time,
-			      .variable = xasprintf("DEPLOYMENT_ID=%s", deployment_id),
-			      .event = event ? xasprintf("LIFECYCLE_EVENT=%s", event) : NULL};
+	const char *root = whose->root, *event = whose->event;
+	return (struct trace){
+		.session = pid,
+		.start = start_time,
+		.variable = xasprintf("DEPLOYMENT_ID=%s", whose->deployment_id),
+		.root = root ? xasprintf(ROOT_VARIABLE "=%s", root) : NULL,
+		.event = event ? xasprintf("LIFECYCLE_EVENT=%s", event) : NULL,
+	};
 }
 
 static void trace_clear(struct trace *t)
 {
 	free(t->variable);
+	free(t->root);
 	free(t->event);
 }
 
-bool hook_is_left(pid_t pid, uint64_t start_time, const char *deployment_id)
+bool hook_is_left(pid_t pid, uint64_t start_time, const struct hook_whose *whose)
 {
-	CLEANUP(trace_clear) struct trace t = trace_of(pid, start_time, deployment_id, NULL);
+	const struct hook_whose any = {.deployment_id = whose->deployment_id, .root = whose->root};
+	CLEANUP(trace_clear) struct trace t = trace_of(pid, start_time, &any);
 	pid_t first;
 	return start_time && signal_traced(&t, 0, &first) > 0;
 }
 
-void hook_kill_leftover(pid_t pid, uint64_t start_time, const char *deployment_id,
-			const char *event)
+void hook_kill_leftover(pid_t pid, uint64_t start_time, const struct hook_whose *whose)
 {
-	CLEANUP(trace_clear) struct trace t = trace_of(pid, start_time, deployment_id, event);
+	CLEANUP(trace_clear) struct trace t = trace_of(pid, start_time, whose);
 	pid_t first;
 	if (!start_time || signal_traced(&t, SIGTERM, &first) == 0)
 		return;

@@ -86,14 +86,20 @@ int hook_run(const struct hook_request *request, struct hook_result *ret,
 /* The name of the account that scripts without runas have, which is the worker's. Caller frees. */
 char *hook_own_user(void);
 
+/* What the environment of a script's processes says. */
+struct hook_whose {
+	const char *deployment_id;
+	const char *root;  /* destination_root of this host, NULL: it has none; other hosts of the
+			      same machine have others, and may have the same deployment */
+	const char *event; /* not what says that another one has started it, a server that forks
+			      (NULL: that, too) */
+};
 /* Kill what a recorded hook left: its session, when it is still the one whose leader pid started at
- * start_time, and what has started since with DEPLOYMENT_ID=deployment_id in its environment.
- * event: but not what says that another one has started it, a server that forks (NULL: that, too).
- * SIGTERM, 5 s, SIGKILL; returns when it is gone. Best effort. */
-void hook_kill_leftover(pid_t pid, uint64_t start_time, const char *deployment_id,
-			const char *event);
-/* Would there be anything to kill? */
-bool hook_is_left(pid_t pid, uint64_t start_time, const char *deployment_id);
+ * start_time, and what has started since with such an environment. SIGTERM, 5 s, SIGKILL; returns
+ * when it is gone. Best effort. */
+void hook_kill_leftover(pid_t pid, uint64_t start_time, const struct hook_whose *whose);
+/* Would there be anything to kill? whose->event does not count. */
+bool hook_is_left(pid_t pid, uint64_t start_time, const struct hook_whose *whose);
 
 /* Services. A unit stays after its script has ended, so that its result can be read by whoever
  * comes; hook_unit_collect() takes it away. All are best effort, with a warning. */

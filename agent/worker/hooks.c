@@ -159,7 +159,10 @@ void hooks_kill_leftover(struct group *g)
 		hook_unit_stop(note.unit);
 	else if (note.pid > 0)
 		hook_kill_leftover(note.pid, note.start_time,
-				   note.told ? note.told : note.deployment, event_of(note.step));
+				   &(struct hook_whose){
+					   .deployment_id = note.told ? note.told : note.deployment,
+					   .root = g->run->settings.destination_root,
+					   .event = event_of(note.step)});
 	hook_note_remove(g->fd);
 }
 
@@ -168,7 +171,9 @@ void hooks_stop(struct group *g, const char *deployment_id)
 	if (uses_units(g))
 		hook_unit_sweep(g->id, deployment_id, true);
 	else
-		hook_left_stop(g->fd, deployment_id);
+		hook_left_stop(g->fd,
+			       &(struct hook_whose){.deployment_id = deployment_id,
+						    .root = g->run->settings.destination_root});
 }
 
 void hooks_tidy(struct group *g)
@@ -177,7 +182,7 @@ void hooks_tidy(struct group *g)
 	if (uses_units(g))
 		hook_unit_sweep(g->id, NULL, false);
 	else
-		hook_left_tidy(g->fd);
+		hook_left_tidy(g->fd, g->run->settings.destination_root);
 }
 
 /* The scripts of one event, one after the other. */

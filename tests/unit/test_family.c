@@ -249,14 +249,14 @@ static void a_leftover_is_killed_only_if_it_is_the_one(void **state)
 	pid_t pid = start_sleeper();
 	uint64_t start = hook_process_start(pid);
 	assert_true(start > 0);
-	hook_kill_leftover(pid, start + 1, "d-1", NULL);
-	hook_kill_leftover(pid, 0, "d-1", NULL);
+	hook_kill_leftover(pid, start + 1, &(struct hook_whose){"d-1", NULL, NULL});
+	hook_kill_leftover(pid, 0, &(struct hook_whose){"d-1", NULL, NULL});
 	assert_false(is_gone(pid));
-	hook_kill_leftover(pid, start, "d-1", NULL);
+	hook_kill_leftover(pid, start, &(struct hook_whose){"d-1", NULL, NULL});
 	int status = 0;
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
-	hook_kill_leftover(pid, start, "d-1", NULL);
+	hook_kill_leftover(pid, start, &(struct hook_whose){"d-1", NULL, NULL});
 }
 
 static void a_leftover_whose_leader_has_ended_is_killed_too(void **state)
@@ -276,9 +276,9 @@ static void a_leftover_whose_leader_has_ended_is_killed_too(void **state)
 	assert_int_equal(hook_process_session(seen.pid, &pids), 1);
 	pid_t pid = pids[0];
 	free(pids);
-	hook_kill_leftover(seen.pid, seen.start_time, "d-2", NULL);
+	hook_kill_leftover(seen.pid, seen.start_time, &(struct hook_whose){"d-2", NULL, NULL});
 	assert_false(is_gone(pid));
-	hook_kill_leftover(seen.pid, seen.start_time, "d-1", NULL);
+	hook_kill_leftover(seen.pid, seen.start_time, &(struct hook_whose){"d-1", NULL, NULL});
 	assert_true(is_gone(pid)); /* it has waited */
 }
 
@@ -298,11 +298,15 @@ static void a_leftover_that_left_its_session_is_known_by_its_environment(void **
 	request.arg = &seen;
 	assert_int_equal(hook_run(&request, &result, NULL), 0);
 	pid_t pid = runaway_pid();
-	assert_false(hook_is_left(seen.pid, seen.start_time, "d-2"));
-	hook_kill_leftover(seen.pid, seen.start_time, "d-2", NULL);
+	assert_false(
+		hook_is_left(seen.pid, seen.start_time, &(struct hook_whose){"d-2", NULL, NULL}));
+	hook_kill_leftover(seen.pid, seen.start_time, &(struct hook_whose){"d-2", NULL, NULL});
+	/* another host of this machine, with the same deployment */
+	hook_kill_leftover(seen.pid, seen.start_time, &(struct hook_whose){"d-1", "/x", NULL});
 	assert_false(is_gone(pid));
-	assert_true(hook_is_left(seen.pid, seen.start_time, "d-1"));
-	hook_kill_leftover(seen.pid, seen.start_time, "d-1", NULL);
+	assert_true(
+		hook_is_left(seen.pid, seen.start_time, &(struct hook_whose){"d-1", NULL, NULL}));
+	hook_kill_leftover(seen.pid, seen.start_time, &(struct hook_whose){"d-1", NULL, NULL});
 	assert_true(is_gone(pid));
 }
 
@@ -322,9 +326,11 @@ static void a_leftover_is_not_what_another_event_has_started(void **state)
 	request.arg = &seen;
 	assert_int_equal(hook_run(&request, &result, NULL), 0);
 	pid_t pid = runaway_pid();
-	hook_kill_leftover(seen.pid, seen.start_time, "d-1", "ValidateService");
+	hook_kill_leftover(seen.pid, seen.start_time,
+			   &(struct hook_whose){"d-1", NULL, "ValidateService"});
 	assert_false(is_gone(pid));
-	hook_kill_leftover(seen.pid, seen.start_time, "d-1", "ApplicationStart");
+	hook_kill_leftover(seen.pid, seen.start_time,
+			   &(struct hook_whose){"d-1", NULL, "ApplicationStart"});
 	assert_true(is_gone(pid));
 }
 
