@@ -34,10 +34,10 @@
 /* At a sample: of the calls that change something and of those that look, one in so many; the
  * first of each kind of place is never left out. */
 #ifdef SANITIZERS
-#define ONE_IN 60
+#define ONE_IN 120
 #define READS_ONE_IN 400
 #else
-#define ONE_IN 32
+#define ONE_IN 48
 #define READS_ONE_IN 400
 #endif
 #define EXHAUST_READS_ONE_IN 3

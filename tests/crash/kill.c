@@ -23,9 +23,9 @@
 /* Of many places of one kind, one in so many. The sanitizers look at memory, not at the order of
  * calls, and make each point dear. */
 #ifdef SANITIZERS
-#define ONE_IN 20
+#define ONE_IN 40
 #else
-#define ONE_IN 10
+#define ONE_IN 16
 #endif
 
 /* With SLIPWAY_EXHAUST=1, and else: how many times as many objects, and points of each act. */

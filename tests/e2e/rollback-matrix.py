@@ -42,10 +42,10 @@ def failing(event):
     return revision("new", events=COMMANDS, fails=event)
 
 
-def ways_back(event, earlier):
+def ways_back(event, earlier, way="endpoint"):
     """The scripts of the rollback: (event, revision)."""
     back = []
-    if event in AFTER[4:] and not earlier:
+    if event in AFTER[4:] and not earlier and way == "endpoint":
         return []  # it was complete, and there is nothing to go back to: it stays
     if event in AFTER[2:]:
         back.append(("ApplicationStop", "new"))  # what the new one started
@@ -86,7 +86,7 @@ def one(way, earlier, event):
         open(host.log + ".fail", "w").close()
     run = WAYS[way](host, "d-NEW", failing(event))
     foreign = {"srv/app/only-new": "x\n"} if event == "Install" else {}
-    back = ways_back(event, earlier)
+    back = ways_back(event, earlier, way)
     equal(name + ": what runs", forward(event, earlier) + back, notes(host))
     complete = way == "endpoint" and not earlier and event in AFTER[4:]
     equal(name + ": the tree", NEW if complete else {**(OLD if earlier else {}), **foreign}, host.files())
@@ -157,7 +157,10 @@ def killed_in(event, where, which):
 def chosen(way, earlier, event):
     if not earlier and event in BEFORE:
         return False  # these have no script then
-    return EXHAUST or way == "endpoint" or event in ("DownloadBundle", "Install", "ValidateService")
+    few = ("DownloadBundle", "Install", "ValidateService", "AfterAllowTraffic")
+    if way == "person" or not earlier or worker.sanitizers():
+        return EXHAUST or event in few
+    return True
 
 
 def cannot_go_back():
