@@ -8,6 +8,7 @@
 #include "common/fs.h"
 #include "common/json.h"
 #include "common/proc.h"
+#include "common/str.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -44,6 +45,9 @@ static char *find_beside(const char *name)
 
 char *launch_program(const char *name)
 {
+	const char *folder = getenv("SLIPWAY_LIBEXEC");
+	if (!str_empty(folder))
+		return fs_join(folder, name);
 	char *found = find_beside(name);
 	return found ? found : fs_join(LIBEXECDIR, name);
 }

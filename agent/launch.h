@@ -14,7 +14,8 @@
 #include <sys/types.h>
 
 /* The path of a program of ours that is called by others of ours only: the one beside the running
- * program in a build tree, else that of LIBEXECDIR. It may be missing. Caller frees. */
+ * program in a build tree, else that of LIBEXECDIR; or that of the directory $SLIPWAY_LIBEXEC, which
+ * is for programs that run by way of another (qemu, strace). It may be missing. Caller frees. */
 char *launch_program(const char *name);
 
 #define LAUNCH_PACKET_MAX (160 * 1024)

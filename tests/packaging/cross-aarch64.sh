@@ -11,7 +11,8 @@ env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS "$top_srcdir/packaging/cross-aarch64" "$
 [ $got != 77 ] || skip_all "$(tail -n 1 "$T/log")"
 is "the agent is cross-built" 0 $got
 [ $got = 0 ] || { tail -n 40 "$T/log" | sed 's/^/# /'; done_testing; }
-for program in slipway slipwayd slipway-worker; do
+programs=(slipway slipway-cli slipwayd slipway-worker slipway-unpack)
+for program in "${programs[@]}"; do
 	readelf -h "$there/$program" >"$T/elf"
 	says "$program is for aarch64" "AArch64" "$T/elf"
 done
@@ -22,11 +23,11 @@ fi
 tail -n 1 "$T/log" | sed 's/^/# /'
 
 # From here on slip and the worker are the foreign ones.
-for program in slipway slipwayd slipway-worker; do
+for program in "${programs[@]}"; do
 	printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$there/run" "$there/$program" >"$T/$program"
 	chmod +x "$T/$program"
 done
-export SLIPWAY=$T/slipway SLIPWAY_WORKER=$T/slipway-worker
+export SLIPWAY=$T/slipway SLIPWAY_WORKER=$T/slipway-worker SLIPWAY_LIBEXEC=$T
 is "slipway says its version" "$("$top_builddir/slipway" --version)" "$("$SLIPWAY" --version)"
 is "slipwayd explains its settings" "$("$top_builddir/slipwayd" --help-config)" "$("$T/slipwayd" --help-config)"
 
@@ -49,7 +50,7 @@ is "every script ran" "1 AfterInstall,1 ApplicationStart,1 ValidateService,1 App
 	"$(sed 's/^ *//' "$T/host/tree/events" | head -n 7 | paste -sd,)"
 
 # What one of them wrote the other reads: formats are the same everywhere.
-exits 0 "the programs of this machine go on" env SLIPWAY_WORKER="$top_builddir/slipway-worker" \
+exits 0 "the programs of this machine go on" env -u SLIPWAY_LIBEXEC SLIPWAY_WORKER="$top_builddir/slipway-worker" \
 	"$top_builddir/slipway" --root "$T/host" rollback
 is "with what is kept there" 1 "$(installed host)"
 exits 0 "and the foreign ones after them" slip redeploy
