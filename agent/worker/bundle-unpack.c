@@ -23,16 +23,12 @@
 #include "common/proc.h"
 #include "common/str.h"
 
-#include <assert.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <limits.h>
-#include <locale.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>

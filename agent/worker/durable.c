@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* syncfs does it on every file system, and waits for whatever anybody has written there: an install
- * of one file beside a backup takes as long as the backup's gigabytes. Where metadata are strictly
- * ordered by one log (ext4 with a journal, XFS) there is a cheaper way: the content of what was
- * staged, file by file, and then one file made and synced, with which everything that was done
- * before it is in the log. Only a few files are synced so: each is a commit of its own, so that
- * syncfs is faster for many. */
+/* syncfs makes durable on every file system, and waits for whatever anybody has written there: an
+ * install of one file beside a backup takes as long as the backup's gigabytes. Where metadata are
+ * strictly ordered by one log (ext4 with a journal, XFS) there is a cheaper way: the content of
+ * what was staged, file by file, and then one file made and synced, with which everything that was
+ * done before it is in the log. Only a few files are synced so: each is a commit of its own, so
+ * that syncfs is faster for many. */
 #include "agent/worker/durable.h"
 
 #include "agent/worker/fault.h"

@@ -12,19 +12,7 @@ CALLS = ["fsync", "renameat", "renameat2", "unlinkat", "linkat", "mkdirat", "wri
 STRIDE = 1 if os.environ.get("SLIPWAY_EXHAUST") else 3
 GROUPS = ["a", "b"]
 
-if not shutil.which("strace"):
-    print("1..0 # SKIP strace is not installed")
-    sys.exit(0)
-plain, killing = worker.WORKER, os.path.join(T, "killed-worker")
-with open(killing, "w") as f:
-    f.write('#!/bin/sh\nexport ASAN_OPTIONS=detect_leaks=0\nexec strace -o /dev/null -e trace=$KILL_CALL -e "inject=$KILL_CALL:signal=KILL:when=$KILL_AT" %s "$@"\n'
-            % plain)
-os.chmod(killing, 0o755)
-probe = subprocess.run(["strace", "-o", "/dev/null", "-e", "trace=none", "true"], stderr=subprocess.PIPE)
-if probe.returncode:
-    print("1..0 # SKIP strace cannot trace here")
-    sys.exit(0)
-
+need_strace()
 host = Host()
 for group in GROUPS:
     files = {"%s%d" % (group, n): group for n in range(4)}
@@ -99,10 +87,8 @@ for call in CALLS:
     number = 1 + tried % STRIDE
     while True:
         before = (now, records())
-        worker.WORKER = killing
-        os.environ.update(KILL_CALL=call, KILL_AT=str(number))
-        run = host.local({"verb": "adopt", "group": taker, "from": giver})
-        worker.WORKER = plain
+        with killed(call, number):
+            run = host.local({"verb": "adopt", "group": taker, "from": giver})
         who, follow = NEXT[tried % len(NEXT)]
         follow(taker, giver)
         now = check("killed at %s %d, then %s" % (call, number, who), before, taker, giver, run.result is None)

@@ -10,32 +10,8 @@ from worker import *
 CALLS = ["fsync", "syncfs", "renameat", "renameat2", "unlinkat", "linkat", "mkdirat"]
 STRIDE = int(os.environ.get("KILL_STRIDE", "24" if worker.sanitizers() else "12"))
 
-if not shutil.which("strace"):
-    print("1..0 # SKIP strace is not installed")
-    sys.exit(0)
-plain, killing = worker.WORKER, os.path.join(T, "killed-worker")
-with open(killing, "w") as f:
-    f.write('#!/bin/sh\n# the leak checker does not work under a tracer\nexport ASAN_OPTIONS=detect_leaks=0\nexec strace -o /dev/null -e trace=$KILL_CALL -e "inject=$KILL_CALL:signal=KILL:when=$KILL_AT" %s "$@"\n'
-            % plain)
-os.chmod(killing, 0o755)
-probe = subprocess.run(["strace", "-o", "/dev/null", "-e", "trace=none", "true"], stderr=subprocess.PIPE)
-if probe.returncode:
-    print("1..0 # SKIP strace cannot trace here")
-    sys.exit(0)
-
-
-class killed:
-    """with killed(call, N): workers die at their Nth call of that name."""
-
-    def __init__(self, call, number):
-        self.call, self.number = call, number
-
-    def __enter__(self):
-        worker.WORKER = killing
-        os.environ.update(KILL_CALL=self.call, KILL_AT=str(self.number))
-
-    def __exit__(self, *_):
-        worker.WORKER = plain
+need_strace()
+plain = worker.WORKER
 
 
 def points(stride=STRIDE):

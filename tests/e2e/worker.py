@@ -355,3 +355,34 @@ class Deployment:
             if run.result is None or run.result["exit"] != 0:
                 break
         return run
+
+
+def need_strace():
+    """The whole test is skipped where calls cannot be traced."""
+    if not shutil.which("strace"):
+        print("1..0 # SKIP strace is not installed")
+        sys.exit(0)
+    if subprocess.run(["strace", "-o", "/dev/null", "-e", "trace=none", "true"], stderr=subprocess.DEVNULL).returncode:
+        print("1..0 # SKIP strace cannot trace here")
+        sys.exit(0)
+
+
+class killed:
+    """with killed(call, N): workers die at their Nth call of that name."""
+
+    def __init__(self, call, number):
+        self.inject = "inject=%s:signal=KILL:when=%d" % (call, number)
+        self.call = call
+
+    def __enter__(self):
+        global WORKER
+        self.plain, WORKER = WORKER, os.path.join(T, "killed-worker")
+        with open(WORKER, "w") as f:
+            # the leak checker does not work under a tracer
+            f.write('#!/bin/sh\nexport ASAN_OPTIONS=detect_leaks=0\nexec strace -o /dev/null -e trace=%s -e "%s" %s "$@"\n'
+                    % (self.call, self.inject, self.plain))
+        os.chmod(WORKER, 0o755)
+
+    def __exit__(self, *_):
+        global WORKER
+        WORKER = self.plain
