@@ -223,8 +223,8 @@ int daemon_reload(struct daemon *daemon, struct error *err)
 		r = load_identity(daemon, err);
 	if (r < 0)
 		return r;
-	log_info("settings and identity were read again");
 	exposure_warn(&daemon->paths, &daemon->settings, daemon->identity);
+	log_info("settings and identity were read again");
 	report_kick(daemon->report);
 	daemon_work_changed(daemon);
 	return 0;

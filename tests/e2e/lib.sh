@@ -24,6 +24,7 @@ declare -A started=()
 # shellcheck disable=SC2317
 clean_up() {
 	local status=$? pid
+	[ $BASHPID = $$ ] || return # a child met a signal between its fork and its exec
 	set +e
 	for pid in "${started[@]}"; do kill "$pid" 2>/dev/null; done
 	for pid in "${started[@]}"; do
@@ -107,8 +108,9 @@ gone() { [ ! -e "/proc/$1/stat" ] || [ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat
 start() {
 	local name=$1
 	shift
-	: >"$T/$name.out" # now, not when the new process gets to it: nobody may read what an earlier one of this name said
-	"$@" >>"$T/$name.out" 2>"$T/$name.err" </dev/null &
+	# Now, not when the new process gets to it: nobody may read what an earlier one of this name said.
+	: >"$T/$name.out" >"$T/$name.err"
+	"$@" >>"$T/$name.out" 2>>"$T/$name.err" </dev/null &
 	started[$name]=$!
 }
 
