@@ -56,9 +56,14 @@ void fs_close_quiet(int fd);
 int fs_sync_dir(int dirfd, struct error *err) MUST_CHECK; /* fsync of a directory descriptor */
 int fs_sync_fs(int fd, struct error *err) MUST_CHECK;     /* syncfs */
 
+enum fs_copy {
+	FS_COPY_PLAIN,
+	FS_COPY_LAST_READ, /* in is synced and not read again soon: of a large file, the page cache
+			    * keeps the copy only */
+};
 /* Copy all bytes of in (from its offset 0) to out: reflink, else copy_file_range, else read and
- * write; holes stay holes. */
-int fs_copy_content(int in, int out, struct error *err) MUST_CHECK;
+ * write; holes stay holes. The disk begins to write a large file while it is copied. */
+int fs_copy_content(int in, int out, enum fs_copy how, struct error *err) MUST_CHECK;
 
 /* Would such a copy of in to a new file in the directory share its blocks, and so take no room? */
 bool fs_can_clone(int in, int dirfd);

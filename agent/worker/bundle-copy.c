@@ -39,7 +39,7 @@ static int copy_file(struct copy *c, const struct fs_entry *from, struct error *
 				 from->path);
 	int r = bundle_write_count(&c->w, real_bytes(&st), err);
 	if (r == 0)
-		r = fs_copy_content(in, c->w.file_fd, err);
+		r = fs_copy_content(in, c->w.file_fd, FS_COPY_PLAIN, err);
 	if (r < 0)
 		return error_prefix(err, r, "'%.200s'", from->path);
 	if (c->job->progress)

@@ -23,6 +23,7 @@
 
 #define DIRS_BUFFER ((size_t)64 * 1024)
 #define ROOM_STEP ((uint64_t)8 * 1024 * 1024)
+#define WRITE_BACK_STEP ((uint64_t)8 * 1024 * 1024)
 #define IMPLICIT_DIR_MODE 0755 /* directories that no entry describes */
 #define SPECIAL_BITS (S_ISUID | S_ISGID | S_ISVTX)
 
@@ -179,7 +180,7 @@ static int make_file(struct bundle_writer *w, const struct bundle_entry *entry)
 		return -errno;
 	w->file_fd = fd;
 	w->entry = *entry;
-	w->end = 0;
+	w->end = w->begun = 0;
 	return 0;
 }
 
@@ -227,7 +228,7 @@ static int copy_instead(struct bundle_writer *w, int from_fd, const char *from, 
 				    .mtime = st.st_mtim};
 	if (make_file(w, &copy) < 0)
 		return entry_errno(w, err);
-	r = fs_copy_content(in, w->file_fd, err);
+	r = fs_copy_content(in, w->file_fd, FS_COPY_PLAIN, err);
 	return r < 0 ? r : bundle_write_end(w, 0, err);
 }
 
@@ -497,6 +498,16 @@ int bundle_write_count(struct bundle_writer *w, uint64_t bytes, struct error *er
 			 (unsigned long long)w->limits.max_bytes, w->path);
 }
 
+/* Of a large file the disk writes what is there while the rest is decompressed. */
+static void write_back(struct bundle_writer *w)
+{
+	if (w->end - w->begun < WRITE_BACK_STEP)
+		return;
+	int r UNUSED = sync_file_range(w->file_fd, (off_t)w->begun, (off_t)(w->end - w->begun),
+				       SYNC_FILE_RANGE_WRITE);
+	w->begun = w->end;
+}
+
 int bundle_write_data(struct bundle_writer *w, const void *data, size_t len, uint64_t offset,
 		      struct error *err)
 {
@@ -522,6 +533,7 @@ int bundle_write_data(struct bundle_writer *w, const void *data, size_t len, uin
 	}
 	if (offset > w->end)
 		w->end = offset;
+	write_back(w);
 	return 0;
 }
 

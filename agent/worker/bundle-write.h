@@ -40,7 +40,8 @@ struct bundle_writer {
 	int parent_fd; /* of the directory parent, O_PATH; -1: none is open */
 	int file_fd;   /* a regular file that gets its data; -1 */
 	struct bundle_entry entry;
-	uint64_t end; /* of the data written */
+	uint64_t end;   /* of the data written */
+	uint64_t begun; /* up to here the disk was asked to begin */
 
 	int dirs_fd; /* records of directories, for the end */
 	struct buf dirs;

@@ -156,7 +156,7 @@ static int copy_content(struct stager *s, const struct plan_entry *e, int stage_
 	bool shared = share_content(s, e, stage_fd, in, out);
 	if (!shared && e->size <= SMALL)
 		return copy_small(s, e, in, out, err);
-	int r = shared ? 0 : fs_copy_content(in, out, err);
+	int r = shared ? 0 : fs_copy_content(in, out, FS_COPY_LAST_READ, err);
 	if (r < 0)
 		return error_prefix(err, r, "stage %s", e->path);
 	struct stat st;
