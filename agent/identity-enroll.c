@@ -4,6 +4,8 @@
 #include "agent/identity-answer.h"
 #include "agent/identity-keys.h"
 #include "agent/identity.h"
+#include "agent/proxies.h"
+#include "agent/settings.h"
 
 #include "common/alloc.h"
 #include "common/clock.h"
@@ -307,9 +309,14 @@ int identity_renew(const struct paths *paths, const struct identity *identity, s
 	if (r < 0)
 		return r;
 	auto_http_client struct http_client *client = NULL;
-	const struct http_options options = {.ca_file = identity->ca_file,
-					     .cert_file = identity->cert_file,
-					     .key_file = identity->key_file};
+	auto_settings struct settings settings = {0};
+	r = settings_load(&settings, paths, err);
+	if (r < 0)
+		return r;
+	struct http_options options = {.ca_file = identity->ca_file,
+				       .cert_file = identity->cert_file,
+				       .key_file = identity->key_file};
+	proxies_set(&settings, PROXIES_COMMANDS, &options);
 	r = http_client_new(NULL, &options, &client, err);
 	if (r < 0)
 		return r;

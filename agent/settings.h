@@ -20,7 +20,8 @@ struct settings {
 	uint64_t orphan_timeout;     /* ms; 10 min */
 	int64_t max_parallel;        /* groups at once, 16 */
 	uint64_t http_read_timeout;  /* ms; 80 s */
-	char *proxy_uri;
+	char *proxy_uri; /* see proxies.h */
+	char *proxy_uri_commands, *proxy_uri_s3, *proxy_uri_github, *no_proxy;
 	char *endpoint; /* overrides the enrolled one (deploy_control_endpoint) */
 	char *ca_file;
 	bool verbose;

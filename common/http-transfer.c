@@ -2,6 +2,7 @@
 #include "common/http-transfer.h"
 
 #include "common/alloc.h"
+#include "common/proxy.h"
 #include "common/room.h"
 #include "common/str.h"
 
@@ -359,6 +360,16 @@ static void set_tls(struct http_transfer *t, const struct http_options *options)
 	curl_easy_setopt(t->easy, CURLOPT_SSL_CTX_DATA, &t->trace);
 }
 
+/* Both are set in any case: libcurl would look into the environment by itself. */
+static void set_proxy(struct http_transfer *t, const struct http_options *options)
+{
+	const struct proxy_rules rules = {options->proxy, options->no_proxy};
+	struct proxy_choice choice;
+	proxy_choose(&rules, t->request.url, &choice);
+	curl_easy_setopt(t->easy, CURLOPT_PROXY, choice.uri ? choice.uri : "");
+	curl_easy_setopt(t->easy, CURLOPT_NOPROXY, "");
+}
+
 static void set_rest(struct http_transfer *t, const struct http_options *options)
 {
 	const struct http_request *q = &t->request;
@@ -375,8 +386,6 @@ static void set_rest(struct http_transfer *t, const struct http_options *options
 	curl_easy_setopt(t->easy, CURLOPT_HEADERDATA, t);
 	curl_easy_setopt(t->easy, CURLOPT_USERAGENT,
 			 options->user_agent ? options->user_agent : "slipway/" PACKAGE_VERSION);
-	if (options->proxy)
-		curl_easy_setopt(t->easy, CURLOPT_PROXY, options->proxy);
 	if (q->sink_fd > 0 && q->sink_offset > 0) {
 		char range[32];
 		snprintf(range, sizeof(range), "%llu-", (unsigned long long)q->sink_offset);
@@ -403,6 +412,7 @@ int http_transfer_setup(struct http_transfer *t, struct http_pool *pool, CURL *e
 	set_method(t);
 	set_limits(t, options);
 	set_tls(t, options);
+	set_proxy(t, options);
 	set_rest(t, options);
 	return 0;
 }

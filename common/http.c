@@ -84,6 +84,7 @@ int http_client_new(struct loop *loop, const struct http_options *options, struc
 		.cert_file = xstrdup_null(options->cert_file),
 		.key_file = xstrdup_null(options->key_file),
 		.proxy = xstrdup_null(options->proxy),
+		.no_proxy = xstrdup_null(options->no_proxy),
 		.user_agent = xstrdup_null(options->user_agent),
 		.allow_http = options->allow_http,
 		.connect_timeout_ms = options->connect_timeout_ms,
@@ -109,6 +110,7 @@ void http_client_free(struct http_client *client)
 	free((char *)client->options.cert_file);
 	free((char *)client->options.key_file);
 	free((char *)client->options.proxy);
+	free((char *)client->options.no_proxy);
 	free((char *)client->options.user_agent);
 	free(client);
 	curl_global_cleanup();

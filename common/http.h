@@ -18,7 +18,8 @@ struct http_options {
 	const char *ca_pem;          /* the same as text instead of a file; NULL: none */
 	const char *cert_file;       /* client certificate PEM, NULL: none */
 	const char *key_file;        /* its key */
-	const char *proxy;           /* http://[user:pass@]host:port; NULL: environment */
+	const char *proxy;           /* http://[user:pass@]host:port; NULL: environment; "": none */
+	const char *no_proxy;        /* hosts that are asked directly, see proxy.h; NULL: none */
 	const char *user_agent;      /* NULL: "slipway/VERSION" */
 	bool allow_http;             /* tests only: plain http:// is refused otherwise */
 	uint64_t connect_timeout_ms; /* 0: 15 s */

@@ -178,12 +178,19 @@ static int load_identity(struct daemon *daemon, struct error *err)
 static void warn_of_restart(const struct daemon *daemon, const struct settings *fresh)
 {
 	const struct settings *old = &daemon->settings;
-	if (!daemon->service ||
-	    (str_eq(fresh->endpoint, old->endpoint) && str_eq(fresh->ca_file, old->ca_file) &&
-	     str_eq(fresh->proxy_uri, old->proxy_uri)))
-		return;
-	log_warning("deploy_control_endpoint, ca_file and proxy_uri take effect when slipwayd "
-		    "starts again");
+	const char *const pairs[][2] = {
+		{fresh->endpoint, old->endpoint},
+		{fresh->ca_file, old->ca_file},
+		{fresh->proxy_uri, old->proxy_uri},
+		{fresh->proxy_uri_commands, old->proxy_uri_commands},
+		{fresh->no_proxy, old->no_proxy},
+	};
+	bool same = true;
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
+		same &= str_eq(pairs[i][0], pairs[i][1]);
+	if (daemon->service && !same)
+		log_warning("deploy_control_endpoint, ca_file and proxies take effect when "
+			    "slipwayd starts again");
 }
 
 /* The file that sites with the official agent look at. Opened again on each reload, so that it may

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/daemon/service.h"
 
+#include "agent/proxies.h"
 #include "common/alloc.h"
 #include "common/json.h"
 #include "common/str.h"
@@ -28,12 +29,12 @@ int service_new(struct loop *loop, const struct settings *settings, const struct
 {
 	auto_service struct service *service = xcalloc(1, sizeof(*service));
 	service->endpoint = xstrdup(settings->endpoint ? settings->endpoint : identity->endpoint);
-	const struct http_options options = {
+	struct http_options options = {
 		.ca_file = settings->ca_file ? settings->ca_file : identity->ca_file,
 		.cert_file = identity->cert_file,
 		.key_file = identity->key_file,
-		.proxy = settings->proxy_uri,
 	};
+	proxies_set(settings, PROXIES_COMMANDS, &options);
 	int r = http_client_new(loop, &options, &service->http, err);
 	if (r < 0)
 		return r;

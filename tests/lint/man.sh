@@ -121,7 +121,7 @@ done
 # --- settings -----------------------------------------------------------------------------------------------------------------
 # documented PAGE: "name: type; default X" of each entry.
 documented() { awk '/^\.Sh / { inside = $2 == "OPTIONS" && NF == 2 } inside && /^\.It Cm/ { name = $3; getline; print name ": " $0 }' "$1"; }
-settings() { sed -n '/^Accepted without/,$d; s/^\([a-z_]*: .*; default .*\)$/\1/p'; }
+settings() { sed -n '/^Accepted without/,$d; s/^\([a-z0-9_]*: .*; default .*\)$/\1/p'; }
 is "agent.yml: names, types, limits, defaults" "$("$SLIPWAYD" --help-config | settings)" "$(documented "$man/slipway-agent.yml.5")"
 is "agent.yml: options without effect" "$("$SLIPWAYD" --help-config | sed -n '/^Accepted without/,$p' | sed 's/.*effect://' | tr -d ',' | xargs)" \
 	"$(awk '/^\.Sh / { inside = $0 ~ /WITHOUT EFFECT/ } inside && /^\.Cm/ { print $2 }' "$man/slipway-agent.yml.5" | xargs)"
