@@ -24,6 +24,11 @@ struct settings {
 	char *proxy_uri_commands, *proxy_uri_s3, *proxy_uri_github, *no_proxy;
 	char *endpoint; /* overrides the enrolled one (deploy_control_endpoint) */
 	char *ca_file;
+	/* AWS itself instead of an endpoint of ours; a host that is enrolled stays enrolled */
+	bool aws;
+	char *on_premises_config_file; /* NULL: where the official agent has it, below the root */
+	bool use_fips_mode, enable_auth_policy, use_dualstack_endpoint, disable_imds_v1;
+	char *agent_version_header; /* of requests to AWS */
 	bool verbose;
 	uint64_t bundle_max_bytes;   /* of a download; 0: no ceiling */
 	uint64_t archive_max_bytes;  /* of what is unpacked; 0: no ceiling */
