@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/cli.h"
 
+#include "agent/cli/codedeploy-local.h"
 #include "agent/launch.h"
 #include "common/alloc.h"
 #include "common/json.h"
@@ -209,6 +210,9 @@ int cli_main(int argc, char **argv)
 	log_init("slipway", LOG_WARNING);
 	signal(SIGPIPE, SIG_IGN);
 	struct cli cli = {0};
+	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+	if (argc > 0 && str_eq(slash ? slash + 1 : argv[0], CODEDEPLOY_LOCAL))
+		return cli_whole ? become_whole(&cli, argv) : codedeploy_local_main(argc, argv);
 	bool complete = argc > 1 && strcmp(argv[1], "--complete") == 0;
 	if (complete && cli_whole)
 		return become_whole(&cli, argv);

@@ -37,9 +37,18 @@ static const struct {
 		.help = "files that are in the way: DISALLOW (default), OVERWRITE or RETAIN" \
 	}
 
+#define TYPE_OPTION                                                                        \
+	{                                                                                  \
+		.name = "type", .arg = "T",                                                \
+		.help = "what SOURCE is, where its name does not say it: directory, tar, " \
+			"tgz, tar.zst or zip"                                              \
+	}
+
 static const struct cli_option deploy_options[] = {
 	GROUP_OPTION,
+	{.name = "group-name", .arg = "N", .help = "the group's name, for the scripts; default: G"},
 	{.name = "app", .arg = "A", .help = "application name, for the scripts; default: SOURCE"},
+	TYPE_OPTION,
 	APPSPEC_OPTION,
 	{.name = "events",
 	 .arg = "A,B",
@@ -51,6 +60,7 @@ static const struct cli_option deploy_options[] = {
 };
 static const struct cli_option plan_options[] = {
 	GROUP_OPTION,
+	TYPE_OPTION,
 	APPSPEC_OPTION,
 	BEHAVIOR_OPTION,
 	{.name = "all", .help = "a line for each path, however many there are"},
@@ -82,14 +92,35 @@ static int refuse_remote(const char *name, struct error *err)
 	return 0;
 }
 
-static int find_type(const char *name, mode_t mode, const char **ret, struct error *err)
+/* The type that was said must be one, and fit. */
+static int check_type(const char *name, bool directory, const char *said, const char **ret,
+		      struct error *err)
 {
+	static const char *const known[] = {"directory", "tar", "tgz", "tar.zst", "zip"};
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (str_eq(known[i], said))
+			*ret = known[i];
+	if (!*ret)
+		return error_set(err, ERR_INPUT,
+				 "--type is directory, tar, tgz, tar.zst or zip, not '%s'", said);
+	if (directory != str_eq(said, "directory"))
+		return error_set(err, ERR_INPUT, "'%s' is a %s, and --type says %s", name,
+				 directory ? "directory" : "file", said);
+	return 0;
+}
+
+static int find_type(const char *name, mode_t mode, const char *said, const char **ret,
+		     struct error *err)
+{
+	*ret = NULL;
+	if (!S_ISDIR(mode) && !S_ISREG(mode))
+		return error_set(err, ERR_INPUT, "'%s' is neither a directory nor a file", name);
+	if (said)
+		return check_type(name, S_ISDIR(mode), said, ret, err);
 	if (S_ISDIR(mode)) {
 		*ret = "directory";
 		return 0;
 	}
-	if (!S_ISREG(mode))
-		return error_set(err, ERR_INPUT, "'%s' is neither a directory nor a file", name);
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		if (str_ends(name, types[i].suffix)) {
 			*ret = types[i].type;
@@ -97,7 +128,7 @@ static int find_type(const char *name, mode_t mode, const char **ret, struct err
 		}
 	return error_set(err, ERR_INPUT,
 			 "'%s': SOURCE is a directory or a .tar, .tgz, .tar.gz, .tar.zst or .zip "
-			 "file",
+			 "file; what has another name needs --type",
 			 name);
 }
 
@@ -120,7 +151,8 @@ static int need_appspec(int dir_fd, const char *name, const char *wanted, struct
 			 names[0]);
 }
 
-static int source_open(const char *name, const char *appspec, struct source *ret, struct error *err)
+static int source_open(const char *name, const struct cli_args *args, struct source *ret,
+		       struct error *err)
 {
 	int r = refuse_remote(name, err);
 	if (r < 0)
@@ -133,9 +165,9 @@ static int source_open(const char *name, const char *appspec, struct source *ret
 	struct stat st;
 	if (fstat(fd, &st) < 0)
 		return error_errno(err, "look at '%s'", name);
-	r = find_type(name, st.st_mode, &ret->type, err);
+	r = find_type(name, st.st_mode, cli_value(args, "type"), &ret->type, err);
 	if (r >= 0 && S_ISDIR(st.st_mode))
-		r = need_appspec(fd, name, appspec, err);
+		r = need_appspec(fd, name, cli_value(args, "appspec"), err);
 	if (r < 0)
 		return r;
 	ret->path = absolute(name);
@@ -192,7 +224,10 @@ static int add_group(const struct cli *cli, const struct cli_args *args, json_t 
 	if (id && !str_is_filename(id))
 		return error_set(err, ERR_INPUT, "--group '%s' cannot be a file name", wanted);
 	json_set_str(request, "group", id);
-	json_set_str(request, "group_name", names ? names->group_name : wanted);
+	const char *group_name = cli_value(args, "group-name");
+	if (!group_name)
+		group_name = names ? names->group_name : wanted;
+	json_set_str(request, "group_name", group_name);
 	json_set_str(request, "application",
 		     application || !names ? application : names->application);
 	return 0;
@@ -241,7 +276,7 @@ static int run_as(struct cli *cli, const struct cli_args *args, const char *verb
 {
 	struct error err = {0};
 	CLEANUP(source_clear) struct source source = {.fd = -1};
-	int r = source_open(args->operands[0], cli_value(args, "appspec"), &source, &err);
+	int r = source_open(args->operands[0], args, &source, &err);
 	if (r < 0)
 		return cli_usage(cli, "%s", err.text);
 	auto_json json_t *request = json_object();

@@ -19,7 +19,7 @@ is "and as bash cuts it" "HalfAtATime" "$(offers "$SLIPWAY" fleet deploy --confi
 is "the next of a list" "BeforeInstall,Install" "$(offers "$SLIPWAY" deploy x --events BeforeInstall,I)"
 is "a file" ":file" "$(offers "$SLIPWAY" deploy ./sh)"
 is "a directory" ":dir" "$(offers "$SLIPWAY" --root "$T/x")"
-is "no second operand, but options" "--group" "$(offers "$SLIPWAY" deploy x "" | grep -o -- "--group")"
+is "no second operand, but options" "--group" "$(offers "$SLIPWAY" deploy x "" | tr " " "\n" | grep -x -- "--group")"
 is "commands behind an option" "status" "$(offers "$SLIPWAY" --root "$T" stat)"
 is "nothing for a text that nobody can guess" "" "$(offers "$SLIPWAY" fleet push x --description "")"
 is "help knows the commands" "history help" "$(offers "$SLIPWAY" help h)"
