@@ -108,10 +108,10 @@ void bundle_child_main(int control_fd, int data_fd, int dir_fd)
 	umask(0);
 	signal(SIGXFSZ, SIG_IGN);
 	load_libraries();
-	if (r == 0) {
-		bundle_contain(c.dir_fd, c.order.limits.allow_setid);
+	if (r == 0)
+		r = bundle_contain(c.dir_fd, c.order.limits.allow_setid, &verdict.err);
+	if (r == 0)
 		r = work(&c, &verdict);
-	}
 	if (r == 0)
 		verdict.kind = MESSAGE_DONE;
 	tell(&c, &verdict);

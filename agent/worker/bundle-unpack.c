@@ -15,6 +15,7 @@
 #include "agent/worker/bundle-unpack.h"
 
 #include "agent/launch.h"
+#include "agent/worker/bundle-calls.h"
 #include "agent/worker/bundle-child.h"
 #include "agent/worker/bundle-size.h"
 #include "common/alloc.h"
@@ -239,7 +240,12 @@ static void make_order(const struct bundle_job *job, const struct magic *magic,
 static pid_t start_program(const int fds[3], struct error *err)
 {
 	auto_free char *program = launch_program(BUNDLE_CHILD);
+	/* times in a zip are local; whatever else the worker was told is not for the child */
+	const char *zone = getenv("TZ");
+	auto_free char *zone_is = zone ? xasprintf("TZ=%s", zone) : NULL;
+	const char *const env[] = {zone_is, NULL};
 	const struct proc_spec spec = {.path = program,
+				       .env = env,
 				       .stdin_fd = -1,
 				       .stdout_fd = -1,
 				       .stderr_fd = -1,
@@ -294,7 +300,13 @@ static void explain_death(struct worker *w)
 	while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	w->pid = 0;
-	if (!WIFSIGNALED(status))
+	const char *call = bundle_calls_caught(status);
+	if (call || (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS))
+		error_set(err, ERR_INPUT,
+			  "the process that unpacks it tried %s%s, which it may not: the archive "
+			  "is hostile, or libarchive makes a mistake with it",
+			  call ? call : "a system call", call ? "()" : " of another kind");
+	else if (!WIFSIGNALED(status))
 		error_set(err, ERR_INPUT, "the process that unpacks it gave up without a reason");
 	else if (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL)
 		error_set(err, ERR_LIMIT,

@@ -18,9 +18,9 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
+#define DIRS_NAME ".directories" /* gone before the first entry */
 #define DIRS_BUFFER ((size_t)64 * 1024)
 #define ROOM_STEP ((uint64_t)8 * 1024 * 1024)
 #define WRITE_BACK_STEP ((uint64_t)8 * 1024 * 1024)
@@ -47,8 +47,11 @@ int bundle_writer_init(struct bundle_writer *w, int root_fd, const struct bundle
 		.file_fd = -1,
 		.dirs = BUF_INIT(DIRS_BUFFER + sizeof(struct dir_record) + PATH_MAX)};
 	w->dirs_fd = openat(root_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (w->dirs_fd < 0) /* not every file system has O_TMPFILE */
-		w->dirs_fd = memfd_create("bundle-directories", MFD_CLOEXEC);
+	if (w->dirs_fd < 0) { /* not every file system has O_TMPFILE */
+		w->dirs_fd = openat(root_fd, DIRS_NAME,
+				    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		fs_unlink_quiet(root_fd, DIRS_NAME);
+	}
 	if (w->dirs_fd < 0)
 		return error_errno(err, "make a temporary file");
 	return 0;

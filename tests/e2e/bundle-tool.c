@@ -5,13 +5,22 @@
  *               [setid]
  *   bundle-tool pack TYPE DIR FILE
  *
+ * Before either: without=landlock, without=seccomp, without=chroot, without=unshare (several): as
+ * on a host that has none.
+ *
  * Prints "ok ENTRIES BYTES SHA256", or the error's name and text and exits 1. */
 #include "agent/worker/bundle.h"
 #include "common/str.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 static int fail(int code, const struct error *err)
 {
@@ -86,8 +95,46 @@ static int pack(enum bundle_type type, char **argv)
 	return r < 0 ? fail(r, &err) : show(&stats);
 }
 
+/* From now on this call fails, or only that option of it. */
+static const struct lack {
+	const char *name;
+	unsigned call;
+	unsigned short how; /* its first argument is that, or at least */
+	unsigned first;
+} lacks[] = {
+	{"landlock", SYS_landlock_create_ruleset, BPF_JGE, 0},
+	{"seccomp", SYS_prctl, BPF_JEQ, PR_SET_SECCOMP},
+	{"chroot", SYS_chroot, BPF_JGE, 0},
+	{"unshare", SYS_unshare, BPF_JGE, 0},
+};
+
+static void do_without(const char *name)
+{
+	const struct lack *lack = lacks;
+	while (lack < lacks + ARRAY_LEN(lacks) && !str_eq(lack->name, name))
+		lack++;
+	if (lack == lacks + ARRAY_LEN(lacks))
+		exit(2);
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, lack->call, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args)),
+		BPF_JUMP(BPF_JMP | lack->how | BPF_K, lack->first, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = {.len = ARRAY_LEN(code), .filter = code};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0)
+		exit(3);
+}
+
 int main(int argc, char **argv)
 {
+	while (argc > 1 && str_starts(argv[1], "without=")) {
+		do_without(strchr(*++argv, '=') + 1);
+		argc--;
+	}
 	enum bundle_type type = BUNDLE_AUTO;
 	if (argc < 5 || bundle_type_from_string(argv[2], &type) < 0)
 		return 2;
