@@ -20,7 +20,7 @@ Files in DIR, all read again at each request:
     config.json         an object; members and defaults are DEFAULTS in fake_state.py: region, account, instance, partition, domain,
                         role, imds_v1, imds_v2, token_ttl_max, clock (seconds that it is ahead of the machine's), skew (tolerated),
                         poll (seconds a poll is parked), lease (seconds until a command without acknowledgement is offered again),
-                        hold (true: no command of a deployment is handed out), github_token, github_private (["a/r"]),
+                        hold (true: no command of a deployment is handed out), stop_before (no command of that name), github_token, github_private (["a/r"]),
                         codeload (base URL of the redirect, default itself), proxy_user, proxy_password
     deployments/D.json  {"spec": {...}, "commands": [...], "host": ..., "signed": ..., "go_on": true}: its commands (default: the seven
                         events) are handed out one after the other, the next after the completion of the one before; a Failed one ends
@@ -49,7 +49,7 @@ Orders (a request whose signature is not accepted gets its fault before any orde
     unknown             what the answer would be, without telling its length
     close               the connection ends, nothing is done
     lose                it is done, but the connection ends without an answer
-    hold SECONDS        nothing for so long, then as without an order
+    hold SECONDS        nothing for so long, then as without an order; nothing at all when the other side is gone by then
     command ID EXECUTION NAME [HOST]    PollHostCommand: that command. EXECUTION may be a deployment's name
     redeliver NAME [D]  PollHostCommand: the command NAME (of deployment D) once more, whatever became of it
     empty               PollHostCommand: no command, at once
@@ -156,6 +156,8 @@ def authenticate(state, request, service, needed):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 65536  # an answer is one packet
     kind = JSON
 
     def log_message(self, *args):
@@ -218,7 +220,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """act() does what the request asks for: (status, body, kind, headers)."""
         word, _, rest = (order or "").partition(" ")
         if word == "hold":
-            self.gone(float(rest))
+            if self.gone(float(rest)):
+                return self.hang_up()
             word = ""
         if word == "header":
             self.extra = [tuple(rest.split(" ", 1))]

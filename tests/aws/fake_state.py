@@ -15,7 +15,7 @@ SEVEN = ["ApplicationStop", "DownloadBundle", "BeforeInstall", "Install", "After
 DEFAULTS = {
     "region": "us-east-1", "account": "111122223333", "instance": "i-0abc1234def567890", "partition": "aws",
     "domain": "amazonaws.com", "role": "web-role", "imds_v1": True, "imds_v2": True, "token_ttl_max": 21600,
-    "clock": 0, "skew": 300, "poll": 60, "lease": 30, "hold": False,
+    "clock": 0, "skew": 300, "poll": 60, "lease": 30, "hold": False, "stop_before": None,
     "github_token": None, "github_private": [], "codeload": None, "proxy_user": None, "proxy_password": None,
 }
 
@@ -187,6 +187,8 @@ class State:
         for position, name in enumerate(doc.get("commands", SEVEN)):
             ident = base64.b64encode(json.dumps([execution, host, name, position, 1]).encode()).decode()
             command = self.command(ident)
+            if not command and name == self.config("stop_before"):
+                return None
             if not command:
                 return self.register(ident, execution, name, host)
             if command["status"] == "Failed" and not doc.get("go_on"):
