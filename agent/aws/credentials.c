@@ -373,24 +373,44 @@ static int begin_instance(struct aws_provider *p, struct error *err)
 
 /* ---- files ---- */
 
-static int read_onpremises(struct aws_provider *p, struct aws_onpremises **ret, struct error *err)
+static int read_onpremises(const char *path, struct aws_keys_stamp *stamp,
+			   struct aws_onpremises **ret, struct error *err)
 {
 	auto_secret char *text = NULL;
 	size_t len = 0;
-	int r = aws_keys_read(p->onpremises_file, &text, &len, &p->stamp, err);
-	return r < 0 ? r : aws_onpremises_parse(p->onpremises_file, text, len, ret, err);
+	int r = aws_keys_read(path, &text, &len, stamp, err);
+	return r < 0 ? r : aws_onpremises_parse(path, text, len, ret, err);
+}
+
+static bool is_same_host(const struct aws_onpremises *file, const struct aws_provider *p)
+{
+	return file->identity->source == p->identity->source &&
+	       str_eq(file->identity->region, p->identity->region) &&
+	       str_eq(file->identity->host_identifier, p->identity->host_identifier) &&
+	       str_eq(file->credentials_file, p->credentials_file);
+}
+
+bool aws_provider_is_outdated(const struct aws_provider *provider)
+{
+	auto_aws_onpremises struct aws_onpremises *file = NULL;
+	struct aws_keys_stamp stamp;
+	int r = read_onpremises(provider->onpremises_file, &stamp, &file, NULL);
+	if (!provider->identity)
+		return true;
+	if (r < 0 && r != -ENOENT)
+		return false; /* half written, say: what is known stays */
+	return file ? !is_same_host(file, provider) : provider->identity->source != AWS_ROLE;
 }
 
 static int read_user(struct aws_provider *p, struct error *err)
 {
 	auto_aws_onpremises struct aws_onpremises *file = NULL;
-	int r = read_onpremises(p, &file, err);
+	int r = read_onpremises(p->onpremises_file, &p->stamp, &file, err);
 	if (r < 0)
 		return r;
-	if (!file || !file->keys || !str_eq(file->identity->region, p->identity->region) ||
-	    !str_eq(file->identity->host_identifier, p->identity->host_identifier))
+	if (!file || !is_same_host(file, p))
 		return error_set(err, ERR_INPUT,
-				 "'%s' names another host now: run 'systemctl restart slipwayd'",
+				 "'%s' names another host now: run 'systemctl reload slipwayd'",
 				 p->onpremises_file);
 	has_keys(p, TAKE(file->keys));
 	return 0;
@@ -415,7 +435,7 @@ static int read_session(struct aws_provider *p, struct error *err)
 static int identify(struct aws_provider *p, bool *ret_there, struct error *err)
 {
 	auto_aws_onpremises struct aws_onpremises *file = NULL;
-	int r = read_onpremises(p, &file, err);
+	int r = read_onpremises(p->onpremises_file, &p->stamp, &file, err);
 	*ret_there = r == 0 && file;
 	if (r == -ENOENT || (r == 0 && !file))
 		return 0;

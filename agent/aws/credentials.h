@@ -45,6 +45,9 @@ const struct aws_credentials *aws_provider_at_hand(struct aws_provider *provider
  * credentials are not. */
 const struct aws_identity *aws_provider_identity(const struct aws_provider *provider);
 
+/* Does the on-premises file name another host by now? */
+bool aws_provider_is_outdated(const struct aws_provider *provider);
+
 /* The service said that the set with this access key id is expired or unknown: the next ones asked
  * for are new, where there are any. */
 void aws_provider_refused(struct aws_provider *provider, const char *access_key_id);

@@ -3,6 +3,8 @@
  * (IMDS). How it is found out: credentials.h. */
 #pragma once
 
+#include "agent/aws/partition.h"
+#include "agent/settings.h"
 #include "common/cleanup.h"
 
 enum aws_source {
@@ -23,3 +25,11 @@ struct aws_identity {
 void aws_identity_free(struct aws_identity *identity);
 DEFINE_CLEANUP(struct aws_identity *, aws_identity_free)
 #define auto_aws_identity CLEANUP(aws_identity_free_at)
+
+/* What agent.yml and the environment (AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT) say of
+ * endpoints; suffix is borrowed from identity. */
+struct partition_options aws_options(const struct settings *settings,
+				     const struct aws_identity *identity);
+/* The command service: deploy_control_endpoint, or by region and options. Caller frees *ret. */
+int aws_commands_url(const struct settings *settings, const struct aws_identity *identity,
+		     char **ret, struct error *err) MUST_CHECK;
