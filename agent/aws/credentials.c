@@ -49,6 +49,7 @@ struct aws_provider {
 	unsigned failures;
 	uint64_t next_us; /* no refresh before */
 	struct error failure;
+	char *from; /* for people */
 	struct collected collected;
 	int64_t offset_s; /* of the service's clock to ours */
 	sd_event_source *work;
@@ -242,6 +243,15 @@ static void ask(struct aws_provider *p, const char *path, imds_done_fn *done)
 	imds_get(p->imds, path, done, p);
 }
 
+/* How the metadata were had is something that an auditor asks for. */
+static void note_role(struct aws_provider *p)
+{
+	free(p->from);
+	p->from = xasprintf("%s (%s), role '%s'", imds_endpoint(p->imds),
+			    imds_version(p->imds) == IMDS_V2 ? "IMDSv2" : "IMDSv1, no token",
+			    p->collected.role);
+}
+
 static void on_role_keys(int code, const char *text, const struct error *why, void *arg)
 {
 	struct aws_provider *p = arg;
@@ -251,10 +261,12 @@ static void on_role_keys(int code, const char *text, const struct error *why, vo
 		code = aws_role_parse(text, strlen(text), &keys, &err);
 	else
 		err = *why;
-	if (code < 0)
+	if (code < 0) {
 		has_failed(p, &err);
-	else
-		has_keys(p, keys);
+		return;
+	}
+	note_role(p);
+	has_keys(p, keys);
 }
 
 static bool is_role_name(const char *s)
@@ -511,7 +523,20 @@ void aws_provider_free(struct aws_provider *provider)
 	drop_collected(&provider->collected);
 	free(provider->onpremises_file);
 	free(provider->credentials_file);
+	free(provider->from);
 	free(provider);
+}
+
+void aws_provider_look(const struct aws_provider *provider, struct aws_seen *ret)
+{
+	const char *file = file_of(provider);
+	*ret = (struct aws_seen){
+		.from = file && provider->keys ? file : provider->from,
+		.access_key_id = provider->keys ? provider->keys->access_key_id : NULL,
+		.problem = provider->failure.text,
+		.expires_s = provider->keys ? provider->keys->expires_s : 0,
+		.clock_offset_s = provider->offset_s,
+	};
 }
 
 const struct aws_identity *aws_provider_identity(const struct aws_provider *provider)

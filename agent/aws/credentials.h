@@ -45,6 +45,15 @@ const struct aws_credentials *aws_provider_at_hand(struct aws_provider *provider
  * credentials are not. */
 const struct aws_identity *aws_provider_identity(const struct aws_provider *provider);
 
+/* For people: where the set at hand is from, never the set itself. Borrowed. */
+struct aws_seen {
+	const char *from; /* a file, or "http://... (IMDSv2), role NAME"; NULL: nothing yet */
+	const char *access_key_id;
+	const char *problem; /* why the last refresh failed; "" */
+	int64_t expires_s, clock_offset_s;
+};
+void aws_provider_look(const struct aws_provider *provider, struct aws_seen *ret);
+
 /* Does the on-premises file name another host by now? */
 bool aws_provider_is_outdated(const struct aws_provider *provider);
 

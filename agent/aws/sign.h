@@ -8,9 +8,9 @@
 struct aws_order {
 	const struct aws_credentials *credentials;
 	const char *region, *service;
-	int64_t now_s;      /* aws_provider_now_s() */
-	const char *url;    /* "https://HOST[:PORT]/" */
-	const char *target; /* X-Amz-Target */
+	int64_t now_s;       /* aws_provider_now_s() */
+	const char *url;     /* "https://HOST[:PORT]/" */
+	const char *target;  /* X-Amz-Target */
 	const char *version; /* x-amz-codedeploy-agent-version */
 	const char *body;
 };

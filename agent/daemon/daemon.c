@@ -4,6 +4,7 @@
  * does not wait for recovery: that may run scripts, and an upgrade restarts us and waits. */
 #include "agent/daemon/daemon.h"
 
+#include "agent/daemon/amazon.h"
 #include "agent/daemon/commands.h"
 #include "agent/daemon/exposure.h"
 #include "agent/daemon/ipc-server.h"
@@ -36,6 +37,10 @@ static char *describe(const struct daemon *daemon)
 {
 	if (!daemon->running)
 		return xstrdup("recovering what was interrupted");
+	if (!daemon->service && amazon_is_on(daemon->amazon))
+		return xasprintf("waiting for AWS: %s", *amazon_problem(daemon->amazon)
+								? amazon_problem(daemon->amazon)
+								: "asking who this host is");
 	if (!daemon->service)
 		return xstrdup("not enrolled: run 'slipway enroll'");
 	const struct health *health = poll_health(daemon->poll);
@@ -112,7 +117,7 @@ void daemon_endpoint_answers(struct daemon *daemon, bool again)
 static void begin(struct daemon *daemon)
 {
 	daemon->running = true;
-	if (!daemon->service)
+	if (!daemon->service && !amazon_is_on(daemon->amazon))
 		log_event(LOG_NOTICE, MESSAGE_NOT_ENROLLED, NULL,
 			  "this host is not enrolled: run 'slipway enroll'; waiting for that");
 	commands_resume(daemon->commands);
@@ -138,15 +143,44 @@ static bool same_endpoint(const struct daemon *daemon, const struct identity *id
 	       str_eq(old->host_identifier, identity->host_identifier);
 }
 
-static void leave_endpoint(struct daemon *daemon)
+void daemon_leave(struct daemon *daemon)
 {
-	if (!daemon->service)
+	if (daemon->service) {
+		log_notice("this host has left '%s'", service_endpoint(daemon->service));
+		poll_reset(daemon->poll);
+		commands_stop(daemon->commands);
+		report_stop(daemon->report);
+		service_free(TAKE(daemon->service));
+	}
+	identity_free(TAKE(daemon->identity));
+}
+
+int daemon_join(struct daemon *daemon, struct identity *identity, struct aws_provider *aws,
+		struct error *err)
+{
+	identity_free(daemon->identity);
+	daemon->identity = identity;
+	renew_load(daemon->renew);
+	int r = service_new(&daemon->loop, &daemon->settings, identity, aws, &daemon->service, err);
+	if (r < 0)
+		return r;
+	log_info("this host is '%s' at '%s'", identity->name, service_endpoint(daemon->service));
+	if (!daemon->running)
+		return 0;
+	report_kick(daemon->report);
+	daemon_work_changed(daemon);
+	return 0;
+}
+
+/* Not enrolled: AWS, where root has said so. */
+static void use_aws(struct daemon *daemon)
+{
+	if (daemon->settings.aws) {
+		amazon_begin(daemon->amazon);
 		return;
-	log_notice("this host has left '%s'", service_endpoint(daemon->service));
-	poll_reset(daemon->poll);
-	commands_stop(daemon->commands);
-	report_stop(daemon->report);
-	service_free(TAKE(daemon->service));
+	}
+	daemon_leave(daemon);
+	amazon_end(daemon->amazon);
 }
 
 static int load_identity(struct daemon *daemon, struct error *err)
@@ -155,23 +189,25 @@ static int load_identity(struct daemon *daemon, struct error *err)
 	int r = identity_load(&daemon->paths, &identity, err);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	bool same = same_endpoint(daemon, identity);
+	if (!identity) {
+		use_aws(daemon);
+		return 0;
+	}
+	if (daemon->settings.aws)
+		log_warning("agent.yml says 'aws: true', but this host is enrolled at '%s', which "
+			    "counts: run 'slipway unenroll' to have AWS",
+			    identity->endpoint);
+	bool same = !amazon_is_on(daemon->amazon) && same_endpoint(daemon, identity);
 	if (!same)
-		leave_endpoint(daemon);
+		daemon_leave(daemon);
+	amazon_end(daemon->amazon);
+	if (!same || !daemon->service)
+		return daemon_join(daemon, TAKE(identity), NULL, err);
 	identity_free(daemon->identity);
 	daemon->identity = TAKE(identity);
 	renew_load(daemon->renew);
-	if (same && daemon->service) {
-		service_reload(daemon->service);
-		return 0;
-	}
-	if (!daemon->identity)
-		return 0;
-	r = service_new(&daemon->loop, &daemon->settings, daemon->identity, &daemon->service, err);
-	if (r == 0)
-		log_info("this host is '%s' at '%s'", daemon->identity->name,
-			 service_endpoint(daemon->service));
-	return r;
+	service_reload(daemon->service);
+	return 0;
 }
 
 /* What the service was made of: it is not exchanged under requests that run. */
@@ -290,6 +326,7 @@ static int start(struct daemon *daemon, const struct daemon_options *options, st
 	daemon->orphans = orphans_new(daemon);
 	daemon->poll = poll_new(daemon);
 	daemon->renew = renew_new(daemon);
+	daemon->amazon = amazon_new(daemon);
 	r = commands_new(daemon, &daemon->commands, err);
 	if (r == 0)
 		r = report_new(daemon, &daemon->report, err);
@@ -316,6 +353,7 @@ static void clear(struct daemon *daemon)
 	orphans_free(daemon->orphans);
 	recovery_free(daemon->recovery);
 	service_free(daemon->service);
+	amazon_free(daemon->amazon);
 	identity_free(daemon->identity);
 	sd_event_source_disable_unref(daemon->quiet);
 	loop_clear(&daemon->loop);

@@ -17,7 +17,7 @@ struct daemon {
 	struct loop loop;
 	struct paths paths;
 	struct settings settings;
-	struct identity *identity; /* NULL: not enrolled */
+	struct identity *identity; /* NULL: not enrolled, and nobody at AWS */
 	struct service *service;   /* NULL as long as identity is */
 	struct recovery *recovery;
 	struct commands *commands;
@@ -25,6 +25,7 @@ struct daemon {
 	struct orphans *orphans;
 	struct poll *poll;
 	struct renew *renew;
+	struct amazon *amazon;
 	struct ipc *ipc;
 	sd_event_source *quiet;
 	int agent_dirfd, lock_fd, log_fd;
@@ -44,6 +45,14 @@ int daemon_main(const struct daemon_options *options, struct error *err) MUST_CH
 
 /* Read settings and identity again. */
 int daemon_reload(struct daemon *daemon, struct error *err) MUST_CHECK;
+
+struct aws_provider;
+/* Be served by the endpoint of identity, which is taken over. aws: signs for AWS, NULL for an
+ * endpoint of ours. */
+int daemon_join(struct daemon *daemon, struct identity *identity, struct aws_provider *aws,
+		struct error *err) MUST_CHECK;
+/* Be served by nobody. */
+void daemon_leave(struct daemon *daemon);
 
 /* For the modules: a run of recovery is over. */
 void daemon_recovered(struct daemon *daemon);

@@ -19,7 +19,7 @@ static void check(const char *path, const char *secret, mode_t wide, mode_t to)
 void exposure_warn(const struct paths *paths, const struct settings *settings,
 		   const struct identity *identity)
 {
-	if (identity)
+	if (identity && identity->key_file)
 		check(identity->key_file, "the host's key", S_IRWXG | S_IRWXO, 0600);
 	if (proxies_have_password(settings))
 		check(paths->agent_yml, "the proxy's password", S_IRWXO, 0640);

@@ -69,9 +69,11 @@ static void describe(const struct health *h, enum health_state before, enum outc
 	}
 	ret->level = meanings[outcome].level;
 	ret->message_id = meanings[outcome].message_id;
+	const char *then = meanings[outcome].then;
+	if (outcome == OUTCOME_DENIED && h->aws)
+		then = "; 'slipway doctor' looks for the reason; trying again every 90 s";
 	snprintf(ret->text, sizeof(ret->text), "endpoint '%s' %s%s%s", endpoint,
-		 meanings[outcome].says, outcome == OUTCOME_OK ? after : h->error.text,
-		 meanings[outcome].then);
+		 meanings[outcome].says, outcome == OUTCOME_OK ? after : h->error.text, then);
 }
 
 bool health_note(struct health *h, enum outcome outcome, const struct error *why,

@@ -20,6 +20,7 @@ const char *health_state_to_string(enum health_state state);
 
 struct health {
 	enum health_state state;
+	bool aws;           /* not an endpoint of ours: for what a person is told */
 	int64_t since_s;    /* of this state; wall clock, for people */
 	uint64_t lost_us;   /* monotonic: when it was last left for the worse */
 	int64_t last_ok_s;  /* of the last good answer, kept by the caller; 0: never */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/daemon/ipc-server.h"
 
+#include "agent/daemon/amazon.h"
 #include "agent/daemon/commands.h"
 #include "agent/daemon/poll.h"
 #include "agent/daemon/recovery.h"
@@ -80,7 +81,9 @@ static int status(struct daemon *daemon, json_t *answer, struct error *err)
 	json_set_str(answer, "phase", daemon->running ? "running" : "recovering");
 	if (!str_empty(recovery_problem(daemon->recovery)))
 		json_set_str(answer, "recovery", recovery_problem(daemon->recovery));
-	json_set_bool(answer, "enrolled", daemon->service);
+	json_set_bool(answer, "enrolled", daemon->service && !service_is_aws(daemon->service));
+	if (amazon_is_on(daemon->amazon))
+		json_object_set_new(answer, "aws", amazon_to_json(daemon->amazon));
 	if (daemon->service)
 		add_endpoint(daemon, answer);
 	json_object_set_new(answer, "commands", commands_to_json(daemon->commands));

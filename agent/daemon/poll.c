@@ -92,6 +92,7 @@ static void note(struct poll *poll, enum outcome outcome, const struct error *wh
 	struct health_line line;
 	const struct health_now now = {clock_mono_us(), clock_wall_s()};
 	const char *endpoint = service_endpoint(poll->daemon->service);
+	poll->health.aws = service_is_aws(poll->daemon->service);
 	if (health_note(&poll->health, outcome, why, endpoint, now, &line))
 		log_event(line.level, line.message_id,
 			  (const char *const[]){"ENDPOINT", endpoint, NULL}, "%s", line.text);

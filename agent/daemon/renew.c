@@ -78,8 +78,8 @@ static int read_certificate(const char *file, X509 **ret, struct error *err)
 void renew_load(struct renew *renew)
 {
 	renew->expires_s = renew->due_s = 0;
-	if (!renew->daemon->identity)
-		return;
+	if (!renew->daemon->identity || !renew->daemon->identity->cert_file)
+		return; /* AWS knows us by signatures */
 	auto_x509 X509 *certificate = NULL;
 	struct error err = {0};
 	if (read_certificate(renew->daemon->identity->cert_file, &certificate, &err) < 0) {

@@ -1,41 +1,87 @@
 // SPDX-License-Identifier: Apache-2.0
+/* A call to an endpoint of ours goes out at once, over a connection that says who we are. One to
+ * AWS is signed, and may take several requests before its caller hears of it:
+ *
+ *   [gate shut: wait] -> [no credentials at hand: wait] -> sign, send -> answer
+ *        ^ throttled, five times at most: the gate shuts                  |
+ *        ^ credentials expired, once: ask for others ---------------------+
+ *        ^ the time of signing was wrong, once: take theirs --------------'
+ *
+ * What an answer means is in service-judge.c. */
 #include "agent/daemon/service.h"
 
+#include "agent/aws/credentials.h"
+#include "agent/aws/partition.h"
+#include "agent/aws/sign.h"
+#include "agent/aws/trust.h"
+#include "agent/daemon/backoff.h"
+#include "agent/daemon/gate.h"
 #include "agent/proxies.h"
 #include "common/alloc.h"
+#include "common/clock.h"
 #include "common/json.h"
 #include "common/str.h"
 #include "common/wire.h"
 
-#include <stdio.h>
 #include <string.h>
 
+enum { TIMEOUT_MS = 30000, THROTTLED_MAX = 5 };
+
 struct service {
+	struct loop *loop;
 	struct http_client *http;
 	char *endpoint;
 	struct service_call *calls;
+	/* AWS */
+	struct aws_provider *aws; /* NULL: an endpoint of ours */
+	char *region, *version;
+	bool secure;
+	struct gate gate;
 };
 
 struct service_call {
 	struct service *service;
 	struct service_call *next, **link;
+	char *operation, *body;
+	uint64_t timeout_ms;
+	bool connected;
 	struct http_call *http;
 	service_done_fn *done;
 	void *arg;
+	/* AWS */
+	sd_event_source *timer;
+	struct aws_wait *wait;
+	unsigned throttled;
+	bool clock_set;
+	char *key_id, *refused_id; /* of the last request; of the one refused as expired */
+	struct answer refusal;
 };
 
-int service_new(struct loop *loop, const struct settings *settings, const struct identity *identity,
-		struct service **ret, struct error *err)
+static int open_http(struct service *service, const struct settings *settings,
+		     const struct identity *identity, struct error *err)
 {
-	auto_service struct service *service = xcalloc(1, sizeof(*service));
-	service->endpoint = xstrdup(settings->endpoint ? settings->endpoint : identity->endpoint);
+	auto_free char *text = NULL;
 	struct http_options options = {
 		.ca_file = settings->ca_file ? settings->ca_file : identity->ca_file,
 		.cert_file = identity->cert_file,
 		.key_file = identity->key_file,
 	};
+	int r = service->aws ? aws_trust(settings, &options, &text, err) : 0;
 	proxies_set(settings, PROXIES_COMMANDS, &options);
-	int r = http_client_new(loop, &options, &service->http, err);
+	return r < 0 ? r : http_client_new(service->loop, &options, &service->http, err);
+}
+
+int service_new(struct loop *loop, const struct settings *settings, const struct identity *identity,
+		struct aws_provider *aws, struct service **ret, struct error *err)
+{
+	auto_service struct service *service = xcalloc(1, sizeof(*service));
+	service->loop = loop;
+	service->endpoint = xstrdup(settings->endpoint ? settings->endpoint : identity->endpoint);
+	service->aws = aws;
+	service->region = xstrdup_null(identity->region);
+	service->version = xstrdup_null(settings->agent_version_header);
+	service->secure = settings->enable_auth_policy;
+	int r = open_http(service, settings, identity, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE(service);
@@ -47,6 +93,12 @@ static void call_free(struct service_call *call)
 	*call->link = call->next;
 	if (call->next)
 		call->next->link = call->link;
+	sd_event_source_disable_unref(call->timer);
+	aws_wait_cancel(call->wait);
+	free(call->operation);
+	free(call->body);
+	free(call->key_id);
+	free(call->refused_id);
 	free(call);
 }
 
@@ -58,6 +110,8 @@ void service_free(struct service *service)
 		service_cancel(service->calls);
 	http_client_free(service->http);
 	free(service->endpoint);
+	free(service->region);
+	free(service->version);
 	free(service);
 }
 
@@ -76,122 +130,58 @@ struct http_client *service_http(struct service *service)
 	return service->http;
 }
 
-/* Faults that say "I do not accept who you are", whatever their status. */
-static bool is_denied(int status, const char *type)
+bool service_is_aws(const struct service *service)
 {
-	static const char *const types[] = {
-		"AccessDeniedException",
-		"AccessDenied",
-		"UnrecognizedClientException",
-		"InvalidClientTokenId",
-		"ExpiredTokenException",
-		"ExpiredToken",
-		"InvalidSignatureException",
-		"SignatureDoesNotMatch",
-		"AuthFailure",
-		"MissingAuthenticationTokenException",
-		"IncompleteSignatureException",
-	};
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		if (str_eq(type, types[i]))
-			return true;
-	return status == 401 || status == 403;
+	return service->aws;
 }
 
-/* An answer with an error status. A body that is no fault of the protocol comes from something in
- * between, so it never refuses for good. */
-static enum outcome judge_fault(const struct http_response *response, struct error *err)
+static void answer_with(struct service_call *call, const struct answer *answer)
 {
-	struct wire_fault fault = {0};
-	wire_fault_parse(response->status, http_header_get(response, "x-amzn-errortype"),
-			 buf_str(&response->body), response->body.len, &fault);
-	enum outcome outcome;
-	int code;
-	if (wire_fault_is_throttling(response->status, &fault)) {
-		outcome = OUTCOME_THROTTLED;
-		code = ERR_THROTTLED;
-	} else if (is_denied(response->status, fault.type)) {
-		outcome = OUTCOME_DENIED;
-		code = ERR_DENIED;
-	} else if (response->status < 400 || wire_fault_is_transient(response->status, &fault) ||
-		   str_starts(fault.type, "HTTP ")) {
-		outcome = OUTCOME_BROKEN;
-		code = ERR_HTTP;
-	} else {
-		outcome = OUTCOME_REFUSED;
-		code = ERR_HTTP;
+	service_done_fn *done = call->done;
+	void *arg = call->arg;
+	const struct answer copy = *answer; /* may lie in the call */
+	call_free(call);
+	done(&copy, arg);
+}
+
+static int go_on(struct service_call *call, struct error *err);
+
+static void go_on_or_answer(struct service_call *call)
+{
+	struct answer answer = {.outcome = OUTCOME_UNREACHABLE};
+	if (go_on(call, &answer.error) < 0)
+		answer_with(call, &answer);
+}
+
+/* Is the answer to be had by asking again? */
+static bool repeat(struct service_call *call, const struct http_response *response,
+		   const struct answer *answer)
+{
+	struct service *service = call->service;
+	if (!service->aws)
+		return false;
+	if (answer->outcome == OUTCOME_OK)
+		gate_open(&service->gate);
+	if (answer->outcome == OUTCOME_THROTTLED) {
+		gate_trip(&service->gate, clock_mono_us());
+		return call->throttled++ < THROTTLED_MAX;
 	}
-	error_set(err, code, "%s%s%s (HTTP %d)", fault.type, *fault.message ? ": " : "",
-		  fault.message, response->status);
-	return outcome;
-}
-
-static enum outcome judge_silence(const struct http_response *response, struct error *err)
-{
-	*err = response->error;
-	if (!err->code)
-		error_set(err, response->code, "no answer");
-	if (response->code == ERR_DENIED)
-		return OUTCOME_DENIED; /* in the TLS handshake */
-	return response->code == ERR_LIMIT ? OUTCOME_BROKEN : OUTCOME_UNREACHABLE;
-}
-
-enum outcome service_judge(const struct http_response *response, json_t **ret_body,
-			   struct error *err)
-{
-	*ret_body = NULL;
-	if (response->code < 0)
-		return judge_silence(response, err);
-	if (response->status < 200 || response->status > 299)
-		return judge_fault(response, err);
-	auto_json json_t *body = NULL;
-	int r = response->body.len ? json_parse(response->body.data, response->body.len,
-						WIRE_MESSAGE_MAX, &body, err)
-				   : 0;
-	if (r == 0 && !body)
-		body = json_object();
-	if (r == 0 && !json_is_object(body))
-		r = error_set(err, ERR_FORMAT, "not a JSON object");
-	if (r < 0) {
-		error_prefix(err, ERR_NETWORK, "the answer makes no sense");
-		return OUTCOME_BROKEN;
+	switch (service_fault(response)) {
+	case AWS_FAULT_EXPIRED:
+		aws_provider_refused(service->aws, call->key_id);
+		if (call->refused_id)
+			return false;
+		call->refused_id = xstrdup_null(call->key_id);
+		call->refusal = *answer;
+		return true;
+	case AWS_FAULT_SKEW:
+		if (call->clock_set)
+			return false;
+		call->clock_set = true;
+		return aws_provider_set_clock(service->aws, http_header_get(response, "date"));
+	default:
+		return false;
 	}
-	*ret_body = TAKE(body);
-	return OUTCOME_OK;
-}
-
-/* The text of an element in a short XML body, "" when there is none. */
-static void xml_text(const char *body, const char *element, char *out, size_t room)
-{
-	*out = '\0';
-	auto_free char *open = xasprintf("<%s>", element);
-	const char *begin = strstr(body, open);
-	if (!begin)
-		return;
-	begin += strlen(open);
-	size_t len = strcspn(begin, "<");
-	auto_free char *text = str_to_utf8(begin, len < room ? len : room - 1);
-	snprintf(out, room, "%s", text);
-}
-
-enum outcome service_judge_download(const struct http_response *response, struct error *err)
-{
-	if (response->code < 0)
-		return judge_silence(response, err);
-	int status = response->status;
-	if (status == 200 || status == 206)
-		return OUTCOME_OK;
-	char code[64], message[256];
-	xml_text(buf_str(&response->body), "Code", code, sizeof(code));
-	xml_text(buf_str(&response->body), "Message", message, sizeof(message));
-	error_set(err, ERR_HTTP, "HTTP %d%s%s%s%s", status, *code ? " " : "", code,
-		  *message ? ": " : "", message);
-	if (status == 429 || str_eq(code, "SlowDown"))
-		return OUTCOME_THROTTLED;
-	if (status == 401 || status == 403)
-		return OUTCOME_DENIED;
-	return status >= 400 && status < 500 && status != 408 && status != 416 ? OUTCOME_REFUSED
-									       : OUTCOME_BROKEN;
 }
 
 static void finished(struct http_call *http, struct http_response *response, void *arg)
@@ -200,54 +190,134 @@ static void finished(struct http_call *http, struct http_response *response, voi
 	auto_json json_t *body = NULL;
 	struct answer answer = {.status = response->status};
 	answer.outcome = service_judge(response, &body, &answer.error);
+	call->http = NULL;
+	if (repeat(call, response, &answer)) {
+		go_on_or_answer(call);
+		return;
+	}
 	answer.body = body;
-	service_done_fn *done = call->done;
-	void *done_arg = call->arg;
-	call_free(call);
-	done(&answer, done_arg);
+	answer_with(call, &answer);
 }
 
-/* The one place that says who we are in a request: an endpoint that wants SigV4 instead of a client
- * certificate gets its Authorization header here. */
-static int start_http(struct service_call *call, const struct service_request *what,
-		      struct error *err)
+static int send_request(struct service_call *call, const struct http_header *headers,
+			unsigned count, struct error *err)
 {
-	struct service *service = call->service;
-	uint64_t timeout_ms = what->timeout_ms ? what->timeout_ms : 30000;
-	auto_free char *target = xasprintf(WIRE_TARGET_COMMANDS ".%s", what->operation);
-	auto_free char *body = json_text(what->input);
+	auto_free char *url = xasprintf("%s/", call->service->endpoint);
+	const struct http_request request = {
+		.method = "POST",
+		.url = url,
+		.headers = headers,
+		.n_headers = count,
+		.body = call->body,
+		.body_len = strlen(call->body),
+		.timeout_ms = call->timeout_ms,
+		.connect_timeout_ms = call->connected ? call->timeout_ms : 0,
+		.max_body = WIRE_MESSAGE_MAX,
+	};
+	return http_start(call->service->http, &request, finished, call, &call->http, err);
+}
+
+/* Our own endpoint knows us by the connection's certificate. */
+static int send_plain(struct service_call *call, struct error *err)
+{
+	auto_free char *target = xasprintf(WIRE_TARGET_COMMANDS ".%s", call->operation);
 	const struct http_header headers[] = {
 		{"Content-Type", "application/x-amz-json-1.1"},
 		{"X-Amz-Target", target},
 		{"x-amz-codedeploy-agent-version", "SLIPWAY_" VERSION},
 	};
-	auto_free char *url = xasprintf("%s/", service->endpoint);
-	const struct http_request request = {
-		.method = "POST",
-		.url = url,
-		.headers = headers,
-		.n_headers = ARRAY_LEN(headers),
-		.body = body,
-		.body_len = strlen(body),
-		.timeout_ms = timeout_ms,
-		.connect_timeout_ms = what->connected ? timeout_ms : 0,
-		.max_body = WIRE_MESSAGE_MAX,
+	return send_request(call, headers, ARRAY_LEN(headers), err);
+}
+
+static int send_signed(struct service_call *call, const struct aws_credentials *credentials,
+		       struct error *err)
+{
+	struct service *service = call->service;
+	auto_free char *target =
+		xasprintf("%s.%s", partition_commands_target(service->secure), call->operation);
+	const struct aws_order order = {
+		.credentials = credentials,
+		.region = service->region,
+		.service = partition_commands_service(service->secure),
+		.now_s = aws_provider_now_s(service->aws),
+		.url = service->endpoint,
+		.target = target,
+		.version = service->version,
+		.body = call->body,
 	};
-	return http_start(service->http, &request, finished, call, &call->http, err);
+	auto_aws_signed struct aws_signed ours = {0};
+	int r = aws_sign(&order, &ours, err);
+	if (r < 0)
+		return r;
+	free(call->key_id);
+	call->key_id = xstrdup(credentials->access_key_id);
+	return send_request(call, ours.headers, ours.count, err);
+}
+
+static void on_credentials(const struct aws_credentials *credentials, const struct error *why,
+			   void *arg)
+{
+	struct service_call *call = arg;
+	struct answer answer = {.outcome = OUTCOME_UNREACHABLE};
+	call->wait = NULL;
+	if (call->refused_id &&
+	    (!credentials || str_eq(call->refused_id, credentials->access_key_id))) {
+		answer_with(call, &call->refusal);
+		return;
+	}
+	if (!credentials) {
+		bool denied = why->code == ERR_DENIED;
+		answer.outcome = denied ? OUTCOME_DENIED : OUTCOME_BROKEN;
+		answer.error = *why;
+		answer_with(call, &answer);
+		return;
+	}
+	if (send_signed(call, credentials, &answer.error) < 0)
+		answer_with(call, &answer);
+}
+
+static int on_gate(sd_event_source *source, uint64_t usec, void *arg)
+{
+	go_on_or_answer(arg);
+	return 0;
+}
+
+/* The next step of a call. Answers nothing itself. */
+static int go_on(struct service_call *call, struct error *err)
+{
+	struct service *service = call->service;
+	if (!service->aws)
+		return send_plain(call, err);
+	uint64_t wait_ms = gate_wait_ms(&service->gate, clock_mono_us(), backoff_random());
+	if (wait_ms)
+		return loop_timer(service->loop, &call->timer, wait_ms, 50, on_gate, call, err);
+	const struct aws_credentials *credentials = aws_provider_at_hand(service->aws);
+	if (credentials && !str_eq(credentials->access_key_id, call->refused_id))
+		return send_signed(call, credentials, err);
+	call->wait = aws_provider_get(service->aws, on_credentials, call);
+	return 0;
 }
 
 int service_start(struct service *service, const struct service_request *request,
 		  service_done_fn *done, void *arg, struct service_call **ret, struct error *err)
 {
 	struct service_call *call = xcalloc(1, sizeof(*call));
-	*call = (struct service_call){.service = service, .done = done, .arg = arg};
-	call->next = service->calls;
-	call->link = &service->calls;
+	*call = (struct service_call){
+		.service = service,
+		.next = service->calls,
+		.link = &service->calls,
+		.operation = xstrdup(request->operation),
+		.body = json_text(request->input),
+		.timeout_ms = request->timeout_ms ? request->timeout_ms : TIMEOUT_MS,
+		.connected = request->connected,
+		.done = done,
+		.arg = arg,
+	};
 	if (call->next)
 		call->next->link = &call->next;
 	service->calls = call;
 
-	int r = start_http(call, request, err);
+	int r = go_on(call, err);
 	if (r < 0) {
 		call_free(call);
 		return r;
@@ -258,7 +328,7 @@ int service_start(struct service *service, const struct service_request *request
 
 bool service_is_sent(const struct service_call *call)
 {
-	return http_is_sent(call->http);
+	return call->http && http_is_sent(call->http);
 }
 
 void service_cancel(struct service_call *call)

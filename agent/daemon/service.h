@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command service of the enrolled endpoint: one request of the command protocol, and what its
- * end means for the caller. Protocol: docs/formats/wire.md. */
+/* The command service of the enrolled endpoint, or of AWS: one request of the command protocol, and
+ * what its end means for the caller. Protocol: docs/formats/wire.md; as AWS has it:
+ * docs/formats/aws.md. */
 #pragma once
 
+#include "agent/aws/fault.h"
 #include "agent/identity.h"
 #include "agent/settings.h"
 #include "common/cleanup.h"
@@ -35,9 +37,14 @@ enum outcome service_judge(const struct http_response *response, json_t **ret_bo
 /* Same for a download, whose errors are S3's XML. */
 enum outcome service_judge_download(const struct http_response *response, struct error *err);
 
+/* Whether the same request, signed anew, may be accepted. Pure. */
+enum aws_fault service_fault(const struct http_response *response);
+
 struct service;
+struct aws_provider;
+/* aws: signs for AWS; borrowed, and NULL for an endpoint of ours. */
 int service_new(struct loop *loop, const struct settings *settings, const struct identity *identity,
-		struct service **ret, struct error *err) MUST_CHECK;
+		struct aws_provider *aws, struct service **ret, struct error *err) MUST_CHECK;
 void service_free(struct service *service); /* calls are cancelled without a callback */
 DEFINE_CLEANUP(struct service *, service_free)
 #define auto_service CLEANUP(service_free_at)
@@ -45,6 +52,7 @@ DEFINE_CLEANUP(struct service *, service_free)
 void service_reload(struct service *service);
 const char *service_endpoint(const struct service *service);
 struct http_client *service_http(struct service *service);
+bool service_is_aws(const struct service *service);
 
 struct service_request {
 	const char *operation;
