@@ -20,7 +20,7 @@ struct settings {
 	uint64_t orphan_timeout;     /* ms; 10 min */
 	int64_t max_parallel;        /* groups at once, 16 */
 	uint64_t http_read_timeout;  /* ms; 80 s */
-	char *proxy_uri; /* see proxies.h */
+	char *proxy_uri;             /* see proxies.h */
 	char *proxy_uri_commands, *proxy_uri_s3, *proxy_uri_github, *no_proxy;
 	char *endpoint; /* overrides the enrolled one (deploy_control_endpoint) */
 	char *ca_file;
@@ -37,6 +37,10 @@ struct settings {
 	/* What each script may use at most, see spec_limits; 0: no limit, a nice value of 0. */
 	uint64_t script_memory_max, script_cpu_max; /* bytes, percent */
 	int64_t script_tasks_max, script_nice;
+	uint64_t archive_max_extraction_size; /* the official name of archive_max_bytes */
+	bool reject_symlinks_in_bundle, reject_path_traversal_in_bundle;
+	bool reject_unsafe_permissions_in_bundle, reject_unconfined_selinux_in_bundle;
+	bool reject_symlink_permission_targets, ignore_ownership_in_bundle;
 	bool allow_setid;         /* false: set-id bits and device nodes in a bundle are refused */
 	char *log_dir, *root_dir; /* official keys; NULL: as paths.h says */
 };

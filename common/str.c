@@ -119,7 +119,21 @@ static int with_unit(const char *s, const struct unit *units, size_t count, uint
 int str_to_size(const char *s, uint64_t *ret_bytes)
 {
 	static const struct unit units[] = {
-		{"", 1}, {"k", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"T", 1ULL << 40}};
+		{"", 1},
+		{"k", 1 << 10},
+		{"M", 1 << 20},
+		{"G", 1 << 30},
+		{"T", 1ULL << 40},
+		{"B", 1},
+		{"KB", 1000},
+		{"MB", 1000000},
+		{"GB", 1000000000},
+		{"TB", 1000000000000},
+		{"KiB", 1 << 10},
+		{"MiB", 1 << 20},
+		{"GiB", 1 << 30},
+		{"TiB", 1ULL << 40},
+	};
 	return with_unit(s, units, ARRAY_LEN(units), ret_bytes);
 }
 

@@ -19,7 +19,8 @@ int str_to_u64(const char *s, uint64_t *ret) MUST_CHECK;
 int str_to_i64(const char *s, int64_t *ret) MUST_CHECK;
 /* true/false, yes/no, on/off, 1/0. */
 int str_to_bool(const char *s, bool *ret) MUST_CHECK;
-/* "10", "64k", "2M", "1G", "1T" (powers of 1024) to bytes. */
+/* "10", "64k", "2M", "1G", "1T" (powers of 1024) to bytes; "5B"; "5KB" to "TB" (powers of 1000);
+ * "5KiB" to "TiB". */
 int str_to_size(const char *s, uint64_t *ret_bytes) MUST_CHECK;
 /* "150%", or "150", to 150. */
 int str_to_percent(const char *s, uint64_t *ret) MUST_CHECK;

@@ -290,6 +290,7 @@ int bundle_read_tar(struct bundle_stream *s, bool complete, struct bundle_writer
 				  .feed = &feed,
 				  .what = "tar archive",
 				  .w = w,
+				  .own = w->limits.ignore_owners,
 				  .owner = owner,
 				  .owner_arg = arg};
 	r = read_tar(&reading, complete, err);

@@ -11,6 +11,7 @@
  * then they are remembered in an unlinked file: records of struct dir_record and path. */
 #include "agent/worker/bundle-write.h"
 
+#include "agent/worker/bundle-check.h"
 #include "common/fs.h"
 #include "common/str.h"
 
@@ -296,11 +297,6 @@ static int check_kind(const struct bundle_writer *w, const struct bundle_entry *
 		return error_set(err, ERR_INPUT,
 				 "entry '%.200s' is a %s; set allow_setid to accept such entries",
 				 w->path, maker->name);
-	if ((entry->mode & (S_ISUID | S_ISGID)) && S_ISREG(entry->mode) && !w->limits.allow_setid)
-		return error_set(err, ERR_INPUT,
-				 "entry '%.200s' has a set-id bit (mode %04o); set allow_setid to "
-				 "accept such entries",
-				 w->path, (unsigned)(entry->mode & 07777));
 	if (S_ISLNK(entry->mode) && strlen(entry->symlink) >= PATH_MAX)
 		return error_set(err, ERR_INPUT, "the symlink '%.200s' is longer than %d bytes",
 				 w->path, PATH_MAX - 1);
@@ -461,6 +457,9 @@ int bundle_write_entry(struct bundle_writer *w, const struct bundle_entry *entry
 			return 0;
 		return error_set(err, ERR_INPUT, "entry '%.200s' has no name", entry->path);
 	}
+	r = bundle_check_entry(&w->limits, entry, w->path, err);
+	if (r < 0)
+		return r;
 	if (entry->hardlink) {
 		r = enter_parent(w, err);
 		return r < 0 ? r : make_hardlink(w, entry, err);
@@ -474,6 +473,12 @@ int bundle_write_entry(struct bundle_writer *w, const struct bundle_entry *entry
 
 int bundle_write_expect(struct bundle_writer *w, const struct room *need, struct error *err)
 {
+	if (w->limits.max_bytes && need->bytes > w->limits.max_bytes)
+		return error_set(err, ERR_LIMIT,
+				 "the bundle says that it unpacks to %llu bytes, more than %llu "
+				 "bytes (archive_max_bytes, archive_max_extraction_size)",
+				 (unsigned long long)need->bytes,
+				 (unsigned long long)w->limits.max_bytes);
 	return room_check(w->root_fd, need, err);
 }
 
@@ -496,8 +501,8 @@ int bundle_write_count(struct bundle_writer *w, uint64_t bytes, struct error *er
 	if (w->limits.max_bytes == 0 || w->bytes <= w->limits.max_bytes)
 		return ask_room(w, bytes, err);
 	return error_set(err, ERR_LIMIT,
-			 "the bundle unpacks to more than %llu bytes (archive_max_bytes), reached "
-			 "in entry '%.200s'",
+			 "the bundle unpacks to more than %llu bytes (archive_max_bytes, "
+			 "archive_max_extraction_size), reached in entry '%.200s'",
 			 (unsigned long long)w->limits.max_bytes, w->path);
 }
 

@@ -52,7 +52,8 @@ int bundle_writer_init(struct bundle_writer *w, int root_fd, const struct bundle
 void bundle_writer_clear(struct bundle_writer *w);
 #define auto_bundle_writer CLEANUP(bundle_writer_clear)
 
-/* Before the first entry, where it is known how much comes: is there room for it? -ENOSPC */
+/* Before the first entry, where it is known how much comes: is it allowed, and is there room for it?
+ * ERR_LIMIT, -ENOSPC */
 int bundle_write_expect(struct bundle_writer *w, const struct room *need,
 			struct error *err) MUST_CHECK;
 /* Make one entry. Of a regular file the data comes afterwards, by _data() in any order of offsets,

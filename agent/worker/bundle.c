@@ -113,6 +113,15 @@ static char *choose_root(int dir_fd, const char *tmp)
 	return xstrdup(tmp);
 }
 
+static int check_root(int parent_fd, const char *root, const struct bundle_limits *limits,
+		      struct error *err)
+{
+	auto_close int fd = fs_open_beneath(parent_fd, root, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return error_set(err, fd, "open '%s': %s", root, strerror(-fd));
+	return bundle_check_tree(fd, limits, err);
+}
+
 /* The revision's own directory is ours, whatever the bundle says about it. */
 static int own_root(int parent_fd, const char *root, struct error *err)
 {
@@ -183,7 +192,9 @@ static int unpack_into(const struct bundle_job *job, int parent_fd, const char *
 	if (r < 0)
 		return r;
 	auto_free char *root = directory ? xstrdup(tmp) : choose_root(job->dir_fd, tmp);
-	r = own_root(parent_fd, root, err);
+	r = check_root(parent_fd, root, job->limits, err);
+	if (r == 0)
+		r = own_root(parent_fd, root, err);
 	return r < 0 ? r : give_name(parent_fd, root, name, err);
 }
 

@@ -40,6 +40,10 @@ struct bundle_limits {
 	uint64_t max_bytes;   /* really written; 0: no ceiling */
 	uint64_t max_entries; /* 0: no ceiling */
 	bool allow_setid;     /* set-id bits and device nodes */
+	bool refuse_setid;    /* set-id bits in any case */
+	bool refuse_links;    /* symbolic and hard links */
+	bool refuse_outward;  /* symbolic links that lead out of the revision */
+	bool ignore_owners;   /* those of an archive: everything is this process's */
 };
 
 struct bundle_stats {
@@ -58,6 +62,9 @@ typedef void bundle_progress_fn(uint64_t done, uint64_t total, void *arg);
 int bundle_unpack(const struct bundle_source *source, int parent_fd, const char *name,
 		  const struct bundle_limits *limits, bundle_progress_fn *progress, void *arg,
 		  struct bundle_stats *ret, struct error *err) MUST_CHECK;
+/* Is there anything in an unpacked revision that these limits refuse? As bundle_unpack() asks it.
+ */
+int bundle_check_tree(int dir_fd, const struct bundle_limits *limits, struct error *err) MUST_CHECK;
 /* Remove what an unpacking that was killed has left in this place. Returns 1 when there was
  * something, else 0. */
 int bundle_discard(int parent_fd, const char *name, struct error *err) MUST_CHECK;

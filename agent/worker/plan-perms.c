@@ -232,6 +232,13 @@ int plan_perms_find(struct plan_build *b, const struct target *t, const struct p
 		if (!applies(p, t))
 			continue;
 		p->used = true;
+		if (t->type == 'l' && b->request->refuse_links_permissions) {
+			problems_add(b->problems, PROBLEM_ERROR, t->path,
+				     "permissions apply to a symbolic link: by line %u; "
+				     "reject_symlink_permission_targets refuses that",
+				     p->spec->line);
+			return PLAN_SKIP;
+		}
 		if (*ret) {
 			problems_add(b->problems, PROBLEM_ERROR, t->path,
 				     "permissions apply to it twice: by lines %u and %u",

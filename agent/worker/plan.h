@@ -39,6 +39,7 @@ struct plan_request {
 	int groups_fd; /* host/groups: the manifests of all groups (overlap is refused); -1: none */
 	int group_fd;  /* host/groups/ID: "manifest" is read, "plan" written */
 	bool allow_setid;
+	bool refuse_links_permissions; /* permissions that apply to a symbolic link */
 	bool keep_refused; /* a plan that is refused stays, to be walked: without what is */
 	bool users_later;  /* BeforeInstall has yet to run and may make users: a warning, no refusal
 			    */

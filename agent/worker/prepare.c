@@ -33,6 +33,25 @@ static void warn_of_capabilities(struct group *g, const struct bundle_source *so
 	caller_problems(&g->run->caller, &problems);
 }
 
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+	return a && (!b || a < b) ? a : b;
+}
+
+static struct bundle_limits limits_of(const struct settings *settings)
+{
+	return (struct bundle_limits){
+		.max_bytes =
+			smaller(settings->archive_max_bytes, settings->archive_max_extraction_size),
+		.max_entries = (uint64_t)settings->archive_max_entries,
+		.allow_setid = settings->allow_setid,
+		.refuse_setid = settings->reject_unsafe_permissions_in_bundle,
+		.refuse_links = settings->reject_symlinks_in_bundle,
+		.refuse_outward = settings->reject_path_traversal_in_bundle,
+		.ignore_owners = settings->ignore_ownership_in_bundle,
+	};
+}
+
 int prepare_unpack(struct group *g, const struct bundle_source *source, struct error *err)
 {
 	struct state_deployment *d = g->state->open;
@@ -40,12 +59,7 @@ int prepare_unpack(struct group *g, const struct bundle_source *source, struct e
 	auto_close int dir_fd = group_deployment_dir(g, id, err);
 	if (dir_fd < 0)
 		return dir_fd;
-	const struct settings *settings = &g->run->settings;
-	const struct bundle_limits limits = {
-		.max_bytes = settings->archive_max_bytes,
-		.max_entries = (uint64_t)settings->archive_max_entries,
-		.allow_setid = settings->allow_setid,
-	};
+	const struct bundle_limits limits = limits_of(&g->run->settings);
 	struct bundle_stats stats;
 	int r = bundle_unpack(source, dir_fd, GROUP_ARCHIVE, &limits, tell_progress, g, &stats,
 			      err);
@@ -137,7 +151,7 @@ static void tell_planned(const struct problem *problem, void *arg)
 }
 
 int prepare_plan(struct group *g, int archive_fd, const struct spec *spec, const char *file_exists,
-		 bool users_later, struct plan_summary *ret, struct error *err)
+		 int flags, struct plan_summary *ret, struct error *err)
 {
 	enum spec_file_exists behaviour;
 	int r = file_exists_of(file_exists, &behaviour, err);
@@ -152,7 +166,9 @@ int prepare_plan(struct group *g, int archive_fd, const struct spec *spec, const
 		.groups_fd = g->run->groups_fd,
 		.group_fd = g->fd,
 		.allow_setid = g->run->settings.allow_setid,
-		.users_later = users_later,
+		.refuse_links_permissions = (flags & PREPARE_STRICT) &&
+					    g->run->settings.reject_symlink_permission_targets,
+		.users_later = flags & PREPARE_USERS_LATER,
 		.keep_refused = g->run->looks,
 	};
 	auto_problems struct problems problems = {.arg = g->run};
@@ -184,6 +200,37 @@ static void check_limits(const struct group *g, const struct spec *spec, const c
 	spec_check_limits(spec, name, &host, hook_unit_used(g->run->paths.root), problems);
 }
 
+/* A rollback goes back to what ran before, whatever the options say by now. */
+static bool goes_back(const struct group *g)
+{
+	const struct state_deployment *d = g->state->open;
+	return d && d->job && d->job->verb == JOB_ROLLBACK;
+}
+
+static void check_strict(const struct group *g, const struct spec *spec, const char *name,
+			 struct problems *problems)
+{
+	const struct settings *settings = &g->run->settings;
+	const struct spec_strict strict = {
+		.no_setid = settings->reject_unsafe_permissions_in_bundle,
+		.no_unconfined = settings->reject_unconfined_selinux_in_bundle,
+		.no_up = settings->reject_path_traversal_in_bundle,
+	};
+	if (!goes_back(g))
+		spec_check_strict(spec, name, &strict, problems);
+}
+
+/* What was unpacked for another deployment, maybe under other options. */
+static int check_kept(const struct group *g, int archive_fd, struct error *err)
+{
+	const struct state_deployment *d = g->state->open;
+	const struct bundle_limits limits = limits_of(&g->run->settings);
+	if (goes_back(g) || str_eq(d->archive, state_deployment_id(d)))
+		return 0;
+	int r = bundle_check_tree(archive_fd, &limits, err);
+	return r < 0 ? error_prefix(err, r, "revision '%s'", d->archive) : 0;
+}
+
 static int read_spec(struct group *g, int archive_fd, struct spec **ret, struct error *err)
 {
 	struct state_deployment *d = g->state->open;
@@ -195,6 +242,7 @@ static int read_spec(struct group *g, int archive_fd, struct spec **ret, struct 
 	if (r >= 0) {
 		spec_check_archive(spec, name, archive_fd, &problems);
 		check_limits(g, spec, name, &problems);
+		check_strict(g, spec, name, &problems);
 		r = problems_check(&problems, ERR_INPUT, err);
 	}
 	caller_problems(&g->run->caller, &problems);
@@ -219,11 +267,14 @@ int prepare_check(struct group *g, struct plan_summary *ret, struct error *err)
 		return archive_fd;
 	auto_spec struct spec *spec = NULL;
 	caller_progress(&g->run->caller, "plan", 0, 0);
-	int r = read_spec(g, archive_fd, &spec, err);
+	int r = check_kept(g, archive_fd, err);
+	if (r == 0)
+		r = read_spec(g, archive_fd, &spec, err);
 	if (r < 0)
 		return r;
-	r = prepare_plan(g, archive_fd, spec, d->job->spec->file_exists,
-			 spec_event(spec, "BeforeInstall"), ret, err);
+	const int flags = (spec_event(spec, "BeforeInstall") ? PREPARE_USERS_LATER : 0) |
+			  (goes_back(g) ? 0 : PREPARE_STRICT);
+	r = prepare_plan(g, archive_fd, spec, d->job->spec->file_exists, flags, ret, err);
 	if (r < 0)
 		return r;
 	r = durable_tree(archive_fd, true, err);

@@ -20,9 +20,13 @@ int prepare_reuse(struct group *g, const struct state_revision *revision,
 int prepare_check(struct group *g, struct plan_summary *ret, struct error *err) MUST_CHECK;
 
 /* The plan of the open deployment as the host is now: into g->fd. archive_fd -1: remove everything.
- * users_later: see struct plan_request. */
+ */
+enum {
+	PREPARE_USERS_LATER = 1, /* see struct plan_request */
+	PREPARE_STRICT = 2,      /* what the host's options refuse in a revision counts */
+};
 int prepare_plan(struct group *g, int archive_fd, const struct spec *spec, const char *file_exists,
-		 bool users_later, struct plan_summary *ret, struct error *err) MUST_CHECK;
+		 int flags, struct plan_summary *ret, struct error *err) MUST_CHECK;
 
 /* Take away what was unpacked for the open deployment. Best effort. */
 void prepare_discard(struct group *g);

@@ -173,6 +173,11 @@ static bool path_fits(struct spec_parse *p, const struct yaml *node, const char 
 	return false;
 }
 
+static bool has_up(const char *absolute)
+{
+	return strstr(absolute, "/../") || str_ends(absolute, "/..");
+}
+
 char *spec_parse_path(struct spec_parse *p, const struct yaml *node, const char *key)
 {
 	auto_free char *word = spec_parse_word(p, node, key);
@@ -190,6 +195,10 @@ char *spec_parse_path(struct spec_parse *p, const struct yaml *node, const char 
 				   "'%s' should be an absolute path, '%s' is taken as '/%s'", key,
 				   shown, shown);
 	auto_free char *absolute = xasprintf("%s%s", word[0] == '/' ? "" : "/", word);
+	if (!p->spec->up_line && has_up(absolute)) {
+		p->spec->up_line = node->line;
+		p->spec->up_column = node->column;
+	}
 	char *path = NULL;
 	if (fs_normalise(absolute, &path) < 0) {
 		spec_parse_error(p, node, "'%s' must be an absolute path that does not climb: '%s'",

@@ -157,21 +157,11 @@ static char *context_part(struct spec_parse *p, const struct yaml *value, const 
 	return word;
 }
 
-/* Confined to nothing: hardly what a file of an application should be. */
-static bool is_unconfined(const char *type)
-{
-	static const char *const types[] = {"unconfined_t", "kernel_t", "init_t"};
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		if (str_eq(types[i], type))
-			return true;
-	return false;
-}
-
 static void take_context_type(struct spec_parse *p, const struct yaml *value, void *obj)
 {
 	struct spec_context *context = obj;
 	context->type = context_part(p, value, "type");
-	if (is_unconfined(context->type))
+	if (spec_is_unconfined(context->type))
 		spec_parse_warning(p, value, "'%s' is the type of a process without confinement",
 				   context->type);
 }

@@ -95,6 +95,7 @@ struct spec {
 	size_t n_permissions;
 	struct spec_event *events;
 	size_t n_events;
+	unsigned up_line, up_column; /* the first path of the host with a "..", else 0 */
 };
 
 /* Parse bytes; name ("appspec.yml") stands in every message. Problems are added to the list: errors
@@ -120,6 +121,16 @@ int spec_load_usable(int archive_fd, const char *wanted, struct spec **ret, char
 /* An AppSpec alone, from its descriptor; for lint as spec_load_usable(). */
 int spec_read_usable(int fd, const char *name, struct spec **ret, struct problems *problems,
 		     struct error *err) MUST_CHECK;
+
+/* What a host's options (reject_*_in_bundle) refuse; each is an error, at its place. */
+struct spec_strict {
+	bool no_setid;      /* set-id bits in a mode */
+	bool no_unconfined; /* types of processes without confinement */
+	bool no_up;         /* ".." in a path of the host */
+};
+void spec_check_strict(const struct spec *spec, const char *name, const struct spec_strict *strict,
+		       struct problems *problems);
+bool spec_is_unconfined(const char *type);
 
 /* What entries say about each other, and needs no bundle: timeouts over an event's 3600 s,
  * permissions for nothing, ... All are warnings. */

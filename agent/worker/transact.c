@@ -27,7 +27,7 @@ static int plan(struct group *g, const struct hooks_revision *revision, int *ret
 {
 	struct plan_summary summary;
 	if (!revision)
-		return prepare_plan(g, -1, NULL, NULL, false, &summary, err);
+		return prepare_plan(g, -1, NULL, NULL, 0, &summary, err);
 	auto_close int archive_fd = group_archive(g, revision->archive, err);
 	if (archive_fd < 0)
 		return archive_fd;
@@ -36,7 +36,7 @@ static int plan(struct group *g, const struct hooks_revision *revision, int *ret
 	int r = spec_load(archive_fd, revision->appspec, &spec, NULL, &problems, err);
 	if (r < 0)
 		return r;
-	r = prepare_plan(g, archive_fd, spec, revision->spec->file_exists, false, &summary, err);
+	r = prepare_plan(g, archive_fd, spec, revision->spec->file_exists, 0, &summary, err);
 	if (r < 0)
 		return r;
 	*ret_archive_fd = TAKE_FD(archive_fd);

@@ -2,7 +2,7 @@
 /* For bundles.sh: the bundle module by hand, with every option of its contract.
  *
  *   bundle-tool unpack TYPE FILE DIR [sha256=HEX] [etag=E] [size=N] [max-bytes=N] [max-entries=N]
- *               [setid]
+ *               [setid] [no-setid] [no-links] [no-outward] [no-owners]
  *   bundle-tool pack TYPE DIR FILE
  *
  * Before either: without=landlock, without=seccomp, without=chroot, without=unshare (several): as
@@ -60,6 +60,14 @@ static void take_option(const char *option, struct bundle_source *source,
 		limits->max_entries = number(value);
 	else if (str_eq(option, "setid"))
 		limits->allow_setid = true;
+	else if (str_eq(option, "no-setid"))
+		limits->refuse_setid = true;
+	else if (str_eq(option, "no-links"))
+		limits->refuse_links = true;
+	else if (str_eq(option, "no-outward"))
+		limits->refuse_outward = true;
+	else if (str_eq(option, "no-owners"))
+		limits->ignore_owners = true;
 	else
 		exit(2);
 }

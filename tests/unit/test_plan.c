@@ -445,6 +445,19 @@ static void set_id_bits_need_the_option(void **state)
 	assert_plan(t, "create /dest/f 1\n");
 }
 
+static void permissions_of_a_link_may_be_refused(void **state)
+{
+	struct txn *t = *state;
+	txn_write(t, "archive/d/f", "1");
+	assert_int_equal(symlinkat("f", t->archive_fd, "d/link"), 0);
+	txn_file(t, "d", "dest");
+	txn_permission(t, "dest");
+	assert_int_equal(txn_plan(t), 0);
+	t->request.refuse_links_permissions = true;
+	assert_refused(t, "reject_symlink_permission_targets");
+	assert_true(txn_has_problem(t, PROBLEM_ERROR, "by line 21"));
+}
+
 static void holes_need_no_room(void **state)
 {
 	struct txn *t = *state;
@@ -546,6 +559,7 @@ int main(void)
 		T(a_file_object_takes_no_pattern),
 		T(permissions_that_apply_to_nothing_are_a_warning),
 		T(set_id_bits_need_the_option),
+		T(permissions_of_a_link_may_be_refused),
 		T(holes_need_no_room),
 		T(without_root_a_directory_must_be_writable),
 		T(all_refusals_come_at_once),

@@ -39,7 +39,14 @@ static const char official[] =
 	":shared_dir:\n"
 	":instance_service_region:\n"
 	":instance_service_endpoint:\n"
-	":instance_service_port:\n";
+	":instance_service_port:\n"
+	":archive_max_extraction_size: 2GB\n"
+	":reject_symlinks_in_bundle: true\n"
+	":reject_path_traversal_in_bundle: true\n"
+	":reject_unsafe_permissions_in_bundle: true\n"
+	":reject_unconfined_selinux_in_bundle: true\n"
+	":reject_symlink_permission_targets: true\n"
+	":ignore_ownership_in_bundle: true\n";
 
 static void write_settings(const struct tempdir *dir, const char *text, struct paths *paths)
 {
@@ -65,6 +72,13 @@ static void every_official_key_is_taken(void **state)
 	assert_true(settings.verbose);
 	assert_int_equal(settings.http_read_timeout, 60000);
 	assert_int_equal(settings.max_revisions, 7);
+	assert_int_equal(settings.archive_max_extraction_size, 2000000000);
+	assert_true(settings.reject_symlinks_in_bundle);
+	assert_true(settings.reject_path_traversal_in_bundle);
+	assert_true(settings.reject_unsafe_permissions_in_bundle);
+	assert_true(settings.reject_unconfined_selinux_in_bundle);
+	assert_true(settings.reject_symlink_permission_targets);
+	assert_true(settings.ignore_ownership_in_bundle);
 	assert_null(settings.proxy_uri);
 	assert_string_equal(settings.endpoint, "https://control.example:8443");
 }
@@ -86,6 +100,8 @@ static void without_a_file_the_defaults_hold(void **state)
 	assert_int_equal(settings.archive_max_entries, 1000000);
 	assert_int_equal(settings.bundle_max_bytes, 0);
 	assert_false(settings.allow_setid);
+	assert_false(settings.reject_symlinks_in_bundle);
+	assert_false(settings.ignore_ownership_in_bundle);
 	assert_null(settings.destination_root);
 }
 

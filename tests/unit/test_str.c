@@ -58,6 +58,18 @@ static void sizes_are_powers_of_1024(void **state)
 	assert_int_equal(str_to_size("2G", &n), 0);
 	assert_true(n == 2ULL << 30);
 	assert_int_equal(str_to_size("20000000T", &n), -ERANGE);
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} official[] = {{"7B", 7},         {"2KB", 2000},          {"2KiB", 2048},
+			{"3MB", 3000000},  {"3MiB", 3 << 20},      {"2GB", 2000000000},
+			{"1GiB", 1 << 30}, {"1TB", 1000000000000}, {"1TiB", INT64_C(1) << 40}};
+	for (size_t i = 0; i < ARRAY_LEN(official); i++) {
+		assert_int_equal(str_to_size(official[i].text, &n), 0);
+		assert_int_equal(n, official[i].bytes);
+	}
+	assert_int_equal(str_to_size("5KBB", &n), -EINVAL);
+	assert_int_equal(str_to_size("16EiB", &n), -EINVAL);
 	assert_int_equal(str_to_size("1.5G", &n), -EINVAL);
 	assert_int_equal(str_to_size("k", &n), -EINVAL);
 }
