@@ -205,7 +205,7 @@ class State:
                 return self.complain(f"a completion of a command that was never handed out: {command_id}")
             if not command["status"]:
                 command.update(status=status, body=raw, results=1)
-                if not command["acked"]:
+                if status == "Succeeded" and not command["acked"]:
                     self.complain(f"completed without an acknowledgement: {command['name']} of {command['execution']}")
             else:
                 command["results"] += 1
