@@ -17,7 +17,8 @@ enum job_verb {
 	JOB_REDEPLOY,
 	JOB_ROLLBACK,
 	JOB_REMOVE,
-	JOB_ADOPT, /* only the record of it: nothing is walked */
+	JOB_ADOPT,  /* only the record of it: nothing is walked */
+	JOB_IMPORT, /* the same, of what the official agent had installed */
 };
 const char *job_verb_to_string(enum job_verb verb);
 int job_verb_from_string(const char *name, enum job_verb *ret) MUST_CHECK;

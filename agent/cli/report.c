@@ -118,6 +118,8 @@ const char *report_verb(const struct state_deployment *d)
 		return "remove ";
 	case JOB_ADOPT:
 		return "adopt ";
+	case JOB_IMPORT:
+		return "import ";
 	default:
 		return "";
 	}

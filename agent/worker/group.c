@@ -96,6 +96,11 @@ static int lock(struct run *run, const char *id, const char *purpose, uint64_t w
 	return fd;
 }
 
+int group_lock(struct run *run, const char *id, const char *purpose, struct error *err)
+{
+	return lock(run, id, purpose, 0, err);
+}
+
 static int load(struct group *g, struct error *err)
 {
 	int r = state_load(g->fd, &g->state, err);

@@ -26,6 +26,9 @@ int group_check_id(const char *id, struct error *err) MUST_CHECK;
 /* What people call the group of that id, by its state, which needs no lock. Caller frees. */
 char *group_label_of(struct run *run, const char *id);
 
+/* Only the lock; ERR_BUSY names who has it. Returns the descriptor that holds it. */
+int group_lock(struct run *run, const char *id, const char *purpose, struct error *err) MUST_CHECK;
+
 /* Take the lock (ERR_BUSY names who has it), open or make the directories, load the state (an empty
  * one for a new group). purpose stands in the lock file, for that message. must_exist:
  * ERR_NOT_FOUND when nothing was ever deployed in that group. */

@@ -3,6 +3,7 @@
 
 #include "agent/worker/adopt.h"
 #include "agent/worker/command.h"
+#include "agent/worker/import.h"
 #include "agent/worker/inspect.h"
 #include "agent/worker/local.h"
 #include "agent/worker/preview.h"
@@ -36,6 +37,7 @@ static const struct {
 	{"rollback", local_rollback_verb, true},
 	{"remove", local_remove_verb, true},
 	{"adopt", adopt_verb, true},
+	{"import", import_verb, true},
 	{"recover", recover_verb, false},
 	{"orphan", recover_orphan_verb, false},
 };
