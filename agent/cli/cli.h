@@ -147,7 +147,7 @@ char *cli_clean_lines(const char *text);
 
 /* The program that has all commands, where this one has not; else NULL. */
 extern const char *const cli_whole;
-extern const struct cli_command cmd_adopt, cmd_deploy, cmd_explain, cmd_help, cmd_history, cmd_lint, cmd_logs,
+extern const struct cli_command cmd_adopt, cmd_deploy, cmd_explain, cmd_help, cmd_history, cmd_import, cmd_lint, cmd_logs,
 	cmd_pack, cmd_plan, cmd_recover, cmd_redeploy, cmd_remove, cmd_rollback, cmd_status,
 	cmd_verify, cmd_version;
 extern const struct cli_command cmd_enroll, cmd_unenroll, cmd_whoami;

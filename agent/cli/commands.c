@@ -18,6 +18,7 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_remove,
 	&cmd_adopt,
 	&cmd_recover,
+	&cmd_import,
 
 	/* this host and its endpoint */
 	&cmd_enroll,

@@ -134,6 +134,8 @@ static void keep(struct talk *talk, const json_t *event, const char *name)
 		{"step", talk->steps},
 		{"recovered", talk->recovered},
 		{"verified", talk->groups},
+		{"imported", talk->groups},
+		{"given", talk->groups},
 	};
 	/* what was found in a group that turns out to be busy does not count */
 	if (strcmp(name, "verified") == 0)

@@ -104,7 +104,8 @@ static int check_others(struct import *im, const char *root_before, struct error
 		return 0;
 	int r = state_load_all(&im->run->paths, &list, &count, err);
 	for (size_t i = 0; i < count && r >= 0; i++) {
-		if (!list[i]->n_revisions || (im->resume && is_imported(list[i])))
+		bool runs = list[i]->installed || list[i]->open;
+		if (!runs || (im->resume && is_imported(list[i])))
 			continue;
 		auto_free char *label = state_label(list[i]);
 		r = error_set(err, ERR_REFUSED,
@@ -142,7 +143,7 @@ static int examine(struct import *im, const char *root_before, struct error *err
 	char **ids = NULL;
 	size_t n = 0;
 	int r;
-	if ((r = check_ongoing(im, err)) < 0 || (r = check_others(im, root_before, err)) < 0 ||
+	if ((r = check_ongoing(im, err)) < 0 ||
 	    (r = official_groups(im->run->root_fd, &ids, err)) < 0)
 		return r;
 	while (ids[n])
@@ -151,7 +152,7 @@ static int examine(struct import *im, const char *root_before, struct error *err
 	for (size_t i = 0; i < n && r >= 0; i++)
 		r = read_group(im, ids[i], err);
 	str_list_free(ids);
-	return r;
+	return r < 0 ? r : check_others(im, root_before, err);
 }
 
 /* ---- revisions that are still there ---- */
