@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # slipway import codedeploy: installations of both generations of the official agent are taken over, deployed to, rolled back, and
 # given back; and refused wherever root would believe what others have written.
+# shellcheck disable=SC2154,SC2317,SC2016,SC2059 # variables of the harness; functions that are called by name; text for files
 . "$top_srcdir/tests/e2e/lib.sh"
 . "$top_srcdir/tests/e2e/cli-lib.sh"
 
