@@ -209,7 +209,9 @@ static int judge(const struct imds *imds, const struct http_response *response, 
 									: ERR_HTTP;
 	return error_set(err, code, "the instance's metadata (%s) answer '%s' with HTTP %d%s",
 			 imds->endpoint, imds->path, response->status,
-			 response->status == 200 ? " and a NUL byte" : "");
+			 response->status == 200   ? " and a NUL byte"
+			 : response->status == 403 ? ": they may be switched off for this instance"
+						   : "");
 }
 
 static void note_version(struct imds *imds)
@@ -261,7 +263,7 @@ static bool is_token(const struct buf *body)
 static void without_token(struct imds *imds, const struct http_response *response)
 {
 	struct error err = {0};
-	if (imds->allow_v1 && response->status != 403) {
+	if (imds->allow_v1) {
 		log_debug("the instance's metadata give no token: asking without one");
 		ask(imds);
 		return;
@@ -271,10 +273,9 @@ static void without_token(struct imds *imds, const struct http_response *respons
 			  response->error.text);
 	else
 		error_set(&err, ERR_DENIED,
-			  "the instance's metadata (%s) give no token (HTTP %d)%s", imds->endpoint,
-			  response->status,
-			  response->status == 403 ? ": they are switched off for this instance"
-						  : ", and without one they are not to be asked");
+			  "the instance's metadata (%s) give no token (HTTP %d), and without one "
+			  "they are not to be asked",
+			  imds->endpoint, response->status);
 	finish(imds, err.code, NULL, &err);
 }
 

@@ -2,6 +2,7 @@
 /* This host and its endpoint: enroll, unenroll, whoami. */
 #include "agent/cli/cli.h"
 
+#include "agent/cli/aws-view.h"
 #include "agent/identity.h"
 #include "agent/ipc.h"
 #include "common/alloc.h"
@@ -209,11 +210,54 @@ static int64_t certificate_expires(const struct identity *id)
 	return pki_cert_not_after(cert);
 }
 
+/* Nobody but the daemon knows: it may be the only one who can read the files. */
+static json_t *ask_aws(const struct cli *cli)
+{
+	auto_json json_t *request = json_object();
+	json_t *answer = NULL;
+	json_set_str(request, "request", "status");
+	if (ipc_call(&cli->paths, request, RELOAD_MS, &answer, NULL) < 0)
+		return NULL;
+	if (!aws_view_of(answer))
+		json_decref(TAKE(answer));
+	return answer;
+}
+
+static void print_member(const char *label, const json_t *obj, const char *name)
+{
+	const char *text = json_string_value(json_object_get(obj, name));
+	auto_free char *clean = cli_clean(text ? text : "");
+	if (*clean)
+		printf("%-17s%s\n", label, clean);
+}
+
+static int say_aws(struct cli *cli, const json_t *status)
+{
+	static const char *const names[] = {"name", "endpoint", "host_identifier"};
+	const json_t *aws = aws_view_of(status);
+	if (cli->json) {
+		json_t *obj = json_object();
+		json_object_update(obj, (json_t *)aws);
+		for (size_t i = 0; i < ARRAY_LEN(names); i++)
+			json_set_str(obj, names[i],
+				     json_string_value(json_object_get(status, names[i])));
+		return cli_json(obj, CLI_DONE);
+	}
+	print_member("name", status, "name");
+	print_member("endpoint", status, "endpoint");
+	print_member("host identifier", status, "host_identifier");
+	aws_view_print(aws, "AWS", 17);
+	return CLI_DONE;
+}
+
 static int run_whoami(struct cli *cli, const struct cli_args *args)
 {
 	struct error err = {0};
 	auto_identity struct identity *id = NULL;
 	int r = identity_load(&cli->paths, &id, &err);
+	auto_json json_t *aws = r == -ENOENT ? ask_aws(cli) : NULL;
+	if (aws)
+		return say_aws(cli, aws);
 	if (r == -ENOENT)
 		return is_not_enrolled(cli, &err);
 	if (r < 0)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/aws-view.h"
 #include "agent/cli/host.h"
 #include "agent/cli/lines.h"
 #include "agent/cli/report.h"
@@ -191,6 +192,8 @@ static void print_endpoint(const json_t *daemon)
 	auto_free char *text = cli_clean(member(error, "text"));
 	if (*text && strcmp(state, "reachable") != 0)
 		printf("           %s\n", text);
+	if (aws_view_of(daemon))
+		aws_view_print(aws_view_of(daemon), "aws", 11);
 }
 
 /* What the daemon cannot get done, and what it has not done yet. */
@@ -222,8 +225,10 @@ static void print_daemon(const json_t *daemon)
 		     "arrive;\n           'systemctl status slipwayd' says why");
 		return;
 	}
-	if (json_is_true(json_object_get(daemon, "enrolled")))
+	if (*member(daemon, "endpoint"))
 		print_endpoint(daemon);
+	else if (aws_view_of(daemon))
+		aws_view_print(aws_view_of(daemon), "aws", 11);
 	else
 		puts("agent      slipwayd runs; this host has no endpoint ('slipway enroll')");
 	print_worries(daemon);
