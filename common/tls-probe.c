@@ -5,19 +5,17 @@
 #include "common/tls.h"
 
 #include "common/clock.h"
+#include "common/dial.h"
 #include "common/pki-error.h"
 #include "common/pki.h"
 #include "common/str.h"
+#include "common/tls-handshake.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
 
 DEFINE_CLEANUP(SSL_CTX *, SSL_CTX_free)
 #define auto_ssl_ctx CLEANUP(SSL_CTX_free_at)
@@ -30,42 +28,6 @@ DEFINE_CLEANUP(X509_STORE_CTX *, X509_STORE_CTX_free)
 DEFINE_CLEANUP(struct addrinfo *, freeaddrinfo)
 #define auto_addrinfo CLEANUP(freeaddrinfo_at)
 
-/* Wait for events on fd. Returns 0 or -ETIMEDOUT. */
-static int wait_for(int fd, short events, uint64_t deadline_us)
-{
-	for (;;) {
-		uint64_t now = clock_mono_us();
-		if (now >= deadline_us)
-			return -ETIMEDOUT;
-		struct pollfd p = {.fd = fd, .events = events};
-		int n = poll(&p, 1, (int)((deadline_us - now) / 1000) + 1);
-		if (n > 0)
-			return 0;
-		if (n < 0 && errno != EINTR)
-			return -errno;
-	}
-}
-
-static int connect_one(const struct addrinfo *address, uint64_t deadline_us)
-{
-	auto_close int fd =
-		socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, address->ai_addr, address->ai_addrlen) < 0) {
-		if (errno != EINPROGRESS)
-			return -errno;
-		int r = wait_for(fd, POLLOUT, deadline_us);
-		if (r < 0)
-			return r;
-	}
-	int failure = 0;
-	socklen_t len = sizeof(failure);
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &len) < 0)
-		return -errno;
-	return failure ? -failure : TAKE_FD(fd);
-}
-
 static int connect_any(const char *host, const char *port, uint64_t deadline_us, struct error *err)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
@@ -76,42 +38,11 @@ static int connect_any(const char *host, const char *port, uint64_t deadline_us,
 				 gai_strerror(r));
 	int fd = -EHOSTUNREACH;
 	for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
-		fd = connect_one(a, deadline_us);
+		fd = dial_address(a->ai_addr, a->ai_addrlen, deadline_us);
 	if (fd < 0)
 		return error_set(err, ERR_NETWORK, "connect to '%s' port %s: %s", host, port,
 				 strerror(-fd));
 	return fd;
-}
-
-static bool is_address(const char *host)
-{
-	unsigned char room[sizeof(struct in6_addr)];
-	return inet_pton(AF_INET, host, room) == 1 || inet_pton(AF_INET6, host, room) == 1;
-}
-
-static int shake_hands(SSL *ssl, int fd, const char *host, uint64_t deadline_us, struct error *err)
-{
-	if (!SSL_set_fd(ssl, fd) || (!is_address(host) && !SSL_set_tlsext_host_name(ssl, host)))
-		return pki_error(err, "prepare TLS");
-	for (;;) {
-		ERR_clear_error();
-		int r = SSL_connect(ssl);
-		if (r == 1)
-			return 0;
-		int want = SSL_get_error(ssl, r);
-		if (want != SSL_ERROR_WANT_READ && want != SSL_ERROR_WANT_WRITE)
-			break;
-		r = wait_for(fd, want == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, deadline_us);
-		if (r < 0)
-			return error_set(err, ERR_NETWORK, "TLS handshake with '%s': %s", host,
-					 strerror(-r));
-	}
-	unsigned long code = ERR_peek_last_error();
-	const char *reason = code ? ERR_reason_error_string(code) : NULL;
-	error_set(err, ERR_NETWORK, "TLS handshake with '%s': %s", host,
-		  reason ? reason : "the connection was closed");
-	ERR_clear_error();
-	return ERR_NETWORK;
 }
 
 /* The presented certificate with this fingerprint, borrowed; NULL. */
@@ -204,8 +135,9 @@ int tls_find_ca(const char *host, const char *port, const char *fingerprint, uin
 	auto_ssl SSL *ssl = SSL_new(ctx);
 	if (!ssl)
 		return pki_error(err, "prepare TLS");
-	int r = shake_hands(ssl, fd, host, deadline_us, err);
+	unsigned long reason;
+	int r = tls_shake_hands(ssl, fd, host, deadline_us, &reason, err);
 	if (r < 0)
-		return r;
+		return ERR_NETWORK;
 	return look_at_chain(ssl, host, fingerprint, ret_ca_pem, err);
 }

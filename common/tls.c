@@ -30,7 +30,7 @@ static void add_name(struct buf *out, const GENERAL_NAME *name)
 		buf_addf(out, "%s%s", out->len ? ", " : "", address);
 }
 
-static void list_names(X509 *cert, char *out, size_t room)
+void tls_list_names(void *cert, char *out, size_t room)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
 	auto_buf struct buf text = BUF_INIT(room - 1);
@@ -49,7 +49,7 @@ static int verify(X509_STORE_CTX *store, void *arg)
 	*trace = (struct tls_trace){.seen = true};
 	X509 *leaf = X509_STORE_CTX_get0_cert(store);
 	describe(leaf, trace->leaf, sizeof(trace->leaf));
-	list_names(leaf, trace->names, sizeof(trace->names));
+	tls_list_names(leaf, trace->names, sizeof(trace->names));
 	int good = X509_verify_cert(store);
 	if (good > 0)
 		return good;

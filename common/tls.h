@@ -5,6 +5,7 @@
 #include "common/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct tls_trace {
@@ -22,6 +23,9 @@ void tls_trace_attach(void *ctx, struct tls_trace *trace);
 
 /* err = ERR_TRUST with what trace recorded; host is the name that was asked for. */
 int tls_trace_error(const struct tls_trace *trace, const char *host, struct error *err);
+
+/* The DNS names and addresses that a certificate (an X509) is for, separated by ", ". */
+void tls_list_names(void *cert, char *out, size_t room);
 
 /* For a host that joins and knows its endpoint's CA by fingerprint only: a TLS handshake with
  * host:port (a name, an IPv4 or IPv6 address without brackets) in which nothing is sent. The chain
