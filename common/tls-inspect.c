@@ -4,6 +4,8 @@
 #include "common/attr.h"
 #include "common/buf.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/dial.h"
 #include "common/pki-error.h"
 #include "common/pki.h"
 #include "common/str.h"
@@ -13,8 +15,11 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+
+#define ALERT_MS 20 /* and two rounds */
 
 DEFINE_CLEANUP(SSL_CTX *, SSL_CTX_free)
 #define auto_ssl_ctx CLEANUP(SSL_CTX_free_at)
@@ -138,6 +143,36 @@ static int expect(SSL *ssl, const char *host, struct error *err)
 	return good ? 0 : pki_error(err, "prepare TLS");
 }
 
+/* With TLS 1.3 the peer looks at our certificate when we are done: an alert about it comes soon
+ * after, among its session tickets. */
+static unsigned long wait_for_alert(SSL *ssl, int fd, uint64_t took_us, uint64_t deadline_us)
+{
+	uint64_t soon_us = clock_mono_us() + ALERT_MS * 1000 + 2 * took_us;
+	char byte;
+	while (dial_wait(fd, POLLIN, soon_us < deadline_us ? soon_us : deadline_us) == 0) {
+		ERR_clear_error();
+		int r = SSL_peek(ssl, &byte, 1);
+		if (r > 0 || SSL_get_error(ssl, r) == SSL_ERROR_WANT_READ)
+			continue;
+		return ERR_peek_last_error();
+	}
+	return 0;
+}
+
+static void note_success(SSL *ssl, int fd, const struct tls_how *how, uint64_t took_us,
+			 struct tls_inspection *ret)
+{
+	snprintf(ret->version, sizeof(ret->version), "%s", SSL_get_version(ssl));
+	snprintf(ret->cipher, sizeof(ret->cipher), "%s", SSL_get_cipher_name(ssl));
+	unsigned long reason =
+		how->cert_file ? wait_for_alert(ssl, fd, took_us, how->deadline_us) : 0;
+	if (reason && judge(reason) == TLS_REFUSES_US) {
+		ret->verdict = TLS_REFUSES_US;
+		snprintf(ret->reason, sizeof(ret->reason), "%s", ERR_reason_error_string(reason));
+	}
+	ERR_clear_error();
+}
+
 int tls_inspect(int fd, const struct tls_how *how, struct tls_inspection *ret, struct error *err)
 {
 	*ret = (struct tls_inspection){.verdict = TLS_FINE};
@@ -158,10 +193,10 @@ int tls_inspect(int fd, const struct tls_how *how, struct tls_inspection *ret, s
 		return r;
 	unsigned long reason = 0;
 	struct error why = {0};
+	uint64_t begin_us = clock_mono_us();
 	r = tls_shake_hands(ssl, fd, how->host, how->deadline_us, &reason, &why);
 	if (r == 0) {
-		snprintf(ret->version, sizeof(ret->version), "%s", SSL_get_version(ssl));
-		snprintf(ret->cipher, sizeof(ret->cipher), "%s", SSL_get_cipher_name(ssl));
+		note_success(ssl, fd, how, clock_mono_us() - begin_us, ret);
 	} else if (ret->verdict == TLS_FINE) {
 		ret->verdict = r == -ETIMEDOUT ? TLS_SILENT : judge(reason);
 		snprintf(ret->reason, sizeof(ret->reason), "%.150s", why.text);

@@ -24,6 +24,7 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_enroll,
 	&cmd_unenroll,
 	&cmd_whoami,
+	&cmd_doctor,
 
 	/* making revisions */
 	&cmd_lint,

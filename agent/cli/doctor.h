@@ -25,12 +25,12 @@
 enum doctor_layer {
 	DOCTOR_CONFIGURATION,
 	DOCTOR_IDENTITY,
-	DOCTOR_PROXY,
 	DOCTOR_DNS,
 	DOCTOR_TCP,
+	DOCTOR_PROXY,
 	DOCTOR_TLS,
-	DOCTOR_CREDENTIALS,
 	DOCTOR_CLOCK,
+	DOCTOR_CREDENTIALS,
 	DOCTOR_AUTHORISATION,
 	DOCTOR_SIGNER,
 	DOCTOR_DISK,
@@ -47,6 +47,16 @@ struct doctor_address {
 	socklen_t len;
 	char text[INET6_ADDRSTRLEN + 8]; /* "127.0.0.1", "[::1]" */
 };
+
+struct doctor_aws;
+
+/* Headers of a signed request. */
+struct doctor_signed {
+	char date[32];
+	char *authorization, *token; /* token NULL: none */
+	char *target;
+};
+void doctor_signed_clear(struct doctor_signed *headers);
 
 struct doctor_addresses {
 	size_t count;
@@ -68,23 +78,19 @@ struct doctor {
 	struct settings settings;
 	bool has_settings;
 	struct identity *identity; /* NULL: not enrolled, or not readable */
-	bool hidden;               /* what identity has is there, but not for this user */
+	bool hidden;               /* there may be one, but this user may not look */
+	struct doctor_aws *aws;    /* NULL: not in AWS mode */
 	json_t *daemon;            /* its status; NULL: none answers */
 
 	/* what the network's layers hand on */
-	char *endpoint, *host, *port; /* host without brackets; NULL: there is none */
+	char *endpoint, *host, *port;               /* host without brackets; NULL: there is none */
 	const char *ca_file, *cert_file, *key_file; /* borrowed; NULL: none, or not readable */
 	bool trust_hidden;
 	struct proxy_choice proxy;
 	struct doctor_addresses addresses;
 	int fd; /* a connection to the endpoint, for TLS; -1: none */
-	bool answered;
-	int64_t skew_s, round_trip_ms; /* of the answer */
-	bool has_date;
-	struct error silence; /* why none came */
-	int status;           /* HTTP */
-	char fault[640];      /* "" : none */
-	char fault_type[128];
+	struct http_client *http;
+	struct error silence; /* why the endpoint did not answer at all */
 
 	struct doctor_finding *findings;
 	size_t n_findings;
@@ -101,6 +107,10 @@ enum doctor_verdict doctor_verdict_of(const struct doctor *doctor, enum doctor_l
 uint64_t doctor_until_us(const struct doctor *doctor, uint64_t ms);
 /* The same as what is left, in milliseconds; at least 1. */
 uint64_t doctor_left_ms(const struct doctor *doctor, uint64_t ms);
+
+/* What the daemon's status says; "" or 0 without one. */
+const char *doctor_daemon_text(const struct doctor *doctor, const char *member);
+int64_t doctor_daemon_time(const struct doctor *doctor, const char *member);
 
 /* "https://[::1]:8443/x" to "::1" and "8443". Callers free. False: it is no such address. */
 bool doctor_split_url(const char *url, char **ret_host, char **ret_port);
@@ -119,9 +129,22 @@ void doctor_dns(struct doctor *doctor);
 void doctor_tcp(struct doctor *doctor);
 void doctor_tls(struct doctor *doctor);
 /* doctor-ask.c */
-void doctor_credentials(struct doctor *doctor);
 void doctor_clock(struct doctor *doctor);
+void doctor_credentials(struct doctor *doctor);
 void doctor_authorisation(struct doctor *doctor);
+/* doctor-aws.c: the mode without an enrolment of ours */
+struct doctor_aws *doctor_aws_ask(struct doctor *doctor);
+void doctor_aws_free(struct doctor_aws *aws);
+void doctor_aws_identity(struct doctor *doctor);
+void doctor_aws_credentials(struct doctor *doctor);
+void doctor_aws_signer(struct doctor *doctor);
+/* The address of the command service; the caller frees. NULL: said why not. */
+char *doctor_aws_endpoint(struct doctor *doctor);
+const char *doctor_aws_host_identifier(const struct doctor_aws *aws);
+/* Sign a request to the endpoint as the daemon does. */
+int doctor_aws_sign(const struct doctor *doctor, const char *target, const char *body,
+		    struct doctor_signed *ret, struct error *err) MUST_CHECK;
+
 /* doctor-system.c */
 void doctor_units(struct doctor *doctor);
 void doctor_cgroups(struct doctor *doctor);

@@ -52,8 +52,7 @@ static size_t next_line(const char *text, unsigned columns)
 	return strcspn(text, " \n");
 }
 
-/* From behind the indent of the first line, which stands there already. */
-static void put_text(FILE *out, unsigned indent, const char *text)
+void lines_text(FILE *out, unsigned indent, const char *text)
 {
 	auto_free char *clean = cli_clean_lines(text);
 	unsigned width = lines_width(out), least = LEAST_WIDTH / 2;
@@ -71,13 +70,13 @@ static void put_text(FILE *out, unsigned indent, const char *text)
 void lines_item(FILE *out, const char *label, const char *text)
 {
 	fprintf(out, "  %-*s", TEXT_COLUMN - 2, label);
-	put_text(out, TEXT_COLUMN, text);
+	lines_text(out, TEXT_COLUMN, text);
 }
 
 void lines_below(FILE *out, unsigned indent, const char *text)
 {
 	fprintf(out, "%*s", (int)indent, "");
-	put_text(out, indent, text);
+	lines_text(out, indent, text);
 }
 
 void lines_itemf(FILE *out, const char *label, const char *fmt, ...)

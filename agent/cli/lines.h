@@ -17,6 +17,8 @@ size_t lines_cut(const char *text, unsigned columns);
 /* "  LABEL    TEXT", broken between words, what follows the first line below the text. A word that
  * is too long stays whole: people copy it. The text loses its control characters. */
 void lines_item(FILE *out, const char *label, const char *text);
+/* From behind the indent of the first line, which stands there already. */
+void lines_text(FILE *out, unsigned indent, const char *text);
 /* Below that indent and without a label. */
 void lines_below(FILE *out, unsigned indent, const char *text);
 /* As lines_item(), with the text made by a format. */

@@ -67,6 +67,11 @@ text = re.sub(r"\b\d+(\.\d)? (k?B)\b", "1.2 kB", text)
 text = re.sub(r"(\w\s+)\(\d{2,}\)", r"\1(4711)", text)
 text = re.sub(r"  \d+(\.\d)? tasks?", "  2 tasks", text)
 text = re.sub(r"process \d+", "process 4711", text)
+text = re.sub(r"connected in \S+ ms", "connected in 0.1 ms", text)
+text = re.sub(r"at least \S+ \S+\s+are\s+free", "at least 1.2 GB are free", text)
+# of the machine that this runs on
+text = re.sub(r"(?m)^  control groups .*\n(?: {20,}.*\n)*", "  control groups ok       version 2, controllers: cpuset cpu io memory pids\n", text)
+text = re.sub(r"(?m)^  kernel .*\n(?: {10,}.*\n)*", "  kernel         ok       Linux 6.1.0-30-amd64, x86_64\n                 ok       SELinux is off\n", text)
 sys.stdout.write(re.sub(r"[ \t]+$", "", text, flags=re.M))' "$T" "$port" ids
 }
 
@@ -167,6 +172,20 @@ sed -i 's,/srv/shop,/srv/blog,' blog-2/appspec.yml
 screen plan-refused plan blog-2 --group journal
 screen adopt adopt --group journal --from blog
 screen remove remove --group shop
+
+# nobody listens at the endpoint any more
+agent=host/var/lib/slipway/agent
+mkdir -p $agent/keys.0 host/var/lib/slipway/host/trust
+ln -s keys.0 $agent/keys
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -keyout $agent/keys/key.pem \
+	-out $agent/keys/cert.pem -subj /CN=web1 2>/dev/null
+cp $agent/keys/cert.pem host/var/lib/slipway/host/trust/ca.pem
+cat >$agent/identity.json <<J
+{"version":1,"endpoint":"https://127.0.0.1:$port","name":"web1","host_identifier":"arn:aws:codedeploy:local:1:instance/web1",
+ "region":"local","enrolled":1,
+ "ca_fingerprint":"$(openssl x509 -in $agent/keys/cert.pem -noout -fingerprint -sha256 | sed 's/.*=//')"}
+J
+screen doctor doctor
 
 # --- the page ------------------------------------------------------------------------------------------------------------------
 blocks() { # blocks write|check: the page with its blocks made anew; or what differs in words, not in how lines are broken
