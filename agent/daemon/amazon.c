@@ -4,6 +4,7 @@
 #include "agent/aws/credentials.h"
 #include "agent/daemon/backoff.h"
 #include "agent/messages.h"
+#include "agent/rival.h"
 #include "common/alloc.h"
 #include "common/json.h"
 #include "common/log.h"
@@ -116,8 +117,11 @@ static void on_ready(const struct aws_credentials *credentials, const struct err
 
 static void ask(struct amazon *amazon)
 {
+	struct error err = {0};
 	loop_timer_off(amazon->timer);
-	if (!amazon->wait)
+	if (rival_check(&amazon->daemon->paths, NULL, NULL, &err) < 0)
+		failed(amazon, &err);
+	else if (!amazon->wait)
 		amazon->wait = aws_provider_get(amazon->provider, on_ready, amazon);
 }
 

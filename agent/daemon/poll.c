@@ -3,6 +3,7 @@
 
 #include "agent/daemon/backoff.h"
 #include "agent/daemon/commands.h"
+#include "agent/rival.h"
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/json.h"
@@ -199,7 +200,10 @@ void poll_go_on(struct poll *poll)
 	};
 	struct error err = {0};
 	poll->sent_us = clock_mono_us();
-	if (service_start(daemon->service, &request, on_answer, poll, &poll->call, &err) < 0)
+	if (service_is_aws(daemon->service) &&
+	    rival_check(&daemon->paths, NULL, NULL, &err) < 0) /* it was started meanwhile */
+		failed(poll, OUTCOME_UNREACHABLE, &err);
+	else if (service_start(daemon->service, &request, on_answer, poll, &poll->call, &err) < 0)
 		failed(poll, OUTCOME_UNREACHABLE, &err);
 	else
 		confirm_soon(poll);

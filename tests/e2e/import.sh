@@ -219,8 +219,19 @@ within 10 titled
 echo "${started[rival]}" >"$cd/state/.pid/codedeploy-agent.pid"
 exits 3 "an agent that runs without systemd" slip import codedeploy
 says "is to be stopped first" "codedeploy-agent stop"
+mkdir -p "$T/host/etc/slipway"
+echo "aws: true" >"$T/host/etc/slipway/agent.yml"
+start slipwayd env AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:1 "$SLIPWAYD" --root "$T/host"
+ok "slipwayd does not poll as long as it runs" within 20 grep -q "the official agent runs as PID ${started[rival]}" "$T/slipwayd.err"
+says "and says what helps" "slipway import codedeploy" "$T/slipwayd.err"
+stop slipwayd
 kill "${started[rival]}"
 within 10 gone "${started[rival]}"
+start slipwayd env AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:1 "$SLIPWAYD" --root "$T/host"
+ok "without it, it asks who this host is" within 20 grep -q "AWS cannot be asked" "$T/slipwayd.err"
+ok "whatever stands in its PID file" bash -c "! grep -q 'official agent' '$T/slipwayd.err'"
+stop slipwayd
+rm "$T/host/etc/slipway/agent.yml"
 exits 0 "it has gone" slip import codedeploy
 ok "a service that did not run is masked, too" unit codedeploy-agent masked
 exits 0 "undone" slip import codedeploy --undo
