@@ -170,7 +170,6 @@ class Agent:
                         "s3_endpoint_override": fake.url["s3"],
                         "s3_path_style": "true", "github_api_url": fake.url["github"],
                         "on_premises_config_file": self.path("etc/onpremises.yml"), "destination_root": self.tree, **options}
-        if os.environ.get("NOKEYS"): self.options = {k: v for k, v in self.options.items() if k not in os.environ["NOKEYS"].split()}
         self.configure(settings)
         self.process = None
 

@@ -512,8 +512,10 @@ class Imds(Handler):
         self.begin("token")
         self.logged()
         ttl = self.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "")
-        if self.headers.get("X-Forwarded-For") or not self.state.config("imds_v2"):
+        if self.headers.get("X-Forwarded-For"):
             return self.answer(403)
+        if not self.state.config("imds_v2"):
+            return self.answer(404)  # a service of before tokens
         if self.note["path"] != "/latest/api/token" or not re.fullmatch(r"\d{1,5}", ttl) or not 1 <= int(ttl) <= 21600:
             self.complain(f"a token for {ttl!r} seconds")
             return self.answer(400)
