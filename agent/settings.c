@@ -242,6 +242,22 @@ static const struct conf_option table[] = {
 	 AT(ignore_ownership_in_bundle),
 	 .def = "false",
 	 .help = "Whether owners in a bundle are ignored: all of it is then root's."},
+	{.name = "aws_signer_subject",
+	 .type = CONF_STRING,
+	 AT(aws_signer_subject),
+	 .help = "Subject of the certificate that must have signed a specification of AWS "
+		 "CodeDeploy."},
+	{.name = "aws_signer_fingerprint",
+	 .type = CONF_STRING,
+	 AT(aws_signer_fingerprint),
+	 .help = "SHA-256 of the certificate that must have signed a specification of AWS "
+		 "CodeDeploy."},
+	{.name = "enable_archive_reuse",
+	 .type = CONF_BOOL,
+	 AT(enable_archive_reuse),
+	 .def = "true",
+	 .help = "Whether a revision that is kept on this host is used again where the endpoint "
+		 "allows it, instead of a download."},
 	{.name = "log_dir",
 	 .type = CONF_PATH,
 	 AT(log_dir),

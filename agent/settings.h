@@ -42,6 +42,8 @@ struct settings {
 	bool reject_unsafe_permissions_in_bundle, reject_unconfined_selinux_in_bundle;
 	bool reject_symlink_permission_targets, ignore_ownership_in_bundle;
 	bool allow_setid;         /* false: set-id bits and device nodes in a bundle are refused */
+	char *aws_signer_subject, *aws_signer_fingerprint; /* of its specifications; NULL: any */
+	bool enable_archive_reuse;
 	char *log_dir, *root_dir; /* official keys; NULL: as paths.h says */
 };
 

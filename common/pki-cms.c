@@ -6,6 +6,7 @@
 
 #include "common/alloc.h"
 #include "common/pki-error.h"
+#include "common/str.h"
 
 #include <openssl/bio.h>
 #include <openssl/cms.h>
@@ -193,6 +194,23 @@ static void give_content(BIO *bio, char **ret_content, size_t *ret_len)
 	*ret_len = (size_t)n;
 }
 
+static int check_signature(CMS_ContentInfo *cms, X509 *signer, char **ret_content, size_t *ret_len,
+			   struct error *err)
+{
+	auto_bio BIO *out = BIO_new(BIO_s_mem());
+	int good =
+		out ? CMS_verify(cms, NULL, NULL, NULL, out, CMS_BINARY | CMS_NO_SIGNER_CERT_VERIFY)
+		    : 0;
+	ERR_clear_error();
+	if (good != 1) {
+		auto_free char *who = pki_cert_describe(signer);
+		return error_set(err, ERR_SIGNATURE, "document was altered after %s signed it",
+				 who);
+	}
+	give_content(out, ret_content, ret_len);
+	return 0;
+}
+
 int pki_cms_verify(const char *pem, const char *ca_pem, int64_t now_s, char **ret_content,
 		   size_t *ret_len, struct error *err)
 {
@@ -212,17 +230,65 @@ int pki_cms_verify(const char *pem, const char *ca_pem, int64_t now_s, char **re
 	r = check_signer(signer, others, store, now_s, err);
 	if (r < 0)
 		return r;
-	auto_bio BIO *out = BIO_new(BIO_s_mem());
-	int good =
-		out ? CMS_verify(cms, NULL, NULL, NULL, out, CMS_BINARY | CMS_NO_SIGNER_CERT_VERIFY)
-		    : 0;
-	ERR_clear_error();
-	if (good != 1) {
-		auto_free char *who = pki_cert_describe(signer);
-		return error_set(err, ERR_SIGNATURE, "document was altered after %s signed it",
-				 who);
-	}
-	give_content(out, ret_content, ret_len);
+	return check_signature(cms, signer, ret_content, ret_len, err);
+}
+
+void pki_signer_clear(struct pki_signer *signer)
+{
+	for (size_t i = 0; i < PKI_SUBJECT_FORMS; i++)
+		free(signer->subject[i]);
+	*signer = (struct pki_signer){0};
+}
+
+static char *print_name(X509_NAME *name, unsigned long flags)
+{
+	auto_bio BIO *bio = BIO_new(BIO_s_mem());
+	char *data = NULL;
+	if (!bio || X509_NAME_print_ex(bio, name, 0, flags) < 0)
+		return xstrdup("");
+	long n = BIO_get_mem_data(bio, &data);
+	return xstrndup(data ? data : "", n > 0 ? (size_t)n : 0);
+}
+
+static int describe_signer(X509 *cert, struct pki_signer *ret, struct error *err)
+{
+	static const unsigned long flags[PKI_SUBJECT_FORMS] = {
+		XN_FLAG_SEP_CPLUS_SPC | ASN1_STRFLGS_ESC_CTRL | ASN1_STRFLGS_ESC_MSB,
+		XN_FLAG_ONELINE,
+		XN_FLAG_ONELINE & ~XN_FLAG_SPC_EQ,
+		XN_FLAG_RFC2253,
+	};
+	int r = pki_cert_fingerprint(cert, ret->fingerprint, err);
+	for (size_t i = 0; r >= 0 && i < PKI_SUBJECT_FORMS; i++)
+		ret->subject[i] = print_name(X509_get_subject_name(cert), flags[i]);
+	return r;
+}
+
+bool pki_signer_is(const struct pki_signer *signer, const char *subject)
+{
+	for (size_t i = 0; i < PKI_SUBJECT_FORMS; i++)
+		if (str_eq(signer->subject[i], subject))
+			return true;
+	return false;
+}
+
+int pki_cms_open(const char *pem, struct pki_signer *ret_signer, char **ret_content,
+		 size_t *ret_len, struct error *err)
+{
+	auto_cms CMS_ContentInfo *cms = NULL;
+	auto_x509 X509 *cert = NULL;
+	auto_pki_signer struct pki_signer signer = {0};
+	int r = parse(pem, &cms, err);
+	if (r >= 0)
+		r = find_signer(cms, &cert, err);
+	if (r >= 0)
+		r = describe_signer(cert, &signer, err);
+	if (r >= 0)
+		r = check_signature(cms, cert, ret_content, ret_len, err);
+	if (r < 0)
+		return r;
+	*ret_signer = signer;
+	signer = (struct pki_signer){0};
 	return 0;
 }
 

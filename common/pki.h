@@ -85,6 +85,22 @@ int pki_cms_sign(const void *content, size_t len, X509 *signer, EVP_PKEY *key, c
  * ERR_FORMAT; the text names the signer's subject where there is one. */
 int pki_cms_verify(const char *pem, const char *ca_pem, int64_t now_s, char **ret_content,
 		   size_t *ret_len, struct error *err) MUST_CHECK;
+/* Whose certificate is inside a signed document. Anybody can make one of any subject: only the
+ * fingerprint tells a signer from others. */
+#define PKI_SUBJECT_FORMS 4
+struct pki_signer {
+	char fingerprint[65];             /* as pki_cert_fingerprint() */
+	char *subject[PKI_SUBJECT_FORMS]; /* "C=US, O=X, CN=y" first, then as openssl prints it in
+					     its versions, then RFC 2253 */
+};
+void pki_signer_clear(struct pki_signer *signer);
+#define auto_pki_signer CLEANUP(pki_signer_clear)
+/* Is that its subject, in any of the forms? */
+bool pki_signer_is(const struct pki_signer *signer, const char *subject);
+/* Verify the signature alone, by the certificate that is inside; neither its chain nor its time.
+ * What it takes, returns and refuses is otherwise as with pki_cms_verify(). */
+int pki_cms_open(const char *pem, struct pki_signer *ret_signer, char **ret_content,
+		 size_t *ret_len, struct error *err) MUST_CHECK;
 /* Content without any check: only to find out what a message claims (the daemon, which decides
  * nothing by it). */
 int pki_cms_peek(const char *pem, char **ret_content, size_t *ret_len,

@@ -33,7 +33,7 @@ void wire_spec_free(struct wire_spec *s)
 		s->deployment_id,   s->group_id,     s->group_name,  s->application, s->creator,
 		s->deployment_type, s->appspec_name, s->file_exists, s->bucket,      s->key,
 		s->version,         s->etag,         s->account,     s->repository,  s->commit,
-		s->bundle_type,     s->location,     s->host,        s->sha256,
+		s->bundle_type,     s->location,     s->host,        s->sha256,      s->reuse_from,
 	};
 	for (size_t i = 0; i < ARRAY_LEN(owned); i++)
 		free(owned[i]);
@@ -112,6 +112,7 @@ json_t *wire_spec_to_json(const struct wire_spec *s)
 	json_t *revision = json_object();
 	put_revision(revision, s);
 	json_object_set_new(obj, "Revision", revision);
+	json_set_str(obj, "ReuseArchiveFromDeploymentId", s->reuse_from);
 	put_own_members(obj, s);
 	return obj;
 }
@@ -178,6 +179,16 @@ static int take_file_exists(struct wire_spec *s, const json_t *obj, struct error
 	return r;
 }
 
+/* A wish: what cannot be one is none, and no mistake. */
+static void take_reuse(struct wire_spec *s, const json_t *obj)
+{
+	const char *id = json_string_value(json_object_get(obj, "ReuseArchiveFromDeploymentId"));
+	if (str_empty(id) || strlen(id) > WIRE_ID_MAX)
+		return;
+	s->reuse_from = xstrdup(id);
+	strip_arn(&s->reuse_from);
+}
+
 static int take_options(struct wire_spec *s, const json_t *obj, struct error *err)
 {
 	s->creator = xstrdup("user");
@@ -194,6 +205,7 @@ static int take_options(struct wire_spec *s, const json_t *obj, struct error *er
 	r = take_file_exists(s, obj, err);
 	if (r < 0)
 		return r;
+	take_reuse(s, obj);
 	return wire_opt_texts(obj, "AllPossibleLifecycleEvents", 64, &s->all_events, err);
 }
 
@@ -248,6 +260,10 @@ static int take_github(struct wire_spec *s, const json_t *revision, struct error
 	r = wire_opt_text(place, "BundleType", 64, &s->bundle_type, err);
 	if (r < 0)
 		return r;
+	if (json_is_false(json_object_get(place, "Anonymous")) &&
+	    !json_object_get(place, "OAuthToken"))
+		return error_set(err, ERR_FORMAT,
+				 "'OAuthToken' is missing, and 'Anonymous' is false");
 	return s->bundle_type ? check_bundle_type(s->bundle_type, archive_types, err) : 0;
 }
 

@@ -108,6 +108,8 @@ struct wire_spec {
 	char *account, *repository, *commit; /* GitHub */
 	char *bundle_type;                   /* tar, tgz, zip, directory; GitHub: may be NULL */
 	char *location;                      /* local */
+	char *reuse_from; /* ReuseArchiveFromDeploymentId as it came, without an ARN's front; may be
+			     anything; NULL: none */
 	/* member "Slipway": present when our endpoint signed; the worker insists on host and
 	 * not_after for what comes from the daemon */
 	char *host;          /* HostIdentifier that this is for */

@@ -5,6 +5,7 @@
 #include "agent/cli/report.h"
 #include "agent/cli/view.h"
 #include "agent/ipc.h"
+#include "agent/trust.h"
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/json.h"
@@ -234,6 +235,34 @@ static void print_daemon(const json_t *daemon)
 	print_worries(daemon);
 }
 
+/* Whose specifications root carries out; below 0: that cannot be told, or need not. */
+static int load_trust(const struct cli *cli, struct trust *ret, struct error *err)
+{
+	auto_settings struct settings settings = {0};
+	int r = host_settings(cli, &settings);
+	return r < 0 ? r : trust_load(&cli->paths, &settings, ret, err);
+}
+
+static void print_trust(const struct cli *cli)
+{
+	auto_trust struct trust trust = {0};
+	struct error err = {0};
+	if (load_trust(cli, &trust, &err) < 0) {
+		if (err.code)
+			printf("trust      %s\n", err.text);
+		return;
+	}
+	auto_free char *text = trust_describe(&trust);
+	if (trust.kind != TRUST_NOBODY)
+		printf("trust      %s\n", text);
+}
+
+static json_t *trust_json(const struct cli *cli)
+{
+	auto_trust struct trust trust = {0};
+	return load_trust(cli, &trust, NULL) < 0 ? json_null() : trust_to_json(&trust);
+}
+
 static json_t *kept_to_json(const struct state_revision *r)
 {
 	json_t *obj = json_object();
@@ -281,7 +310,7 @@ static json_t *ask_daemon(const struct cli *cli)
 	return answer;
 }
 
-static int as_json(const struct host *host, json_t *daemon)
+static int as_json(const struct cli *cli, const struct host *host, json_t *daemon)
 {
 	json_t *groups = json_array();
 	for (size_t i = 0; i < host->count; i++)
@@ -289,6 +318,7 @@ static int as_json(const struct host *host, json_t *daemon)
 	json_t *obj = json_object();
 	json_object_set_new(obj, "groups", groups);
 	json_object_set(obj, "agent", daemon ? daemon : json_null());
+	json_object_set_new(obj, "trust", trust_json(cli));
 	return cli_json(obj, CLI_DONE);
 }
 
@@ -301,12 +331,13 @@ static int run(struct cli *cli, const struct cli_args *args)
 		return cli_fail(cli, cli_exit_of(r), &err, "%s", host_hint(r));
 	auto_json json_t *daemon = ask_daemon(cli);
 	if (cli->json)
-		return as_json(&host, daemon);
+		return as_json(cli, &host, daemon);
 	for (size_t i = 0; i < host.count; i++)
 		print_group(cli, host.groups[i]);
 	if (!host.count)
 		puts("nothing was ever deployed on this host");
 	print_daemon(daemon);
+	print_trust(cli);
 	return CLI_DONE;
 }
 

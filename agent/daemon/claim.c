@@ -31,18 +31,42 @@ static char *short_id(const char *id)
 	return xstrdup(slash ? slash + 1 : id);
 }
 
+static json_t *open_claim(const json_t *specification)
+{
+	auto_claim_token char *text = NULL;
+	size_t len = 0;
+	json_t *doc = NULL;
+	if (content(specification, &text, &len, NULL) < 0 ||
+	    json_parse(text, len, WIRE_MESSAGE_MAX, &doc, NULL) < 0)
+		return NULL;
+	return doc;
+}
+
 void claim_read(const json_t *specification, char **ret_group, char **ret_deployment)
 {
 	*ret_group = *ret_deployment = NULL;
-	auto_free char *text = NULL;
-	size_t len = 0;
-	auto_json json_t *doc = NULL;
-	if (content(specification, &text, &len, NULL) < 0 ||
-	    json_parse(text, len, WIRE_MESSAGE_MAX, &doc, NULL) < 0)
-		return;
+	auto_json json_t *doc = open_claim(specification);
 	const char *group = NULL, *deployment = NULL;
+	if (!doc)
+		return;
 	if (json_opt_str(doc, "DeploymentGroupId", &group, NULL) == 0)
 		*ret_group = xstrdup_null(group);
 	if (json_opt_str(doc, "DeploymentId", &deployment, NULL) == 0 && deployment)
 		*ret_deployment = short_id(deployment);
+}
+
+char *claim_github_token(const json_t *specification)
+{
+	auto_json json_t *doc = open_claim(specification);
+	const char *token = NULL;
+	if (!doc || json_opt_str(doc, "GitHubAccessToken", &token, NULL) < 0 || str_empty(token))
+		return NULL;
+	return xstrdup(token);
+}
+
+void claim_token_free(char *token)
+{
+	if (token)
+		explicit_bzero(token, strlen(token));
+	free(token);
 }

@@ -18,8 +18,7 @@
 #include <string.h>
 
 enum {
-	SPECIFICATION_ATTEMPTS_MAX =
-		5,              /* then the command is let go: the endpoint offers it again */
+	SPECIFICATION_ATTEMPTS_MAX = 5,
 	START_ATTEMPTS_MAX = 6, /* of a worker that does not start */
 	ACK_ATTEMPTS_MAX = 3,   /* with the worker waiting; then it is hung up on */
 	WORKER_DEATHS_MAX = 3,
@@ -50,7 +49,7 @@ struct command *command_new(struct daemon *daemon, struct inflight *inflight)
 	struct command *command = xcalloc(1, sizeof(*command));
 	command->daemon = daemon;
 	command->inflight = *inflight;
-	command->saved = inflight->specification;
+	command->saved = inflight->stored;
 	*inflight = (struct inflight){0};
 	result_name(command->inflight.command->id, command->name);
 	set_state(command, COMMAND_SPECIFICATION);
@@ -178,9 +177,27 @@ static void drop(struct command *command, const char *why)
 	json_set_str(message, "verb", "drop");
 	struct error err = {0};
 	/* A closed socket says the same. */
-	if (dialogue_send(command->dialogue, message, -1, &err) < 0)
+	if (command->dialogue && dialogue_send(command->dialogue, message, -1, &err) < 0)
 		log_debug("drop: %s", err.text);
 	command_end(command);
+}
+
+/* Commands of the AWS service that no worker carries out. */
+static const struct {
+	const char *name, *answer;
+} declined[] = {
+	{"UpdateDeploymentAgent",
+	 "this agent (slipway " VERSION
+	 ") comes as a package of the host's operator and is updated "
+	 "by the package manager, not by the service: nothing was changed"},
+};
+
+static const char *declined_answer(const struct command *command)
+{
+	for (size_t i = 0; i < ARRAY_LEN(declined); i++)
+		if (str_eq(declined[i].name, command->inflight.command->name))
+			return declined[i].answer;
+	return NULL;
 }
 
 /* Acknowledgement */
@@ -210,6 +227,12 @@ static void go(struct command *command)
 		retry(command, OUTCOME_UNREACHABLE, &err);
 		return;
 	}
+	const char *declines = declined_answer(command);
+	if (declines) {
+		error_set(&err, ERR_DENIED, "%s", declines);
+		give_up(command, WIRE_UNKNOWN_ERROR, &err);
+		return;
+	}
 	/* A worker that is gone is heard of by the end of the dialogue. */
 	if (dialogue_send(command->dialogue, message, -1, &err) < 0)
 		log_debug("go: %s", err.text);
@@ -220,24 +243,35 @@ static void go(struct command *command)
 	daemon_show_status(command->daemon);
 }
 
-static void on_ack_status(struct command *command, enum wire_status status)
+/* A no-op that the endpoint counts as done already, or as failed though nothing failed (7.3 of the
+ * protocol). The worker walks it where the deployment is open: it may be the event that completes
+ * it. */
+static void walk_noop(struct command *command, bool succeeded)
 {
 	struct error err = {0};
-	switch (status) {
-	case WIRE_SUCCEEDED:
-		drop(command, command->noop ? "it has nothing to run"
-					    : "the endpoint has its success already");
-		return;
-	case WIRE_FAILED:
-		/* 7.3 of the protocol: there was nothing to run, so nothing failed. */
-		if (command->noop && write_own_result(command, WIRE_SUCCEEDED, WIRE_SUCCESS,
-						      "Succeeded: CompletedNoopCommand", &err) < 0)
-			log_warning("the completion of a no-op cannot be kept: %s", err.text);
-		drop(command, "the endpoint counts it as failed already");
-		return;
-	default:
+	if (command->open) {
+		if (succeeded)
+			report_expect_known(command->daemon->report, command->name);
 		go(command);
+		return;
 	}
+	if (!succeeded && write_own_result(command, WIRE_SUCCEEDED, WIRE_SUCCESS,
+					   "Succeeded: CompletedNoopCommand", &err) < 0)
+		log_warning("the completion of a no-op cannot be kept: %s", err.text);
+	drop(command, "it has nothing to run");
+}
+
+static void on_ack_status(struct command *command, enum wire_status status)
+{
+	bool ended = status == WIRE_SUCCEEDED || status == WIRE_FAILED;
+	if (!ended)
+		go(command);
+	else if (command->noop)
+		walk_noop(command, status == WIRE_SUCCEEDED);
+	else
+		drop(command, status == WIRE_SUCCEEDED
+				      ? "the endpoint has its success already"
+				      : "the endpoint counts it as failed already");
 }
 
 static void ack_failed(struct command *command, const struct answer *answer)
@@ -264,12 +298,14 @@ static void on_ack(const struct answer *answer, void *arg)
 	enum wire_status status = WIRE_PENDING;
 	const char *name = NULL;
 	if (answer->outcome == OUTCOME_OK &&
-	    (json_opt_str(answer->body, "CommandStatus", &name, &judged.error) < 0 ||
-	     (name && wire_status_from_string(name, &status) < 0))) {
+	    json_opt_str(answer->body, "CommandStatus", &name, &judged.error) < 0) {
 		error_set(&judged.error, ERR_NETWORK,
 			  "the answer to the acknowledgement makes no sense");
 		judged.outcome = OUTCOME_BROKEN;
 	}
+	/* One that nobody knows is none that says not to run it. */
+	if (name && wire_status_from_string(name, &status) < 0)
+		log_warning("the acknowledgement's status '%.40s' is not known", name);
 	if (judged.outcome == OUTCOME_OK)
 		on_ack_status(command, status);
 	else
@@ -297,7 +333,8 @@ static void acknowledge(struct command *command)
 static void on_ready(struct command *command, const json_t *message)
 {
 	struct error err = {0};
-	if (json_opt_bool(message, "noop", &command->noop, &err) < 0)
+	if (json_opt_bool(message, "noop", &command->noop, &err) < 0 ||
+	    json_opt_bool(message, "open", &command->open, &err) < 0)
 		log_debug("ready: %s", err.text);
 	/* Else the worker was told that the endpoint knows already. */
 	if (!command->inflight.acked)
@@ -499,7 +536,9 @@ static int take_specification(struct command *command, const struct answer *answ
 			      system);
 	if (r < 0)
 		return error_prefix(err, r, "deployment specification");
-	command->stale = !json_equal(command->inflight.specification, envelope);
+	auto_claim_token char *token = claim_github_token(envelope);
+	command->inflight.secret = token;
+	command->stale = !token && !json_equal(command->inflight.specification, envelope);
 	json_decref(command->inflight.specification);
 	command->inflight.specification = json_incref(envelope);
 	return 0;
@@ -515,11 +554,14 @@ static void read_claim(struct command *command)
 static void specification_failed(struct command *command, enum outcome outcome,
 				 const struct error *why)
 {
+	bool again = command->backoff.failures < SPECIFICATION_ATTEMPTS_MAX;
+	bool answered = outcome != OUTCOME_UNREACHABLE && outcome != OUTCOME_THROTTLED;
+	bool final = outcome == OUTCOME_REFUSED && !command->inflight.acked;
 	/* One that we have on disk may have been acknowledged: it is never let go. */
-	if (outcome == OUTCOME_REFUSED) {
-		give_up(command, WIRE_UNKNOWN_ERROR, why);
-	} else if (command->saved || command->backoff.failures < SPECIFICATION_ATTEMPTS_MAX) {
+	if (!final && (again || (command->saved && !answered))) {
 		retry(command, outcome, why);
+	} else if (answered) { /* else the endpoint would offer it for ever */
+		give_up(command, WIRE_UNKNOWN_ERROR, why);
 	} else {
 		char text[256];
 		log_warning("%s is let go, the endpoint may offer it again: %s",
@@ -535,7 +577,7 @@ static void on_specification(const struct answer *answer, void *arg)
 	struct error err = answer->error;
 	enum outcome outcome = answer->outcome;
 	if (outcome == OUTCOME_OK && take_specification(command, answer, &err) < 0)
-		outcome = OUTCOME_BROKEN;
+		outcome = OUTCOME_REFUSED; /* it is what the endpoint means */
 	if (outcome != OUTCOME_OK) {
 		specification_failed(command, outcome, &err);
 		return;
@@ -564,14 +606,28 @@ static void ask_specification(struct command *command)
 	specification_failed(command, OUTCOME_UNREACHABLE, &err);
 }
 
+/* It is on disk before the endpoint counts on an answer. */
+static void decline(struct command *command)
+{
+	struct error err = {0};
+	if (save(command, &err) < 0)
+		retry(command, OUTCOME_UNREACHABLE, &err);
+	else
+		acknowledge(command);
+}
+
 void command_start(struct command *command)
 {
 	if (report_has_result(command->daemon->report, command->name)) {
 		on_known(command, NULL);
 		return;
 	}
+	if (declined_answer(command)) {
+		decline(command);
+		return;
+	}
 	set_state(command, COMMAND_SPECIFICATION);
-	if (!command->inflight.acked) {
+	if (!command->inflight.acked || !command->inflight.specification) {
 		ask_specification(command);
 		return;
 	}

@@ -34,6 +34,7 @@ struct command {
 	struct inflight inflight;
 	char *group, *deployment; /* as the specification claims; NULL before */
 	bool noop;
+	bool open;  /* the worker records it, even when there is nothing to run */
 	bool saved; /* on disk */
 	bool stale; /* but with an older specification */
 	enum command_state state;

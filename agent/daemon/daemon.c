@@ -110,6 +110,7 @@ void daemon_endpoint_answers(struct daemon *daemon, bool again)
 		commands_kick(daemon->commands);
 		report_kick(daemon->report);
 	}
+	orphans_heard(daemon->orphans);
 	renew_check(daemon->renew);
 	daemon_show_status(daemon);
 }

@@ -43,7 +43,8 @@ int inflight_save(int dirfd, const char *name, const struct inflight *inflight, 
 {
 	auto_json json_t *doc = json_object();
 	json_object_set_new(doc, "command", wire_command_to_json(inflight->command));
-	json_object_set(doc, "specification", inflight->specification);
+	if (inflight->specification && !inflight->secret)
+		json_object_set(doc, "specification", inflight->specification);
 	fs_unlink_quiet(dirfd, mark_name(name).text);
 	int r = json_write_file(dirfd, name, doc, 0600, err);
 	return r < 0 ? error_prefix(err, r, "inflight/%s", name) : 0;
@@ -54,10 +55,10 @@ static int from_json(const json_t *doc, struct inflight *inflight, struct error 
 	json_t *command = NULL, *specification = NULL;
 	int r = json_need_obj(doc, "command", &command, err);
 	if (r == 0)
-		r = json_need_obj(doc, "specification", &specification, err);
+		r = json_opt_obj(doc, "specification", &specification, err);
 	if (r == 0)
 		r = wire_command_from_json(command, &inflight->command, err);
-	if (r == 0)
+	if (r == 0 && specification)
 		inflight->specification = json_incref(specification);
 	return r;
 }
@@ -73,6 +74,7 @@ int inflight_load(int dirfd, const char *name, struct inflight *ret, struct erro
 	if (r < 0)
 		return error_prefix(err, r, "inflight/%s", name);
 	inflight.acked = faccessat(dirfd, mark_name(name).text, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	inflight.stored = true;
 	*ret = inflight;
 	inflight = (struct inflight){0};
 	return 0;

@@ -12,8 +12,11 @@
 
 struct inflight {
 	struct wire_command *command;
-	json_t *specification; /* {"Format", "Payload"} as the endpoint sent it */
+	json_t *specification; /* {"Format", "Payload"} as the endpoint sent it; NULL: to be asked
+				  for */
 	bool acked;            /* the endpoint knows that we run it */
+	bool secret;           /* the specification holds a secret: it is not written */
+	bool stored;           /* it was loaded */
 };
 void inflight_clear(struct inflight *inflight);
 #define auto_inflight CLEANUP(inflight_clear)

@@ -2,6 +2,7 @@
 #include "agent/daemon/orphans.h"
 
 #include "agent/daemon/dialogue.h"
+#include "agent/trust.h"
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/json.h"
@@ -31,6 +32,7 @@ struct orphans {
 	struct daemon *daemon;
 	struct orphan **list;
 	size_t count;
+	uint64_t heard_us; /* when the endpoint answered last; 0: not yet */
 	sd_event_source *timer;
 };
 
@@ -146,13 +148,40 @@ static void ask_worker(struct orphan *orphan)
 	set_due(orphan, AGAIN_MS);
 }
 
+static bool is_aws(const struct daemon *daemon)
+{
+	auto_trust struct trust trust = {0};
+	return trust_load(&daemon->paths, &daemon->settings, &trust, NULL) >= 0 &&
+	       trust.kind == TRUST_AWS;
+}
+
+/* Our own endpoint has the next command ready when the last one has ended, or has given the
+ * deployment up. The AWS service may wait for other hosts and its load balancer meanwhile: there
+ * only its silence counts, which is noticed at the end of a long poll. Returns 0 when it is silent.
+ */
+static uint64_t not_silent_ms(const struct orphans *orphans, uint64_t now_us)
+{
+	const struct settings *settings = &orphans->daemon->settings;
+	uint64_t timeout_ms = settings->orphan_timeout;
+	if (timeout_ms < settings->http_read_timeout)
+		timeout_ms = settings->http_read_timeout;
+	uint64_t silent_ms = (now_us - orphans->heard_us) / 1000;
+	if (!orphans->heard_us || silent_ms >= timeout_ms || !is_aws(orphans->daemon))
+		return 0;
+	return timeout_ms - silent_ms;
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct orphans *orphans = arg;
-	uint64_t now_us = clock_mono_us();
+	uint64_t now_us = clock_mono_us(), wait_ms = not_silent_ms(orphans, now_us);
 	for (size_t i = 0; i < orphans->count; i++) {
 		struct orphan *orphan = orphans->list[i];
-		if (!orphan->dialogue && orphan->due_us <= now_us)
+		if (orphan->dialogue || orphan->due_us > now_us)
+			continue;
+		if (wait_ms)
+			orphan->due_us = now_us + wait_ms * 1000;
+		else
 			ask_worker(orphan);
 	}
 	arm(orphans);
@@ -187,4 +216,9 @@ void orphans_command(struct orphans *orphans, const char *group_id)
 	orphan->due_us = NEVER;
 	orphan->newest_s = INT64_MIN;
 	arm(orphans);
+}
+
+void orphans_heard(struct orphans *orphans)
+{
+	orphans->heard_us = clock_mono_us();
 }

@@ -14,3 +14,5 @@ void orphans_free(struct orphans *orphans);
 void orphans_note(struct orphans *orphans, const struct result *result);
 /* A command of the group came: its time stops. */
 void orphans_command(struct orphans *orphans, const char *group_id);
+/* The endpoint has answered a poll. */
+void orphans_heard(struct orphans *orphans);

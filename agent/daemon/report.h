@@ -23,6 +23,8 @@ void report_note(struct report *report, const char *name);
 bool report_has_result(struct report *report, const char *name);
 /* The endpoint offered a command that has its result already: send it again. */
 void report_resend(struct report *report, const char *name);
+/* The result that this command will have is known to the endpoint: it is not sent. */
+void report_expect_known(struct report *report, const char *name);
 /* A result of our own, written durably. */
 int report_write_own(struct report *report, const struct result *result,
 		     struct error *err) MUST_CHECK;

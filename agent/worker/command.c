@@ -11,6 +11,7 @@
 #include "agent/worker/prepare.h"
 #include "agent/worker/recover.h"
 #include "agent/worker/report.h"
+#include "agent/worker/reuse.h"
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/json.h"
@@ -19,6 +20,8 @@
 #include "common/str.h"
 
 #include <string.h>
+
+#define ETAG_MAX 128
 
 /* What is known of the command while it is carried out. */
 struct command {
@@ -133,10 +136,20 @@ static struct state_deployment *new_deployment(struct command *c)
 	return d;
 }
 
+/* Not the ETag: the first command may have learnt it from the download. */
+static bool is_same_revision(const struct wire_spec *a, const struct wire_spec *b)
+{
+	if (a->sha256 || b->sha256)
+		return str_eq(a->sha256, b->sha256);
+	return a->revision_type == b->revision_type && str_eq(a->bucket, b->bucket) &&
+	       str_eq(a->key, b->key) && str_eq(a->version, b->version) &&
+	       str_eq(a->account, b->account) && str_eq(a->repository, b->repository) &&
+	       str_eq(a->commit, b->commit);
+}
+
 static int check_same_revision(struct command *c, struct error *err)
 {
-	const struct wire_spec *first = c->g.state->open->job->spec;
-	if (str_eq(first->sha256, c->spec->sha256))
+	if (is_same_revision(c->g.state->open->job->spec, c->spec))
 		return 0;
 	return error_set(err, ERR_SIGNATURE,
 			 "deployment '%s' names another bundle than in its first command",
@@ -182,23 +195,33 @@ static int ask(struct command *c, json_t *message, json_t **ret, int *ret_fd, st
 	return r;
 }
 
-/* Returns 1 to go on, 0 when the caller said no. */
-static int acknowledge(struct command *c, int belongs, struct error *err)
+/* Asked before anything is changed: as if the deployment were open. */
+static bool is_noop(struct command *c, int belongs)
 {
 	struct state *state = c->g.state;
-	bool noop = false;
-	if (belongs == BELONGS_OPEN) {
-		noop = lifecycle_is_noop(&c->g, c->wire->name);
-	} else if (!state->open && belongs == BELONGS_NEW) {
-		state->open = new_deployment(c);
-		noop = lifecycle_is_noop(&c->g, c->wire->name);
+	if (belongs == BELONGS_OPEN)
+		return lifecycle_is_noop(&c->g, c->wire->name);
+	struct state_deployment *open = TAKE(state->open);
+	state->open = belongs == BELONGS_LAST ? TAKE(state->last) : new_deployment(c);
+	bool noop = lifecycle_is_noop(&c->g, c->wire->name);
+	if (belongs == BELONGS_LAST) {
+		state->last = TAKE(state->open);
+	} else {
 		c->spec = TAKE(state->open->job->spec);
 		state_deployment_free(TAKE(state->open));
 	}
+	state->open = open;
+	return noop;
+}
+
+/* Returns 1 to go on, 0 when the caller said no. */
+static int acknowledge(struct command *c, int belongs, struct error *err)
+{
 	if (c->acked)
 		return 1;
 	json_t *ready = caller_event("ready");
-	json_set_bool(ready, "noop", noop);
+	json_set_bool(ready, "noop", is_noop(c, belongs));
+	json_set_bool(ready, "open", belongs == BELONGS_OPEN);
 	json_set_str(ready, "deployment", c->spec->deployment_id);
 	json_set_str(ready, "group", c->g.id);
 	json_set_str(ready, "event_name", c->wire->name);
@@ -242,6 +265,55 @@ static int read_fetched(const json_t *answer, const struct wire_spec *spec,
 	return 0;
 }
 
+static char *unquote(const char *etag)
+{
+	size_t len = strlen(etag);
+	bool quoted = len >= 2 && etag[0] == '"' && etag[len - 1] == '"';
+	return quoted ? xstrndup(etag + 1, len - 2) : xstrdup(etag);
+}
+
+/* It is told to scripts. */
+static bool is_sane_etag(const char *etag)
+{
+	const char *p = etag;
+	while (*p > 0x20 && *p < 0x7f)
+		p++;
+	return p > etag && !*p && p - etag <= ETAG_MAX;
+}
+
+/* What the store says of the object: the same as the specification, as the official agent compares
+ * it; and whether that is the MD5 of the bytes, which it is not of an object encrypted by a key. */
+static int take_etag(const json_t *answer, struct wire_spec *spec, struct bundle_source *source,
+		     struct error *err)
+{
+	const char *etag = NULL;
+	bool told = json_object_get(answer, "etag_is_md5"), md5 = true;
+	int r = json_opt_str(answer, "etag", &etag, err);
+	if (r >= 0)
+		r = json_opt_bool(answer, "etag_is_md5", &md5, err);
+	if (r < 0)
+		return r;
+	if (!md5)
+		source->etag = NULL;
+	if (str_empty(etag) || spec->revision_type != WIRE_REVISION_S3)
+		return 0;
+	auto_free char *seen = unquote(etag);
+	if (!is_sane_etag(seen))
+		return error_set(err, ERR_FORMAT, "the bundle's ETag is no text");
+	auto_free char *wanted = spec->etag ? unquote(spec->etag) : NULL;
+	if (wanted && !str_eq(wanted, seen))
+		return error_set(err, ERR_SIGNATURE,
+				 "the bundle has the ETag '%s', but the revision says '%s': it was "
+				 "replaced, or is not the one that was meant",
+				 seen, wanted);
+	if (wanted)
+		return 0;
+	spec->etag = TAKE(seen);
+	if (told && md5)
+		source->etag = spec->etag;
+	return 0;
+}
+
 /* It unpacks to no less than it is: without room for that it need not be fetched. */
 static int check_room(const struct group *g, const struct wire_spec *spec, struct error *err)
 {
@@ -254,7 +326,7 @@ static int check_room(const struct group *g, const struct wire_spec *spec, struc
  * has happened then), or below 0. */
 static int fetch(struct command *c, struct error *err)
 {
-	const struct wire_spec *spec = c->g.state->open->job->spec;
+	struct wire_spec *spec = c->g.state->open->job->spec;
 	auto_json json_t *answer = NULL;
 	auto_close int fd = -1;
 	int r = check_room(&c->g, spec, err);
@@ -272,6 +344,8 @@ static int fetch(struct command *c, struct error *err)
 	};
 	r = read_fetched(answer, spec, &source, err);
 	if (r >= 0)
+		r = take_etag(answer, spec, &source, err);
+	if (r >= 0)
 		r = prepare_unpack(&c->g, &source, err);
 	return r < 0 ? r : 1;
 }
@@ -286,7 +360,9 @@ static int prepare(struct command *c, struct error *err)
 	if (job_check_next(d->job, NULL, 0, c->wire->name, err) < 0)
 		return 1; /* the walk refuses it with the same words */
 	struct error why = {0};
-	int r = fetch(c, &why);
+	int r = reuse_archive(&c->g);
+	if (r == 0)
+		r = fetch(c, &why);
 	if (r == 0 || r == ERR_BUSY) {
 		*err = why;
 		return 0;

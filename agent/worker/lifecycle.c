@@ -4,6 +4,7 @@
 #include "agent/worker/cause.h"
 #include "agent/worker/report.h"
 #include "agent/worker/retention.h"
+#include "agent/worker/reuse.h"
 #include "agent/worker/transact.h"
 #include "common/alloc.h"
 #include "common/log.h"
@@ -57,30 +58,38 @@ void lifecycle_set_failure(struct group *g, const char *event, int code, const s
 	cause_find_error(why->code, why->text, &d->failure->causes);
 }
 
-/* The event's hooks in the revision whose turn it is. A previous revision that is gone or broken
- * must not keep the new one away: it has nothing to run then, with a warning. */
-static int load_hooks(struct group *g, const char *event, bool warn, struct hooks *ret,
-		      struct error *err)
+/* The event's hooks in the revision whose turn it is; ret->event is NULL where there is nothing to
+ * run. *ret_whose (may be NULL). */
+static int load_hooks(struct group *g, const char *event, struct hooks *ret,
+		      enum job_revision *ret_whose, struct error *err)
 {
 	const struct state_deployment *d = g->state->open;
 	bool downloaded = state_step_succeeded(d, wire_event_to_string(WIRE_DOWNLOAD_BUNDLE));
 	enum job_revision whose = job_revision(d->job, event, downloaded);
 	const char *kept = whose == JOB_PREVIOUS ? d->previous : g->state->most_recent;
 	struct hooks_revision revision;
+	if (ret_whose)
+		*ret_whose = whose;
 	bool there = whose == JOB_NEW ? hooks_revision_new(g, &revision)
 				      : hooks_revision_kept(g, kept, &revision);
-	if (!there)
-		return 0;
-	int r = hooks_load(g, &revision, event, ret, err);
+	return there ? hooks_load(g, &revision, event, ret, err) : 0;
+}
+
+/* A previous revision that is gone or broken must not keep the new one away: it has nothing to run
+ * then, with a warning. */
+static int load_hooks_to_run(struct group *g, const char *event, struct hooks *ret,
+			     struct error *err)
+{
+	enum job_revision whose;
+	int r = load_hooks(g, event, ret, &whose, err);
 	if (r >= 0 || whose == JOB_NEW)
 		return r;
-	if (warn) {
-		log_warning("'%s' runs nothing: %s", event, err->text);
-		caller_problem(&g->run->caller, PROBLEM_WARNING, event, err->text);
-	}
+	log_warning("'%s' runs nothing: %s", event, err->text);
+	caller_problem(&g->run->caller, PROBLEM_WARNING, event, err->text);
 	return 0;
 }
 
+/* Where it cannot be told the command is real: what is wrong comes to light when it runs. */
 bool lifecycle_is_noop(struct group *g, const char *event)
 {
 	const struct state_deployment *d = g->state->open;
@@ -88,7 +97,7 @@ bool lifecycle_is_noop(struct group *g, const char *event)
 		return false;
 	auto_hooks struct hooks hooks = {.archive_fd = -1};
 	struct error err = {0};
-	return load_hooks(g, event, false, &hooks, &err) >= 0 && !hooks.event;
+	return load_hooks(g, event, &hooks, NULL, &err) >= 0 && !hooks.event;
 }
 
 static int run_hooks(struct group *g, const char *event, bool resume,
@@ -97,7 +106,7 @@ static int run_hooks(struct group *g, const char *event, bool resume,
 {
 	struct state_deployment *d = g->state->open;
 	auto_hooks struct hooks hooks = {.archive_fd = -1};
-	int r = load_hooks(g, event, true, &hooks, err);
+	int r = load_hooks_to_run(g, event, &hooks, err);
 	if (r < 0)
 		return r;
 	if (!hooks.event && resume)
@@ -135,6 +144,10 @@ static int walk_download(struct group *g, const char *event, enum state_step_sta
 		return r;
 	group_write_pointers(g);
 	report_expire(g->run);
+	if (!job_is_local(d->job)) {
+		reuse_write_marks(g);
+		*ret_message = reuse_is_reused(g) ? REUSE_NOTE_REUSED : REUSE_NOTE_DOWNLOADED;
+	}
 	return retention_run(g, err);
 }
 

@@ -1,55 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The daemon is not believed: what it hands over counts only as far as the endpoint has signed it
- * for this host. The CA and the host's name come from files that root wrote at enrolment. */
+ * for this host. The CA and the host's name come from files that root wrote at enrolment. What the
+ * AWS service signs names neither a host nor an end nor the bundle's hash: there only a pinned
+ * signer keeps whoever owns the daemon from giving orders of its own (agent/trust.h). */
 #include "agent/worker/command.h"
 
-#include "common/alloc.h"
+#include "agent/trust.h"
 #include "common/clock.h"
-#include "common/fs.h"
 #include "common/json.h"
-#include "common/pki.h"
+#include "common/log.h"
 #include "common/str.h"
 
-#include <fcntl.h>
 #include <string.h>
-
-#define TRUST_MAX_BYTES (256 * 1024)
-#define NOT_ENROLLED "this host is not enrolled (see 'slipway enroll')"
-
-static int read_trust(struct run *run, char **ret_ca, char **ret_host, struct error *err)
-{
-	auto_close int fd =
-		fs_open_beneath(run->host_fd, "trust", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return error_set(err, ERR_TRUST, NOT_ENROLLED ": trust: %s", strerror(-fd));
-	auto_json json_t *identity = NULL;
-	size_t len;
-	struct error why = {0};
-	if (fs_read_file(fd, "ca.pem", TRUST_MAX_BYTES, ret_ca, &len, &why) < 0 ||
-	    json_read_file(fd, "identity.json", TRUST_MAX_BYTES, &identity, &why) < 0)
-		return error_set(err, ERR_TRUST, NOT_ENROLLED ": %s", why.text);
-	const char *host = NULL;
-	int r = json_need_str(identity, "host_identifier", &host, err);
-	if (r < 0)
-		return error_prefix(err, r, "trust/identity.json");
-	*ret_host = xstrdup(host);
-	return 0;
-}
-
-static int open_envelope(const json_t *specification, const char *ca, char **ret, size_t *ret_len,
-			 struct error *err)
-{
-	const char *format = NULL, *payload = NULL;
-	int r;
-	if ((r = json_need_str(specification, "Format", &format, err)) < 0 ||
-	    (r = json_need_str(specification, "Payload", &payload, err)) < 0)
-		return error_prefix(err, r, "specification");
-	if (strcmp(format, "PKCS7/JSON") != 0)
-		return error_set(err, ERR_SIGNATURE,
-				 "specification: format '%s' is not signed, expected PKCS7/JSON",
-				 format);
-	return pki_cms_verify(payload, ca, clock_wall_s(), ret, ret_len, err);
-}
 
 static int check_host(const struct wire_command *command, const struct wire_spec *spec,
 		      const char *host, struct error *err)
@@ -78,13 +40,8 @@ static int check_time(const struct wire_spec *spec, struct error *err)
 	return 0;
 }
 
-static int check_revision(const struct wire_spec *spec, struct error *err)
+static int check_bundle(const struct wire_spec *spec, struct error *err)
 {
-	if (spec->revision_type == WIRE_REVISION_LOCAL_FILE ||
-	    spec->revision_type == WIRE_REVISION_LOCAL_DIRECTORY)
-		return error_set(err, ERR_FORMAT,
-				 "the specification names a local revision: only a person on this "
-				 "host may deploy one");
 	/* Else whoever owns the daemon chooses the bytes that root runs. */
 	if (!spec->sha256)
 		return error_set(err, ERR_FORMAT,
@@ -95,6 +52,46 @@ static int check_revision(const struct wire_spec *spec, struct error *err)
 		return error_set(err, ERR_FORMAT,
 				 "the specification does not say how many bytes the bundle has");
 	return 0;
+}
+
+/* Only what our own endpoint signs says all this. */
+static int check_endpoint(const struct wire_command *command, const struct wire_spec *spec,
+			  const struct trust *trust, struct error *err)
+{
+	int r = check_host(command, spec, trust->host, err);
+	if (r >= 0)
+		r = check_time(spec, err);
+	return r < 0 ? r : check_bundle(spec, err);
+}
+
+static int check_local(const struct wire_spec *spec, struct error *err)
+{
+	if (spec->revision_type == WIRE_REVISION_LOCAL_FILE ||
+	    spec->revision_type == WIRE_REVISION_LOCAL_DIRECTORY)
+		return error_set(err, ERR_FORMAT,
+				 "the specification names a local revision: only a person on this "
+				 "host may deploy one");
+	return 0;
+}
+
+static bool climbs(const char *path)
+{
+	for (const char *part = path; *part; part += strspn(part, "/")) {
+		size_t len = strcspn(part, "/");
+		if (len == 2 && strncmp(part, "..", 2) == 0)
+			return true;
+		part += len;
+	}
+	return false;
+}
+
+static int check_appspec(const struct wire_spec *spec, struct error *err)
+{
+	const char *name = spec->appspec_name;
+	if (!name || (name[0] != '/' && !climbs(name)))
+		return 0;
+	return error_set(err, ERR_FORMAT,
+			 "'AppSpecFilename' is '%.200s', expected a path inside the bundle", name);
 }
 
 static bool is_sane_id(const char *id)
@@ -110,22 +107,25 @@ int command_verify(struct run *run, const struct wire_command *command, const js
 {
 	if (!is_sane_id(command->id) || !is_sane_id(command->execution_id))
 		return error_set(err, ERR_FORMAT, "the command's identifiers are not printable");
-	auto_free char *ca = NULL;
-	auto_free char *host = NULL;
-	int r = read_trust(run, &ca, &host, err);
+	auto_trust struct trust trust = {0};
+	int r = trust_load(&run->paths, &run->settings, &trust, err);
 	if (r < 0)
 		return r;
 	auto_free char *text = NULL;
+	auto_free char *signer = NULL;
 	size_t len;
-	r = open_envelope(specification, ca, &text, &len, err);
+	r = trust_open(&trust, specification, &text, &len, &signer, err);
 	if (r < 0)
 		return r;
+	if (signer) /* what a person may pin */
+		log_info("the specification is intact and signed by %s", signer);
 	auto_json json_t *doc = NULL;
 	auto_wire_spec struct wire_spec *spec = NULL;
 	if ((r = json_parse(text, len, WIRE_MESSAGE_MAX, &doc, err)) < 0 ||
-	    (r = wire_spec_from_json(doc, &spec, err)) < 0 ||
-	    (r = check_host(command, spec, host, err)) < 0 || (r = check_time(spec, err)) < 0 ||
-	    (r = check_revision(spec, err)) < 0)
+	    (r = wire_spec_from_json(doc, &spec, err)) < 0 || (r = check_local(spec, err)) < 0 ||
+	    (r = check_appspec(spec, err)) < 0)
+		return r;
+	if (trust.kind == TRUST_ENDPOINT && (r = check_endpoint(command, spec, &trust, err)) < 0)
 		return r;
 	*ret = TAKE(spec);
 	return 0;

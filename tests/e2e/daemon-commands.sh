@@ -57,7 +57,63 @@ order PollHostCommand "command c-7 a/b/c/d-7 BeforeInstall"
 ok "a failed one without anything to run is completed" within 10 completed c-7
 ok "as a success" grep -qF 'Succeeded: CompletedNoopCommand' <<<"$(bodies PutHostCommandComplete | grep c-7)"
 
+# In the middle of a deployment the worker records a no-op, as it may be the last event; the endpoint knows it already.
+sent=$(requests PutHostCommandComplete)
+echo "noop opened ready go result" >"$FAKE/BeforeInstall"
+order PutHostCommandAcknowledgement 'json 200 {"CommandStatus":"Succeeded"}'
+order PollHostCommand "command c-20 a/b/c/d-20 BeforeInstall"
+ok "a no-op that has succeeded already is walked" within 10 grep -q '"told": "go", "command": "c-20"' "$FAKE/log"
+order PutHostCommandAcknowledgement 'json 200 {"CommandStatus":"Failed"}'
+order PollHostCommand "command c-21 a/b/c/d-21 BeforeInstall"
+ok "so is one that counts as failed" within 10 completed c-21
+is "only that one is completed" $((sent + 1)) "$(requests PutHostCommandComplete)"
+
+# A status that nobody knows does not say that it must not run.
+order PutHostCommandAcknowledgement 'json 200 {"CommandStatus":"Perhaps"}'
+order PollHostCommand "command c-22 a/b/c/d-22 Install"
+ok "a status that is not known: it runs" within 10 completed c-22
+
+# The service may ask for an update of the agent: packages are the operator's.
+asked=$(requests GetDeploymentSpecification)
+order PollHostCommand "command c-23 a/b/c/d-23 UpdateDeploymentAgent"
+ok "an update of the agent is answered" within 10 completed c-23
+ok "as no no-op" grep -qF '"HostCommandIdentifier":"c-23","Diagnostics":{"Format":"JSON","Payload":"{\"IsCommandNoop\":false}"' \
+	<<<"$(bodies PutHostCommandAcknowledgement)"
+ok "as failed" grep -F '"HostCommandIdentifier":"c-23"' <<<"$(bodies PutHostCommandComplete | grep '"CommandStatus":"Failed"')"
+ok "with the reason" grep -qF 'updated by the package manager' <<<"$(bodies PutHostCommandComplete | grep c-23)"
+is "no worker, no specification" "0 $asked" "$(worker_log '"command": "c-23"') $(requests GetDeploymentSpecification)"
+order PutHostCommandAcknowledgement 'json 200 {"CommandStatus":"Failed"}'
+order PollHostCommand "command c-24 a/b/c/d-24 UpdateDeploymentAgent"
+order PollHostCommand "command c-25 a/b/c/d-25 Install"
+ok "one that is closed is let be, and the next command runs" within 10 completed c-25
+is "it is not completed" 0 "$(bodies PutHostCommandComplete | grep -c '"HostCommandIdentifier":"c-24"')"
+
+# A specification with a secret is not written: an acknowledged command asks for it again.
+secret() { # secret ID: a specification with a token for GitHub
+	printf 'json 200 {"DeploymentSystem":"CodeDeploy","DeploymentSpecification":{"GenericEnvelope":{"Format":"TEXT/JSON","Payload":"%s"}}}' \
+		"{\\\"DeploymentId\\\":\\\"$1\\\",\\\"DeploymentGroupId\\\":\\\"g-$1\\\",\\\"GitHubAccessToken\\\":\\\"marked-token\\\"}"
+}
+echo "ready go wait:let-go-1 result" >"$FAKE/AfterInstall"
+order GetDeploymentSpecification "$(secret d-26)"
+order PollHostCommand "command c-26 a/b/c/d-26 AfterInstall"
+ok "a command with a token runs" within 10 compgen -G "$A/inflight/*.acked"
+is "the token is not on the disk" "" "$(grep -rl marked-token "$R")"
+stop daemon KILL
+order GetDeploymentSpecification "$(secret d-26)"
+asked=$(requests GetDeploymentSpecification)
+start_daemon
+ok "another daemon asks for it again" within 10 at_least $((asked + 1)) GetDeploymentSpecification
+touch "$FAKE/let-go-1"
+ok "and finishes it" within 10 completed c-26
+is "nor is it then, or in the log" "" "$(grep -rl marked-token "$R" "$T/daemon.err")"
+
 # What can never run is reported as failed, with the reason.
+order GetDeploymentSpecification 'json 200 {"DeploymentSystem":"Other","DeploymentSpecification":{"GenericEnvelope":{"Format":"x","Payload":"y"}}}'
+order PollHostCommand "command c-27 a/b/c/d-27 Install"
+ok "a specification of another kind fails the command" within 10 completed c-27
+order GetDeploymentSpecification 'json 200 {}'
+order PollHostCommand "command c-28 a/b/c/d-28 Install"
+ok "so does one that is not there" within 10 completed c-28
 order GetDeploymentSpecification 'json 400 {"__type":"ClientException","message":"no such deployment"}'
 order PollHostCommand "command c-8 a/b/c/d-8 Install"
 ok "a specification that is refused fails the command" within 10 completed c-8

@@ -5,7 +5,7 @@
 It follows the words of the file $FAKE/COMMAND-NAME (or $FAKE/recover, $FAKE/orphan), else of the defaults below. Each
 start is one JSON line in $FAKE/log. Words:
 
-    ready noop go fetch    the dialogue; "go" waits for it and ends the worker on anything else
+    ready noop opened go fetch    the dialogue; "go" waits for it and ends the worker on anything else
     known                  if there is a result: say so and end
     result                 write a Succeeded result and say so
     open                   the same, but the deployment goes on
@@ -105,16 +105,19 @@ def main():
     if os.path.exists(script):
         with open(script) as f:
             words = f.read()
-    noop = False
+    noop = opened = False
     for word in words.split():
         if word == "noop":
             noop = True
+        elif word == "opened":
+            opened = True
         elif word == "known" and os.path.exists(f"{RESULTS}/{name_of(command)}"):
             send(event="known", result=name_of(command))
             send(event="result", exit=0, file=name_of(command))
             return
         elif word == "ready":
-            send(event="ready", noop=noop, deployment=deployment, group=group, event_name=command["CommandName"])
+            send(event="ready", noop=noop, open=opened, deployment=deployment, group=group,
+                 event_name=command["CommandName"])
         elif word == "go" and not first.get("acked"):
             message, _ = receive()
             note(told=message.get("verb"), command=command["HostCommandIdentifier"])

@@ -332,17 +332,18 @@ class Deployment:
         return self.follow(self.start(event), until=until)
 
     def fetch(self, run, fetched=None):
-        """fetched: bytes, a message, or what answers by itself; None: the bundle."""
+        """fetched: bytes, a message, or what answers by itself; None: the bundle. A message "bundle" comes with it."""
         if callable(fetched):
             fetched(run)
             return
-        if isinstance(fetched, dict):
-            run.send(fetched)
+        message = fetched if isinstance(fetched, dict) else {"verb": "bundle", "type": "tgz"}
+        if message["verb"] != "bundle":
+            run.send(message)
             return
         with tempfile.TemporaryFile() as f:
-            f.write(self.content if fetched is None else fetched)
+            f.write(fetched if isinstance(fetched, bytes) else self.content)
             f.flush()
-            run.send({"verb": "bundle", "type": "tgz"}, f.fileno())
+            run.send(message, f.fileno())
 
     def command(self, event, answer="go", fetched=None, env=None, **options):
         return self.follow(self.start(event, env=env, **options), answer, fetched)
@@ -355,6 +356,53 @@ class Deployment:
             if run.result is None or run.result["exit"] != 0:
                 break
         return run
+
+
+class AwsHost(Host):
+    """A host of the AWS service: not enrolled, and what it is told is signed by somebody."""
+    made = {}
+
+    def __init__(self, settings=""):
+        super().__init__(settings + "aws: true\n")
+
+    def enrol(self):
+        pass
+
+    def sign(self, spec, signer="signer", options=("-nodetach",)):
+        """signer: the CN of a certificate that signs itself; options: of openssl smime."""
+        key, cert = self.pair(signer)
+        return subprocess.run(["openssl", "smime", "-sign", "-binary", "-outform", "PEM", "-signer", cert, "-inkey", key, *options],
+                              input=json.dumps(spec) if isinstance(spec, dict) else spec, text=True,
+                              stdout=subprocess.PIPE, check=True).stdout
+
+    @classmethod
+    def pair(cls, name, *options):
+        if name not in cls.made:
+            key, cert = os.path.join(T, name + ".key"), os.path.join(T, name + ".pem")
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+                            "-subj", "/C=US/O=Amazon.com, Inc./CN=" + name, *options], stderr=subprocess.DEVNULL, check=True)
+            cls.made[name] = key, cert
+        return cls.made[name]
+
+    @classmethod
+    def fingerprint(cls, name):
+        """As openssl prints it."""
+        text = subprocess.run(["openssl", "x509", "-in", cls.pair(name)[1], "-noout", "-fingerprint", "-sha256"], text=True,
+                              stdout=subprocess.PIPE, check=True).stdout
+        return text.strip().partition("=")[2]
+
+
+class AwsDeployment(Deployment):
+    """One of the AWS service's: its specification names neither a host nor an end nor the bundle's hash and size."""
+
+    def spec(self, **changes):
+        spec = {**super().spec(), **changes}
+        del spec["Slipway"]
+        return spec
+
+
+def s3(**members):
+    return {"RevisionType": "S3", "S3Revision": {"Bucket": "b", "Key": "app.tgz", "BundleType": "tgz", **members}}
 
 
 def need_strace():

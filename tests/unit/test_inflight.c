@@ -40,7 +40,7 @@ static void save(const char *id, bool acked, char name[40])
 				       .nonce = 7};
 	auto_json json_t *specification =
 		json_pack("{s:s,s:s}", "Format", "TEXT/JSON", "Payload", "{}");
-	const struct inflight inflight = {&command, specification, false};
+	const struct inflight inflight = {.command = &command, .specification = specification};
 	struct error err = {0};
 	result_name(id, name);
 	assert_int_equal(inflight_save(dirfd_, name, &inflight, &err), 0);
