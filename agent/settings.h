@@ -41,10 +41,20 @@ struct settings {
 	bool reject_symlinks_in_bundle, reject_path_traversal_in_bundle;
 	bool reject_unsafe_permissions_in_bundle, reject_unconfined_selinux_in_bundle;
 	bool reject_symlink_permission_targets, ignore_ownership_in_bundle;
-	bool allow_setid;         /* false: set-id bits and device nodes in a bundle are refused */
 	char *aws_signer_subject, *aws_signer_fingerprint; /* of its specifications; NULL: any */
 	bool enable_archive_reuse;
-	char *log_dir, *root_dir; /* official keys; NULL: as paths.h says */
+	bool allow_setid; /* false: set-id bits and device nodes in a bundle are refused */
+	/* Official keys; NULL: as paths.h says, and no file. */
+	char *log_dir, *pid_dir, *root_dir;
+	char *program_name;          /* "codedeploy-agent" */
+	char *tracking;              /* "ongoing-deployment", below root_dir */
+	bool deployments_log;        /* true */
+	bool restrict_agent_dirs;    /* below root_dir; false */
+	bool restrict_log_dir;       /* false */
+	char *hook_environment_file; /* NULL: none */
+	bool restrict_hook_env;      /* without that file; false */
+	bool strip_loader_env;       /* false */
+	bool disable_core_dumps;     /* true */
 };
 
 /* Defaults, then paths->agent_yml when it is there. */

@@ -70,11 +70,23 @@ static int set_int(const struct conf_option *option, void *settings, const char 
 	int64_t number;
 	if (str_to_i64(value, &number) < 0)
 		return error_set(err, ERR_INPUT, "must be a whole number, not '%s'", value);
+	if (option->clamp && number > option->max) {
+		log_warning("'%s': %s is more than this agent takes, %" PRId64 " is used",
+			    option->name, value, option->max);
+		number = option->max;
+	}
 	if (has_limits(option) && (number < option->min || number > option->max))
 		return error_set(err, ERR_INPUT, "must be from %" PRId64 " to %" PRId64 ", not %s",
 				 option->min, option->max, value);
 	*(int64_t *)member_of(option, settings) = number;
 	return 0;
+}
+
+static uint64_t nearest(const struct conf_option *option, uint64_t amount)
+{
+	if (amount < (uint64_t)option->min)
+		return (uint64_t)option->min;
+	return amount > (uint64_t)option->max ? (uint64_t)option->max : amount;
 }
 
 static int set_amount(const struct conf_option *option, void *settings, const char *value,
@@ -86,6 +98,10 @@ static int set_amount(const struct conf_option *option, void *settings, const ch
 		return error_set(err, ERR_INPUT, "must be a %s such as %s, not '%s'",
 				 is_size ? "size" : "duration",
 				 is_size ? "64k or 2G" : "90s or 10m", value);
+	if (option->clamp && nearest(option, amount) != amount) {
+		log_warning("'%s': %s is out of range, the nearest is used", option->name, value);
+		amount = nearest(option, amount);
+	}
 	if (has_limits(option) &&
 	    (amount < (uint64_t)option->min || amount > (uint64_t)option->max))
 		return error_set(err, ERR_INPUT,
@@ -124,6 +140,15 @@ static int set_path(const struct conf_option *option, void *settings, const char
 {
 	if (*value != '/')
 		return error_set(err, ERR_INPUT, "must be an absolute path, not '%s'", value);
+	set_string(option, settings, value);
+	return 0;
+}
+
+static int set_filename(const struct conf_option *option, void *settings, const char *value,
+			struct error *err)
+{
+	if (!str_is_filename(value))
+		return error_set(err, ERR_INPUT, "must be a name without '/', not '%s'", value);
 	set_string(option, settings, value);
 	return 0;
 }
@@ -175,6 +200,8 @@ static int set_text(const struct conf_option *option, void *settings, const char
 		return 0;
 	case CONF_PATH:
 		return set_path(option, settings, value, err);
+	case CONF_FILENAME:
+		return set_filename(option, settings, value, err);
 	case CONF_HTTPS:
 		return set_https(option, settings, value, err);
 	case CONF_BOOL:
@@ -266,6 +293,11 @@ static void load_key(struct loading *l, const struct yaml *doc, size_t i)
 	const char *name = *key == ':' ? key + 1 : key;
 	const struct conf_option *option = find(l->table, l->count, name);
 	struct error why = {0};
+	if (!option && name != key) {
+		buf_addf(&l->retired, "%s'%.100s' (is not known)", l->retired.len ? ", " : "",
+			 name);
+		return;
+	}
 	if (!option)
 		error_set(&why, ERR_INPUT, "is not known: remove it, or correct its name");
 	else
@@ -276,7 +308,8 @@ static void load_key(struct loading *l, const struct yaml *doc, size_t i)
 		return;
 	}
 	if (option->type == CONF_RETIRED)
-		buf_addf(&l->retired, "%s'%s'", l->retired.len ? ", " : "", name);
+		buf_addf(&l->retired, "%s'%s' (%s)", l->retired.len ? ", " : "", name,
+			 option->help);
 }
 
 int conf_load(const struct conf_option *table, size_t count, const char *file,
@@ -338,6 +371,7 @@ void conf_clear(const struct conf_option *table, size_t count, void *settings)
 		switch (table[i].type) {
 		case CONF_STRING:
 		case CONF_PATH:
+		case CONF_FILENAME:
 		case CONF_HTTPS:
 		case CONF_CHOICE:
 			set_string(&table[i], settings, NULL);
@@ -359,6 +393,7 @@ static const char *type_name(enum conf_type type)
 		[CONF_SIZE] = "size",          [CONF_DURATION] = "duration",
 		[CONF_CHOICE] = "one of",      [CONF_MAP] = "NAME: VALUE lines",
 		[CONF_PERCENT] = "percentage", [CONF_HTTPS] = "https://HOST[:PORT]",
+		[CONF_FILENAME] = "name",
 	};
 	return names[type];
 }

@@ -5,7 +5,6 @@
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
-#include "common/clock.h"
 #include "common/str.h"
 
 #include <errno.h>
@@ -27,12 +26,13 @@ static struct {
 	const char *name;
 	int max_level;
 	bool journal;
-	int fd;
+	log_sink_fn *sink;
+	void *sink_arg;
 	struct {
 		const char *name;
 		char *value;
 	} fields[LOG_FIELDS_MAX];
-} state = {.name = "slipway", .max_level = LOG_INFO, .fd = -1};
+} state = {.name = "slipway", .max_level = LOG_INFO};
 
 static const char *level_name(int level)
 {
@@ -74,9 +74,10 @@ int log_get_level(void)
 	return state.max_level;
 }
 
-void log_to_fd(int fd)
+void log_to_sink(log_sink_fn *fn, void *arg)
 {
-	state.fd = fd;
+	state.sink = fn;
+	state.sink_arg = arg;
 }
 
 void log_field(const char *name, const char *value)
@@ -114,13 +115,6 @@ static void write_line(int fd, char *line)
 static void write_plain(int level, const char *text)
 {
 	write_line(STDERR_FILENO, xasprintf("%s: %s", level_name(level), text));
-}
-
-static void write_file(int level, const char *text)
-{
-	char time[CLOCK_ISO_LEN];
-	write_line(state.fd, xasprintf("%s %s %s", clock_format_local(clock_wall_s(), time),
-				       level_name(level), text));
 }
 
 struct entry {
@@ -183,8 +177,8 @@ static void PRINTF_LIKE(4, 0) emit(int level, const char *message_id, const char
 		write_journal(level, message_id, fields, text);
 	else
 		write_plain(level, text);
-	if (state.fd >= 0)
-		write_file(level, text);
+	if (state.sink)
+		state.sink(level, text, state.sink_arg);
 	errno = saved;
 }
 

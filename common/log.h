@@ -14,8 +14,9 @@
 void log_init(const char *name, int max_level);
 void log_set_level(int max_level);
 int log_get_level(void);
-/* Also append every line to this descriptor ("TIME LEVEL text"); -1: none. Borrowed. */
-void log_to_fd(int fd);
+/* Also hand every line to fn, which logs nothing itself; NULL: to nobody. */
+typedef void log_sink_fn(int level, const char *text, void *arg);
+void log_to_sink(log_sink_fn *fn, void *arg);
 
 /* Fields of this process, repeated with every later line: log_field("DEPLOYMENT_ID", id). value
  * NULL removes it. At most 8 names; name is borrowed (a literal), value is copied. */

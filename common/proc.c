@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/log.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -17,6 +18,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -376,6 +378,14 @@ int proc_wait(pid_t pid, uint64_t timeout_ms, bool group, struct proc_end *ret, 
 		return error_set(err, r, "wait for process %d: %s", (int)pid, strerror(-r));
 	*ret = end;
 	return 0;
+}
+
+void proc_allow_core_dumps(bool allow)
+{
+#ifndef __SANITIZE_ADDRESS__ /* its search for leaks traces the process */
+	if (prctl(PR_SET_DUMPABLE, allow ? 1 : 0, 0, 0, 0) < 0)
+		log_debug("core dumps are as they were: %s", strerror(errno));
+#endif
 }
 
 char *proc_boot_id(void)

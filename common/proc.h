@@ -34,6 +34,10 @@ struct proc_spec {
  * exec (user, cwd, exec). The child's signal mask and dispositions are the defaults. */
 pid_t proc_start(const struct proc_spec *spec, struct error *err) MUST_CHECK;
 
+/* Whether this process may leave a core dump, which holds its secrets, and be traced by its own
+ * user. What it starts may again. */
+void proc_allow_core_dumps(bool allow);
+
 /* Which boot of this machine it is: a PID means nothing in another one. "" when the kernel does not
  * tell. Caller frees. */
 char *proc_boot_id(void);

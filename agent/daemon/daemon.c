@@ -13,11 +13,13 @@
 #include "agent/daemon/recovery.h"
 #include "agent/daemon/renew.h"
 #include "agent/daemon/report.h"
+#include "agent/daemon/tool-files.h"
 #include "agent/messages.h"
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/log.h"
+#include "common/proc.h"
 #include "common/str.h"
 
 #include <fcntl.h>
@@ -230,22 +232,6 @@ static void warn_of_restart(const struct daemon *daemon, const struct settings *
 			    "slipwayd starts again");
 }
 
-/* The file that sites with the official agent look at. Opened again on each reload, so that it may
- * be rotated. */
-static void open_log_file(struct daemon *daemon)
-{
-	fs_close_quiet(TAKE_FD(daemon->log_fd));
-	log_to_fd(-1);
-	if (!daemon->settings.log_dir)
-		return;
-	auto_free char *path = fs_join(daemon->settings.log_dir, "codedeploy-agent.log");
-	daemon->log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-	if (daemon->log_fd < 0)
-		log_warning("'%s' cannot be written: %s", path, strerror(errno));
-	else
-		log_to_fd(daemon->log_fd);
-}
-
 static int load_settings(struct daemon *daemon, struct error *err)
 {
 	struct settings fresh = {0};
@@ -256,7 +242,8 @@ static int load_settings(struct daemon *daemon, struct error *err)
 	settings_clear(&daemon->settings);
 	daemon->settings = fresh;
 	log_set_level(fresh.verbose || daemon->verbose ? LOG_DEBUG : LOG_INFO);
-	open_log_file(daemon);
+	proc_allow_core_dumps(!fresh.disable_core_dumps);
+	daemon->tool_files = tool_files_open(&daemon->settings, daemon->tool_files);
 	return 0;
 }
 
@@ -315,12 +302,13 @@ static int start(struct daemon *daemon, const struct daemon_options *options, st
 	if (r < 0)
 		return r;
 	log_set_level(options->verbose || daemon->settings.verbose ? LOG_DEBUG : LOG_INFO);
-	open_log_file(daemon);
 	r = loop_init(&daemon->loop, err);
 	if (r == 0)
 		r = open_agent_dir(daemon, err);
 	if (r < 0)
 		return r;
+	proc_allow_core_dumps(!daemon->settings.disable_core_dumps);
+	daemon->tool_files = tool_files_open(&daemon->settings, NULL);
 	daemon->loop.on_reload = on_reload;
 	daemon->loop.arg = daemon;
 	daemon->recovery = recovery_new(daemon);
@@ -358,8 +346,7 @@ static void clear(struct daemon *daemon)
 	identity_free(daemon->identity);
 	sd_event_source_disable_unref(daemon->quiet);
 	loop_clear(&daemon->loop);
-	log_to_fd(-1);
-	fs_close_quiet(daemon->log_fd);
+	tool_files_free(daemon->tool_files);
 	fs_close_quiet(daemon->lock_fd);
 	fs_close_quiet(daemon->agent_dirfd);
 	settings_clear(&daemon->settings);
@@ -373,7 +360,6 @@ int daemon_main(const struct daemon_options *options, struct error *err)
 	struct daemon daemon = {
 		.agent_dirfd = -1,
 		.lock_fd = -1,
-		.log_fd = -1,
 		.verbose = options->verbose,
 		.started_s = clock_wall_s(),
 	};

@@ -28,7 +28,8 @@ struct daemon {
 	struct amazon *amazon;
 	struct ipc *ipc;
 	sd_event_source *quiet;
-	int agent_dirfd, lock_fd, log_fd;
+	int agent_dirfd, lock_fd;
+	struct tool_files *tool_files;
 	bool verbose; /* asked for on the command line */
 	bool running; /* the recovery at start is over */
 	int64_t started_s;

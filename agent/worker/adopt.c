@@ -2,6 +2,7 @@
 #include "agent/worker/adopt.h"
 
 #include "agent/worker/group.h"
+#include "agent/worker/layout.h"
 #include "agent/worker/live.h"
 #include "agent/worker/local.h"
 #include "agent/worker/manifest.h"
@@ -308,7 +309,8 @@ static void write_pointers(struct group *g)
 		return;
 	state_free(g->state);
 	g->state = TAKE(state);
-	group_write_pointers(g);
+	layout_write_pointers(g);
+	layout_write_instructions(g);
 }
 
 static int take_over(struct adopt *a, json_t *result, struct error *err)

@@ -7,6 +7,7 @@
 #include "agent/messages.h"
 #include "agent/result.h"
 #include "agent/worker/finish.h"
+#include "agent/worker/layout.h"
 #include "agent/worker/lifecycle.h"
 #include "agent/worker/prepare.h"
 #include "agent/worker/recover.h"
@@ -386,6 +387,7 @@ static int carry_out(struct command *c, struct error *err)
 	struct state_deployment *d = g->state->open;
 	d->command = xstrdup(c->wire->id);
 	d->command_event = xstrdup(c->wire->name);
+	layout_track(g);
 	const char *message = NULL;
 	int r = lifecycle_walk(g, c->wire->name, &message, err);
 	return finish_walked(g, r, message, err);

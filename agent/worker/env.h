@@ -15,6 +15,6 @@ struct env_request {
 	bool rollback; /* SLIPWAY_ROLLBACK=1 */
 };
 
-/* NULL-terminated "K=V"; the caller's, free with str_list_free(). settings->hook_environment comes
- * first and cannot replace the documented variables. */
+/* NULL-terminated "K=V"; the caller's, free with str_list_free(). hook_environment_file and
+ * hook_environment come first and cannot replace the documented variables. */
 char **env_make(const struct env_request *request);

@@ -6,6 +6,7 @@
 #include "agent/messages.h"
 #include "agent/worker/history.h"
 #include "agent/worker/hooks.h"
+#include "agent/worker/layout.h"
 #include "agent/worker/lifecycle.h"
 #include "agent/worker/report.h"
 #include "agent/worker/retention.h"
@@ -100,7 +101,8 @@ static int close_deployment(struct group *g, bool succeeded, struct error *err)
 	int r = group_save(g, err);
 	if (r < 0)
 		return r;
-	group_write_pointers(g);
+	layout_write_pointers(g);
+	layout_track(g);
 	hooks_tidy(g);
 	struct error quiet = {0};
 	if (history_ensure(g->run->host_fd, g->state, &quiet) < 0)
@@ -256,6 +258,7 @@ static int rolling_back(struct group *g, struct error *err)
 			return stay(g, err);
 		if (r < 0)
 			return give_up(g, r, err);
+		layout_write_instructions(g);
 		r = group_save(g, err);
 		if (r < 0)
 			return r;
@@ -313,7 +316,9 @@ int finish_command(struct group *g, const char *message, struct error *err)
 		return r;
 	forget_command(d);
 	d->last_command = clock_wall();
-	return group_save(g, err);
+	r = group_save(g, err);
+	layout_track(g);
+	return r;
 }
 
 int finish_walked(struct group *g, int r, const char *message, struct error *err)

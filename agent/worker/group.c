@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/worker/group.h"
 
+#include "agent/worker/layout.h"
 #include "agent/worker/takeover.h"
 #include "common/alloc.h"
 #include "common/fs.h"
@@ -14,8 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define INSTRUCTIONS "deployment-instructions"
-#define POINTER_MAX 8192
 #define HOLDER_MAX 256
 #define CLAIM_MS 10000 /* far longer than a waiting worker takes to notice */
 
@@ -23,16 +22,12 @@
 #define RUNS "runs"
 #define WAITS "waits for slipwayd with"
 
-/* What the official layout keeps beside the groups. */
-static const char *const taken[] = {INSTRUCTIONS, "ongoing-deployment", "deployment-logs"};
-
 int group_check_id(const char *id, struct error *err)
 {
 	bool good = str_is_filename(id) && id[0] != '.' && strlen(id) <= 200;
 	for (const char *p = id; good && *p; p++)
 		good = (unsigned char)*p > 0x20 && *p != 0x7f;
-	for (size_t i = 0; good && i < ARRAY_LEN(taken); i++)
-		good = strcmp(id, taken[i]) != 0;
+	good = good && !layout_is_taken(id);
 	if (!good)
 		return error_set(err, ERR_INPUT,
 				 "'%s' cannot be the id of a deployment group: choose at most 200 "
@@ -133,9 +128,10 @@ static int open_within(struct run *run, const char *id, const char *purpose, boo
 	g.fd = fs_mkdirs(run->groups_fd, id, 0750, err);
 	if (g.fd < 0)
 		return g.fd;
-	g.dir_fd = fs_mkdirs(run->root_fd, id, 0755, err);
+	g.dir_fd = fs_mkdirs(run->root_fd, id, layout_mode_way(run), err);
 	if (g.dir_fd < 0)
 		return g.dir_fd;
+	layout_heal(run, g.dir_fd);
 	r = load(&g, err);
 	if (r < 0)
 		return r;
@@ -200,13 +196,13 @@ int group_save(struct group *g, struct error *err)
 
 int group_deployment_dir(struct group *g, const char *deployment_id, struct error *err)
 {
-	return fs_mkdirs(g->dir_fd, deployment_id, 0755, err);
+	return fs_mkdirs(g->dir_fd, deployment_id, layout_mode_way(g->run), err);
 }
 
 int group_logs_dir(struct group *g, const char *deployment_id, struct error *err)
 {
 	auto_free char *path = fs_join(deployment_id, "logs");
-	return fs_mkdirs(g->dir_fd, path, 0755, err);
+	return fs_mkdirs(g->dir_fd, path, layout_mode_way(g->run), err);
 }
 
 int group_archive(struct group *g, const char *deployment_id, struct error *err)
@@ -222,53 +218,4 @@ int group_archive(struct group *g, const char *deployment_id, struct error *err)
 char *group_archive_path(const struct group *g, const char *deployment_id)
 {
 	return xasprintf("%s/%s/%s/" GROUP_ARCHIVE, g->run->root_path, g->id, deployment_id);
-}
-
-static bool holds(int dirfd, const char *name, const char *wanted)
-{
-	auto_free char *text = NULL;
-	size_t len;
-	return fs_read_file(dirfd, name, POINTER_MAX, &text, &len, NULL) == 0 &&
-	       strcmp(text, wanted) == 0;
-}
-
-/* Not synced: recovery compares and writes again. */
-static int write_pointer(int dirfd, const char *name, const char *text)
-{
-	auto_free char *beside = xasprintf(".%s.new", name);
-	auto_close int fd =
-		openat(dirfd, beside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return -errno;
-	int r = fs_write_all(fd, text, strlen(text));
-	if (r < 0)
-		return r;
-	return renameat(dirfd, beside, dirfd, name) < 0 ? -errno : 0;
-}
-
-static void point(struct group *g, int dirfd, const char *suffix, const char *deployment_id)
-{
-	auto_free char *name = xasprintf("%s_%s", g->id, suffix);
-	if (!deployment_id) {
-		fs_unlink_quiet(dirfd, name);
-		return;
-	}
-	auto_free char *path = xasprintf("%s/%s/%s", g->run->root_path, g->id, deployment_id);
-	if (holds(dirfd, name, path))
-		return;
-	int r = write_pointer(dirfd, name, path);
-	if (r < 0)
-		log_warning("pointer file '%s' was not written: %s", name, strerror(-r));
-}
-
-void group_write_pointers(struct group *g)
-{
-	struct error err = {0};
-	auto_close int fd = fs_mkdirs(g->run->root_fd, INSTRUCTIONS, 0755, &err);
-	if (fd < 0) {
-		log_warning("no pointer files: %s", err.text);
-		return;
-	}
-	point(g, fd, "most_recent_install", g->state->most_recent);
-	point(g, fd, "last_successful_install", g->state->installed);
 }

@@ -61,6 +61,3 @@ int group_logs_dir(struct group *g, const char *deployment_id, struct error *err
 /* The unpacked revision in the directory of that deployment. -ENOENT when it is gone. */
 int group_archive(struct group *g, const char *deployment_id, struct error *err) MUST_CHECK;
 char *group_archive_path(const struct group *g, const char *deployment_id);
-
-/* The pointer files of the official layout, where they are not what state says. Best effort. */
-void group_write_pointers(struct group *g);

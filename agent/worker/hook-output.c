@@ -138,6 +138,7 @@ void hook_output_init(struct hook_output *out)
 				    .log_fd = -1,
 				    .inotify_fd = -1,
 				    .log = BUF_INIT(4 * LOG_FLUSH),
+				    .all = BUF_INIT(8 * LOG_FLUSH),
 				    .tail = BUF_INIT(4 * (size_t)WIRE_LOG_TAIL_MAX),
 				    .recent = BUF_INIT(3 * RECENT_MAX)};
 	for (size_t i = 0; i < ARRAY_LEN(out->streams); i++)
@@ -172,6 +173,7 @@ void hook_output_close(struct hook_output *out)
 	fs_close_quiet(out->log_fd);
 	fs_close_quiet(out->inotify_fd);
 	buf_clear(&out->log);
+	buf_clear(&out->all);
 	buf_clear(&out->tail);
 	buf_clear(&out->recent);
 }
@@ -186,6 +188,12 @@ static void flush_log(struct hook_output *out)
 		fs_close_quiet(TAKE_FD(out->log_fd));
 	}
 	buf_reset(&out->log);
+	r = out->all.len ? fs_write_all(out->request->all_fd, buf_str(&out->all), out->all.len) : 0;
+	if (r < 0) {
+		log_warning("cannot write the log of all deployments: %s", strerror(-r));
+		out->all_lost = true;
+	}
+	buf_reset(&out->all);
 }
 
 static const char *stamp(struct hook_output *out)
@@ -197,8 +205,26 @@ static const char *stamp(struct hook_output *out)
 	return out->stamp;
 }
 
+/* Whole lines at a time: workers of other groups write to that file, too. */
+static void log_entry_of_all(struct hook_output *out, const char *stream, const char *data,
+			     size_t len)
+{
+	if (out->request->all_fd < 0 || out->all_lost)
+		return;
+	double now = clock_wall();
+	while (len > 0 && isspace((unsigned char)data[len - 1]))
+		len--;
+	buf_addf(&out->all, "[%s.%03d] [%s]", stamp(out),
+		 (int)((now - (double)(int64_t)now) * 1000), out->request->deployment_id);
+	if (stream)
+		buf_addf(&out->all, "[%s]", stream);
+	buf_add(&out->all, data, len);
+	buf_addc(&out->all, '\n');
+}
+
 static void log_entry(struct hook_output *out, const char *stream, const char *data, size_t len)
 {
+	log_entry_of_all(out, stream, data, len);
 	buf_addf(&out->log, "%s ", stamp(out));
 	if (stream)
 		buf_addf(&out->log, "[%s]", stream);

@@ -24,15 +24,17 @@ struct hook_stream {
 struct hook_output {
 	const struct hook_request *request;
 	struct hook_stream streams[2];
-	int log_fd;      /* scripts.log; -1: cannot be written */
-	int inotify_fd;  /* -1: none, look from time to time */
-	struct buf log;  /* to be written */
-	struct buf tail; /* the end of the log as diagnostics show it: text, whole lines */
+	int log_fd;     /* scripts.log; -1: cannot be written */
+	int inotify_fd; /* -1: none, look from time to time */
+	struct buf log; /* to be written */
+	struct buf all; /* and to the log of all deployments */
+	bool all_lost;
+	struct buf tail;   /* the end of the log as diagnostics show it: text, whole lines */
 	struct buf recent; /* more of it, without the headings */
-	bool again;      /* another worker has begun to copy it */
-	uint64_t copied; /* of this script's output */
-	bool full;       /* output_max is reached */
-	int64_t stamp_s; /* of stamp */
+	bool again;        /* another worker has begun to copy it */
+	uint64_t copied;   /* of this script's output */
+	bool full;         /* output_max is reached */
+	int64_t stamp_s;   /* of stamp */
 	char stamp[32];
 };
 

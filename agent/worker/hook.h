@@ -33,6 +33,7 @@ struct hook_request {
 				   are set by the runner for the account */
 	int logs_fd;         /* directory: EVENT-N.stdout and .stderr are made in it, scripts.log is
 				appended to (official format) */
+	int all_fd;          /* the log of all deployments; below 0: none */
 	uint64_t output_max; /* of one script, see HOOK_OUTPUT_MAX; 0: that */
 	unsigned number;     /* N: counts scripts of the deployment, for unique file names */
 	const char *log_before; /* log_tail of the event's script before this one, which this one's

@@ -16,6 +16,7 @@
 #include "agent/worker/env.h"
 #include "agent/worker/hook-note.h"
 #include "agent/worker/hook.h"
+#include "agent/worker/roll.h"
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/log.h"
@@ -341,6 +342,9 @@ static int run_script(struct walk *w, const struct spec_hook *hook, struct error
 	auto_close int logs_fd = open_logs(w, err);
 	if (logs_fd < 0 && !request->rollback)
 		return logs_fd;
+	auto_close int all_fd = roll_open_deployments_log(g->run);
+	if (logs_fd >= 0)
+		roll(logs_fd, "scripts.log", ROLL_BYTES);
 	auto_close int marks_fd = w->note.unit ? hook_note_open_marks(g->fd, w->resumed) : -1;
 	auto_free char *path = group_archive_path(g, request->hooks->revision.archive);
 	char **env = env_make(&env_request);
@@ -364,6 +368,7 @@ static int run_script(struct walk *w, const struct spec_hook *hook, struct error
 		.limits = spec_limits_join(&host, &hook->limits),
 		.env = (const char *const *)env,
 		.logs_fd = logs_fd,
+		.all_fd = all_fd,
 		.output_max = g->run->settings.script_output_max,
 		.number = w->note.number,
 		.log_before = w->log,

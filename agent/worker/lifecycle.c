@@ -2,6 +2,7 @@
 #include "agent/worker/lifecycle.h"
 
 #include "agent/worker/cause.h"
+#include "agent/worker/layout.h"
 #include "agent/worker/report.h"
 #include "agent/worker/retention.h"
 #include "agent/worker/reuse.h"
@@ -142,7 +143,7 @@ static int walk_download(struct group *g, const char *event, enum state_step_sta
 	int r = job_is_local(d->job) ? 0 : group_save(g, err);
 	if (r < 0)
 		return r;
-	group_write_pointers(g);
+	layout_write_pointers(g);
 	report_expire(g->run);
 	if (!job_is_local(d->job)) {
 		reuse_write_marks(g);
@@ -164,6 +165,8 @@ static int walk_install(struct group *g, const char *event, enum state_step_stat
 		hooks_stop(g, NULL);
 	int r = transact_install(g, remove ? NULL : &revision, state_deployment_id(d), err);
 	d->undo_failed = r == ERR_UNDO;
+	if (r >= 0)
+		layout_write_instructions(g);
 	return r;
 }
 

@@ -4,6 +4,7 @@
 #include "agent/worker/official.h"
 
 #include "agent/worker/hooks.h"
+#include "agent/worker/layout.h"
 #include "agent/worker/manifest.h"
 #include "agent/worker/plan.h"
 #include "agent/worker/scratch.h"
@@ -165,7 +166,7 @@ static int write_files(struct writing *w, struct error *err)
 	if ((r = replace(fd, g->id, "-install.json", &w->install, any, err)) < 0 ||
 	    (r = replace(fd, g->id, "-cleanup", &w->cleanup, any, err)) < 0)
 		return r;
-	group_write_pointers(g);
+	layout_write_pointers(g);
 	return fs_sync_fs(fd, err);
 }
 

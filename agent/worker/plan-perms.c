@@ -3,6 +3,7 @@
  * group installs, never to what was there before or was retained. */
 #include "agent/worker/plan-build.h"
 
+#include "agent/worker/spec-match.h"
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/str.h"
@@ -174,62 +175,12 @@ int plan_perms_prepare(struct plan_build *b, struct error *err)
 	return 0;
 }
 
-/* '*' is any run of characters, everything else is itself. */
-static bool glob(const char *pattern, const char *name)
-{
-	const char *star = NULL, *resume = NULL;
-	while (*name) {
-		if (*pattern == '*') {
-			star = pattern++;
-			resume = name;
-		} else if (*pattern == *name) {
-			pattern++;
-			name++;
-		} else if (star) {
-			pattern = star + 1;
-			name = ++resume;
-		} else {
-			return false;
-		}
-	}
-	while (*pattern == '*')
-		pattern++;
-	return *pattern == '\0';
-}
-
-static bool below(const char *path, const char *object, const char **ret_rel)
-{
-	size_t len = object[1] ? strlen(object) : 0;
-	if (strncmp(path, object, len) != 0 || path[len] != '/' || !path[len + 1])
-		return false;
-	*ret_rel = path + len + 1;
-	return true;
-}
-
-static bool applies(const struct plan_perm *p, const struct target *t)
-{
-	if (p->kind == 'f')
-		return strcmp(t->path, p->object) == 0;
-	const char *rel;
-	if (p->kind != 'd' || !below(t->path, p->object, &rel))
-		return false;
-	if (t->type == 'd' ? !p->spec->directories : !p->spec->files)
-		return false;
-	bool here = !strchr(rel, '/');
-	if (!str_eq(p->spec->pattern, "**") && !(here && glob(p->spec->pattern, rel)))
-		return false;
-	for (char **except = p->spec->except; except && *except && here; except++)
-		if (glob(*except, rel))
-			return false;
-	return true;
-}
-
 int plan_perms_find(struct plan_build *b, const struct target *t, const struct plan_perm **ret)
 {
 	*ret = NULL;
 	for (size_t i = 0; i < b->n_perms; i++) {
 		struct plan_perm *p = &b->perms[i];
-		if (!applies(p, t))
+		if (!spec_match(p->spec, p->kind, p->object, t->path, t->type))
 			continue;
 		p->used = true;
 		if (t->type == 'l' && b->request->refuse_links_permissions) {

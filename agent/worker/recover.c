@@ -5,6 +5,7 @@
 #include "agent/worker/finish.h"
 #include "agent/worker/history.h"
 #include "agent/worker/hooks.h"
+#include "agent/worker/layout.h"
 #include "agent/worker/lifecycle.h"
 #include "agent/worker/report.h"
 #include "agent/worker/retention.h"
@@ -157,6 +158,8 @@ int recover_group(struct group *g, const char **ret_what, struct error *err)
 	}
 	if (r >= 0 && !g->state->open)
 		ensure_history(g);
+	if (what)
+		layout_repair(g);
 	auto_free char *label = state_label(g->state);
 	if (what)
 		log_event(LOG_NOTICE, MESSAGE_RECOVERED,
@@ -315,7 +318,7 @@ static int recover_one(struct run *run, const char *id, enum pass pass, struct e
 	struct error quiet = {0};
 	if (pass != PASS_FILES && retention_run(&g, &quiet) < 0)
 		log_warning("old deployments of group '%s' stay: %s", g.id, quiet.text);
-	group_write_pointers(&g);
+	layout_repair(&g);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include "agent/worker/command.h"
 #include "agent/worker/import.h"
 #include "agent/worker/inspect.h"
+#include "agent/worker/layout.h"
 #include "agent/worker/local.h"
 #include "agent/worker/preview.h"
 #include "agent/worker/recover.h"
@@ -12,6 +13,7 @@
 #include "common/fs.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "common/proc.h"
 #include "common/str.h"
 
 #include <fcntl.h>
@@ -108,8 +110,11 @@ static int open_directories(struct run *run, struct error *err)
 	}
 	run->root_path = xstrdup(run->settings.root_dir ? run->settings.root_dir
 							: run->paths.deployment_root);
-	run->root_fd = open_path(run->root_path, 0755, err);
-	return run->root_fd < 0 ? run->root_fd : 0;
+	run->root_fd = open_path(run->root_path, layout_mode_way(run), err);
+	if (run->root_fd < 0)
+		return run->root_fd;
+	layout_heal(run, run->root_fd);
+	return 0;
 }
 
 static int carry_out(struct run *run, const json_t *message, int fd, json_t *result,
@@ -164,6 +169,7 @@ static int get_ready(struct run *run, const json_t *message, struct error *err)
 	}
 	if (r >= 0 && run->settings.verbose)
 		log_set_level(LOG_DEBUG);
+	proc_allow_core_dumps(!run->settings.disable_core_dumps);
 	return r < 0 ? r : open_directories(run, err);
 }
 

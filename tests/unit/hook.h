@@ -63,6 +63,7 @@ static UNUSED struct hook_request request_of(const char *location)
 				     .timeout_s = 20,
 				     .env = plain_env,
 				     .logs_fd = logs,
+				     .all_fd = -1,
 				     .marks_fd = -1,
 				     .number = 1};
 }

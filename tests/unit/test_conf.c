@@ -4,10 +4,10 @@
 #include "tests/unit/tempdir.h"
 
 struct sample {
-	char *name, *dir, *mode;
+	char *name, *dir, *mode, *file;
 	bool on;
 	int64_t count;
-	uint64_t size, wait, share;
+	uint64_t size, wait, share, lax;
 	struct conf_map env;
 };
 
@@ -44,7 +44,15 @@ static const struct conf_option table[] = {
 	 .max = 200,
 	 .help = "How much of it."},
 	{.name = "env", .type = CONF_MAP, AT(env), .help = "Variables."},
-	{.name = "old", .type = CONF_RETIRED, .help = "Gone."},
+	{.name = "file", .type = CONF_FILENAME, AT(file), .help = "A file."},
+	{.name = "lax",
+	 .type = CONF_DURATION,
+	 AT(lax),
+	 .min = 1000,
+	 .max = 3600000,
+	 .help = "How long, about.",
+	 .clamp = true},
+	{.name = "old", .type = CONF_RETIRED, .help = "it is gone"},
 };
 #define COUNT ARRAY_LEN(table)
 
@@ -133,17 +141,53 @@ static void a_file_that_is_no_map_is_refused(void **state)
 	conf_clear(table, COUNT, &s);
 }
 
+static void keep_line(int level, const char *text, void *arg)
+{
+	char **line = arg;
+	assert_int_equal(level, LOG_WARNING);
+	free(*line);
+	*line = xstrdup(text);
+}
+
 static void a_retired_option_is_a_warning_whatever_its_value(void **state)
 {
-	struct tempdir *dir = *state;
-	auto_close int fd = openat(dir->fd, "log", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	log_to_fd(fd);
 	struct sample s = {0};
 	struct error err = {0};
-	assert_int_equal(load(&s, ":old: [a, {b: c}]\n", &err), 0);
-	log_to_fd(-1);
-	auto_free char *text = tempdir_read(dir, "log");
-	assert_non_null(strstr(text, "warning c.yml: has no effect here: 'old'"));
+	auto_free char *said = NULL;
+	log_to_sink(keep_line, &said);
+	assert_int_equal(load(&s, ":old: [a, {b: c}]\n:strange: 1\n", &err), 0);
+	log_to_sink(NULL, NULL);
+	assert_string_equal(said,
+			    "c.yml: has no effect here: 'old' (it is gone), 'strange' (is not "
+			    "known)");
+	assert_int_equal(load(&s, "strange: 1\n", &err), ERR_INPUT);
+	conf_clear(table, COUNT, &s);
+}
+
+static void what_is_out_of_range_may_become_the_nearest(void **state)
+{
+	struct sample s = {0};
+	struct error err = {0};
+	auto_free char *said = NULL;
+	log_to_sink(keep_line, &said);
+	assert_int_equal(load(&s, "lax: 2d\n", &err), 0);
+	assert_int_equal(s.lax, 3600000);
+	assert_string_equal(said, "'lax': 2d is out of range, the nearest is used");
+	assert_int_equal(load(&s, "lax: 0\n", &err), 0);
+	assert_int_equal(s.lax, 1000);
+	assert_int_equal(load(&s, "lax: many\n", &err), ERR_INPUT);
+	log_to_sink(NULL, NULL);
+	conf_clear(table, COUNT, &s);
+}
+
+static void a_file_name_stays_one(void **state)
+{
+	struct sample s = {0};
+	struct error err = {0};
+	assert_int_equal(load(&s, "file: a/b\n", &err), ERR_INPUT);
+	assert_string_equal(err.text, "c.yml:1: 'file' must be a name without '/', not 'a/b'");
+	assert_int_equal(load(&s, "file: agent\n", &err), 0);
+	assert_string_equal(s.file, "agent");
 	conf_clear(table, COUNT, &s);
 }
 
@@ -198,7 +242,9 @@ int main(void)
 		cmocka_unit_test(an_empty_value_leaves_the_default),
 		cmocka_unit_test(every_mistake_is_named_with_its_line),
 		cmocka_unit_test(a_file_that_is_no_map_is_refused),
-		tempdir_test(a_retired_option_is_a_warning_whatever_its_value),
+		cmocka_unit_test(a_retired_option_is_a_warning_whatever_its_value),
+		cmocka_unit_test(what_is_out_of_range_may_become_the_nearest),
+		cmocka_unit_test(a_file_name_stays_one),
 		cmocka_unit_test(a_single_option_is_set_from_text),
 		tempdir_test(a_file_is_loaded_by_its_path),
 		tempdir_test(the_help_names_type_limits_and_default),

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What follows from what has happened: the pure parts of the lifecycle, as tables. */
+#include "agent/worker/env-file.h"
 #include "agent/worker/env.h"
 #include "agent/worker/prepare.h"
 #include "agent/worker/rollback.h"
 #include "agent/worker/run.h"
 #include "common/alloc.h"
+#include "common/buf.h"
 #include "common/str.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/tempdir.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -175,6 +177,73 @@ static void nothing_of_the_agents_environment_leaks(void **state)
 	str_list_free(env);
 }
 
+static void a_file_of_variables_is_read_as_others_read_it(void **state)
+{
+	static const char text[] = "# proxy\n\nexport HTTP_PROXY=http://p:1\nA=one two  \r\n"
+				   "B=\"x \\\"y\\\" $HOME \\n\"\nC=' \"c\" '\n  D=\n"
+				   "1X=no\nE=\"open\nnothing\nA-B=no\nA=last";
+	auto_env_file struct conf_map map = {0};
+	unsigned bad = 0;
+	struct error err = {0};
+	assert_int_equal(env_file_parse(text, &map, &bad, &err), 0);
+	static const char *const wanted[][2] = {{"HTTP_PROXY", "http://p:1"},
+						{"A", "last"},
+						{"B", "x \"y\" $HOME \\n"},
+						{"C", " \"c\" "},
+						{"D", ""}};
+	assert_int_equal(map.count, ARRAY_LEN(wanted));
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+		assert_string_equal(map.keys[i], wanted[i][0]);
+		assert_string_equal(map.values[i], wanted[i][1]);
+	}
+	assert_int_equal(bad, 8);
+}
+
+static void a_file_of_too_many_variables_is_refused(void **state)
+{
+	auto_buf struct buf text = BUF_INIT(100000);
+	auto_env_file struct conf_map map = {0};
+	unsigned bad;
+	struct error err = {0};
+	for (int i = 0; i <= ENV_FILE_VARIABLES_MAX; i++)
+		buf_addf(&text, "V%d=x\n", i);
+	assert_int_equal(env_file_parse(buf_str(&text), &map, &bad, &err), ERR_LIMIT);
+}
+
+static char **env_with(const struct settings *settings)
+{
+	const struct env_request request = {
+		.settings = settings, .spec = &s3_spec, .event = "AfterInstall"};
+	return env_make(&request);
+}
+
+static void a_file_gives_scripts_their_variables(void **state)
+{
+	const struct tempdir *dir = *state;
+	tempdir_write(dir, "vars", "PORT=1\nSITE=here\nDEPLOYMENT_ID=forged\nLD_PRELOAD=x.so\n");
+	auto_free char *path = xasprintf("%s/vars", dir->path);
+	char *keys[] = {"PORT", "LD_AUDIT"}, *values[] = {"80", "y.so"};
+	struct settings settings = {.hook_environment_file = path,
+				    .hook_environment = {2, keys, values}};
+	char **env = env_with(&settings);
+	assert_string_equal(value_of(env, "SITE"), "here");
+	assert_string_equal(value_of(env, "PORT"), "80");
+	assert_string_equal(value_of(env, "DEPLOYMENT_ID"), "d-A");
+	assert_string_equal(value_of(env, "LD_PRELOAD"), "x.so");
+	str_list_free(env);
+	settings.strip_loader_env = true;
+	env = env_with(&settings);
+	assert_null(value_of(env, "LD_PRELOAD"));
+	assert_null(value_of(env, "LD_AUDIT"));
+	assert_string_equal(value_of(env, "SITE"), "here");
+	str_list_free(env);
+	settings.restrict_hook_env = true;
+	env = env_with(&settings);
+	assert_null(value_of(env, "SITE"));
+	assert_string_equal(value_of(env, "PORT"), "80");
+	str_list_free(env);
+}
+
 static void hook_names_must_be_events_of_the_deployment(void **state)
 {
 	struct spec_event events[] = {{.name = "AfterInstall"}, {.name = "Migrate", .line = 9}};
@@ -212,6 +281,9 @@ int main(void)
 		cmocka_unit_test(facts_are_read_from_the_steps),
 		cmocka_unit_test(scripts_see_the_documented_variables),
 		cmocka_unit_test(nothing_of_the_agents_environment_leaks),
+		cmocka_unit_test(a_file_of_variables_is_read_as_others_read_it),
+		cmocka_unit_test(a_file_of_too_many_variables_is_refused),
+		tempdir_test(a_file_gives_scripts_their_variables),
 		cmocka_unit_test(hook_names_must_be_events_of_the_deployment),
 		cmocka_unit_test(errors_become_the_exit_codes_of_the_command_line),
 	};

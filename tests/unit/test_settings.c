@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/settings.h"
+#include "agent/state.h"
 #include "common/log.h"
 #include "tests/unit/tempdir.h"
 
@@ -46,7 +47,17 @@ static const char official[] =
 	":reject_unsafe_permissions_in_bundle: true\n"
 	":reject_unconfined_selinux_in_bundle: true\n"
 	":reject_symlink_permission_targets: true\n"
-	":ignore_ownership_in_bundle: true\n";
+	":ignore_ownership_in_bundle: true\n"
+	":enable_command_port: false\n"
+	":enable_archive_reuse: true\n"
+	":disable_core_dumps: true\n"
+	":restrict_agent_dir_permissions: true\n"
+	":restrict_log_dir_permissions: true\n"
+	":restrict_hook_env_to_allowlist: true\n"
+	":strip_loader_env_in_hooks: true\n"
+	":disable_powershell_profile_in_hooks: false\n"
+	":ssl_verify_peer: true\n"
+	":a_key_of_a_later_release: 1\n";
 
 static void write_settings(const struct tempdir *dir, const char *text, struct paths *paths)
 {
@@ -80,6 +91,12 @@ static void every_official_key_is_taken(void **state)
 	assert_true(settings.reject_symlink_permission_targets);
 	assert_true(settings.ignore_ownership_in_bundle);
 	assert_null(settings.proxy_uri);
+	assert_string_equal(settings.pid_dir, "/opt/codedeploy-agent/state/.pid/");
+	assert_string_equal(settings.program_name, "codedeploy-agent");
+	assert_string_equal(settings.tracking, "ongoing-deployment");
+	assert_true(settings.deployments_log);
+	assert_true(settings.restrict_agent_dirs && settings.restrict_log_dir);
+	assert_true(settings.restrict_hook_env && settings.strip_loader_env);
 	assert_string_equal(settings.endpoint, "https://control.example:8443");
 }
 
@@ -123,6 +140,28 @@ static void our_own_keys_are_taken(void **state)
 	assert_int_equal(settings.max_revisions, 0);
 	assert_int_equal(settings.max_revision_age, 30 * INT64_C(86400000));
 	assert_int_equal(settings.max_revision_bytes, INT64_C(10) << 30);
+}
+
+/* The official agents take any; a host must not stop for one of these. */
+static void official_numbers_are_never_too_large(void **state)
+{
+	static const struct {
+		const char *line;
+		int64_t revisions;
+		uint64_t timeout_ms;
+	} rows[] = {{":max_revisions: 100000", STATE_REVISIONS_MAX, 80000},
+		    {":http_read_timeout: 86400", 5, 3600000},
+		    {":http_read_timeout: 0", 5, 1000}};
+	log_set_level(LOG_ERR);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_paths struct paths paths = {0};
+		auto_settings struct settings settings = {0};
+		struct error err = {0};
+		write_settings(*state, rows[i].line, &paths);
+		assert_int_equal(settings_load(&settings, &paths, &err), 0);
+		assert_int_equal(settings.max_revisions, rows[i].revisions);
+		assert_int_equal(settings.http_read_timeout, rows[i].timeout_ms);
+	}
 }
 
 static void a_mistake_is_named_with_file_and_line(void **state)
@@ -171,8 +210,7 @@ static void durations_have_a_ceiling(void **state)
 {
 	auto_paths struct paths paths = {0};
 	struct error err = {0};
-	static const char *const bad[] = {"http_read_timeout: 2h", "http_read_timeout: 0",
-					  "http_read_timeout: 99999999999999999999",
+	static const char *const bad[] = {"http_read_timeout: 99999999999999999999",
 					  "orphan_timeout: 8d", "orphan_timeout: 0"};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		auto_settings struct settings settings = {0};
@@ -189,6 +227,7 @@ int main(void)
 		tempdir_test(every_official_key_is_taken),
 		tempdir_test(without_a_file_the_defaults_hold),
 		tempdir_test(our_own_keys_are_taken),
+		tempdir_test(official_numbers_are_never_too_large),
 		tempdir_test(a_mistake_is_named_with_file_and_line),
 		tempdir_test(an_endpoint_is_reached_by_https_only),
 		tempdir_test(durations_have_a_ceiling),
