@@ -288,13 +288,13 @@ static int take_etag(const json_t *answer, struct wire_spec *spec, struct bundle
 		     struct error *err)
 {
 	const char *etag = NULL;
-	bool told = json_object_get(answer, "etag_is_md5"), md5 = true;
+	bool opaque = false;
 	int r = json_opt_str(answer, "etag", &etag, err);
 	if (r >= 0)
-		r = json_opt_bool(answer, "etag_is_md5", &md5, err);
+		r = json_opt_bool(answer, "etag_is_opaque", &opaque, err);
 	if (r < 0)
 		return r;
-	if (!md5)
+	if (opaque)
 		source->etag = NULL;
 	if (str_empty(etag) || spec->revision_type != WIRE_REVISION_S3)
 		return 0;
@@ -310,7 +310,7 @@ static int take_etag(const json_t *answer, struct wire_spec *spec, struct bundle
 	if (wanted)
 		return 0;
 	spec->etag = TAKE(seen);
-	if (told && md5)
+	if (!opaque)
 		source->etag = spec->etag;
 	return 0;
 }

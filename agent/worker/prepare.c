@@ -220,14 +220,19 @@ static void check_strict(const struct group *g, const struct spec *spec, const c
 		spec_check_strict(spec, name, &strict, problems);
 }
 
-/* What was unpacked for another deployment, maybe under other options. */
+int prepare_check_kept(const struct group *g, int archive_fd, struct error *err)
+{
+	const struct bundle_limits limits = limits_of(&g->run->settings);
+	return bundle_check_tree(archive_fd, &limits, err);
+}
+
+/* What was unpacked for another deployment. */
 static int check_kept(const struct group *g, int archive_fd, struct error *err)
 {
 	const struct state_deployment *d = g->state->open;
-	const struct bundle_limits limits = limits_of(&g->run->settings);
 	if (goes_back(g) || str_eq(d->archive, state_deployment_id(d)))
 		return 0;
-	int r = bundle_check_tree(archive_fd, &limits, err);
+	int r = prepare_check_kept(g, archive_fd, err);
 	return r < 0 ? error_prefix(err, r, "revision '%s'", d->archive) : 0;
 }
 

@@ -15,6 +15,9 @@ int prepare_unpack(struct group *g, const struct bundle_source *source,
 /* Use the archive that lies in the directory of another deployment: no copy. */
 int prepare_reuse(struct group *g, const struct state_revision *revision,
 		  struct error *err) MUST_CHECK;
+/* Would a bundle with this content be refused? What was unpacked earlier may have come under other
+ * options. */
+int prepare_check_kept(const struct group *g, int archive_fd, struct error *err) MUST_CHECK;
 /* Read the AppSpec, check it against the archive, make the plan; tell the caller every problem.
  * ERR_INPUT, ERR_REFUSED, or another error; on success the archive is on disk (synced). */
 int prepare_check(struct group *g, struct plan_summary *ret, struct error *err) MUST_CHECK;

@@ -61,7 +61,9 @@ static int check_entry(const struct fs_entry *entry, void *arg, struct error *er
 	if (S_ISREG(mode))
 		sum->bytes += (uint64_t)entry->st.st_size;
 	if (++sum->entries > (uint64_t)settings->archive_max_entries ||
-	    (settings->archive_max_bytes && sum->bytes > settings->archive_max_bytes))
+	    (settings->archive_max_bytes && sum->bytes > settings->archive_max_bytes) ||
+	    (settings->archive_max_extraction_size &&
+	     sum->bytes > settings->archive_max_extraction_size))
 		return error_set(err, ERR_LIMIT, "it is larger than agent.yml allows");
 	return 0;
 }
@@ -76,7 +78,8 @@ static int check_archive(struct group *g, const struct state_revision *revision,
 		return error_set(err, ERR_NOT_FOUND, "it has no AppSpec '%s'",
 				 spec->appspec_name ? spec->appspec_name : "appspec.yml");
 	struct sum sum = {.settings = &g->run->settings};
-	return fs_walk(fd, 0, check_entry, &sum, err);
+	int r = fs_walk(fd, 0, check_entry, &sum, err);
+	return r < 0 ? r : prepare_check_kept(g, fd, err);
 }
 
 /* Scripts are told an ETag also where the specification has none. */

@@ -25,6 +25,18 @@ is "web2 has revision 2" 2 "$(installed web2)"
 events="ApplicationStop AfterInstall ApplicationStart ValidateService"
 is "the second deployment ran each event's script once, in order, on web1" "$events" "$(events_of web1 | tail -n 4 | xargs)"
 
+# --- its last event has nothing to run, so the endpoint counts it as done before the host has walked it ---------------
+make_revision "$T/r2b" 2
+sed -i '/ValidateService/,$d' "$T/r2b/appspec.yml"
+exits 0 "a revision without a validation is deployed" fleet_deploy app group "$T/r2b"
+complete() {
+	"$SLIPWAY" --root "$T/$1" status --json | python3 -c 'import json, sys
+group = json.load(sys.stdin)["groups"][0]
+sys.exit("open" in group or group["installed"] != sys.argv[1])' "$(last_deployment)"
+}
+ok "web1 counts it as complete" within 10 complete web1
+ok "and so does web2" within 10 complete web2
+
 # --- it fails and comes back ----------------------------------------------------------------------------------------
 before=$(tree_of web1)
 exits 1 "revision 3 fails its validation" fleet_deploy app group "$T/r3"

@@ -277,6 +277,13 @@ static void what_would_be_refused_now_is_downloaded(void **state)
 	f.run.settings.archive_max_entries = 1;
 	assert_downloads(&f, dir);
 	f.run.settings.archive_max_entries = 100;
+	f.run.settings.archive_max_extraction_size = 7;
+	assert_downloads(&f, dir);
+	f.run.settings.archive_max_extraction_size = 0;
+	f.run.settings.reject_symlinks_in_bundle = true;
+	assert_int_equal(symlinkat("tool", dir->fd, "d-OLD/" GROUP_ARCHIVE "/link"), 0);
+	assert_downloads(&f, dir);
+	f.run.settings.reject_symlinks_in_bundle = false;
 	assert_int_equal(reuse_archive(&f.g), 1);
 	end(&f);
 }
