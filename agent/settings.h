@@ -29,6 +29,9 @@ struct settings {
 	char *on_premises_config_file; /* NULL: where the official agent has it, below the root */
 	bool use_fips_mode, enable_auth_policy, use_dualstack_endpoint, disable_imds_v1;
 	char *agent_version_header; /* of requests to AWS */
+	char *s3_endpoint_override; /* URL of another S3 than AWS's; NULL: none */
+	bool s3_path_style;
+	char *github_api_url;
 	bool verbose;
 	uint64_t bundle_max_bytes;   /* of a download; 0: no ceiling */
 	uint64_t archive_max_bytes;  /* of what is unpacked; 0: no ceiling */

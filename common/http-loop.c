@@ -248,6 +248,21 @@ bool http_is_sent(const struct http_call *call)
 	return bytes > 0;
 }
 
+/* What libcurl holds back is given away in here, so the request may end in here. */
+void http_resume(struct http_call *call)
+{
+	if (!call->transfer.easy)
+		return;
+	CURLcode result = curl_easy_pause(call->transfer.easy, CURLPAUSE_CONT);
+	if (result == CURLE_OK)
+		return;
+	http_transfer_finish(&call->transfer, result);
+	list_remove(call);
+	detach(call);
+	list_add(&call->client->finished, call);
+	sd_event_source_set_enabled(call->client->deliver, SD_EVENT_ONESHOT);
+}
+
 void http_cancel(struct http_call *call)
 {
 	if (!call)

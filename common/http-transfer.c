@@ -3,7 +3,6 @@
 
 #include "common/alloc.h"
 #include "common/proxy.h"
-#include "common/room.h"
 #include "common/str.h"
 
 #include <ctype.h>
@@ -19,7 +18,7 @@
 #define HEADERS_MAX 128
 #define HEADER_BYTES_MAX (64 * 1024)
 #define BUFFER_SMALL (8 * 1024)
-#define BUFFER_SINK (128 * 1024)
+#define BUFFER_STREAM (128 * 1024)
 
 /* The reason is ours, not libcurl's: remembered until libcurl has unwound. */
 static size_t stop(struct http_transfer *t, int code)
@@ -35,97 +34,22 @@ static long status_of(struct http_transfer *t)
 	return status;
 }
 
-static bool goes_to_sink(const struct http_transfer *t, long status)
-{
-	return t->request.sink_fd > 0 && status >= 200 && status < 300;
-}
-
-/* "bytes 100-199/200" must begin where we asked. */
-static bool continues_at(const struct http_response *response, uint64_t offset)
-{
-	const char *range = http_header_get(response, "content-range");
-	if (!range || !str_starts(range, "bytes "))
-		return false;
-	char first[24];
-	const char *digits = range + 6;
-	size_t len = strspn(digits, "0123456789");
-	uint64_t at;
-	if (len == 0 || len >= sizeof(first) || digits[len] != '-')
-		return false;
-	snprintf(first, sizeof(first), "%.*s", (int)len, digits);
-	return str_to_u64(first, &at) == 0 && at == offset;
-}
-
-static curl_off_t content_length(struct http_transfer *t)
-{
-	curl_off_t length = -1;
-	curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-	return length;
-}
-
-static int over_sink(struct http_transfer *t)
-{
-	return error_set(&t->response->error, ERR_LIMIT, "answer is larger than %llu bytes",
-			 (unsigned long long)t->request.sink_max);
-}
-
-/* Before the first byte: 206 goes on where the file ends, 200 begins again. */
-static int start_sink(struct http_transfer *t, long status)
-{
-	struct error *err = &t->response->error;
-	uint64_t offset = status == 206 ? t->request.sink_offset : 0;
-	if (offset > 0 && !continues_at(t->response, offset))
-		return error_set(err, ERR_NETWORK, "answer is another part than the one asked for");
-	curl_off_t length = content_length(t);
-	uint64_t ceiling = t->request.sink_max;
-	if (ceiling > 0 &&
-	    (offset > ceiling || (length > 0 && (uint64_t)length > ceiling - offset)))
-		return over_sink(t);
-	if (ftruncate(t->request.sink_fd, (off_t)offset) < 0)
-		return error_errno(err, "prepare the file for the answer");
-	const struct room need = {.bytes = length > 0 ? (uint64_t)length : 0};
-	if (room_check(t->request.sink_fd, &need, err) < 0)
-		return error_prefix(err, room_advise(t->request.sink_fd, err), "store the answer");
-	t->sink_at = offset;
-	t->sink_started = true;
-	return 0;
-}
-
 static void report_progress(struct http_transfer *t, uint64_t done, uint64_t total)
 {
 	if (t->request.on_progress)
 		t->request.on_progress(done, total, t->request.arg);
 }
 
-static int sink_failed(struct http_transfer *t)
+/* For as long as the callback looks: an answer that breaks off has none. */
+static size_t give_away(struct http_transfer *t, const char *data, size_t len, long status)
 {
-	char have[32];
-	error_errno(&t->response->error, "store the answer after %s",
-		    str_human_bytes(t->sink_at, have, sizeof(have)));
-	return room_advise(t->request.sink_fd, &t->response->error);
-}
-
-static size_t to_sink(struct http_transfer *t, const char *data, size_t len, long status)
-{
-	int r = t->sink_started ? 0 : start_sink(t, status);
+	struct http_response *response = t->response;
+	response->status = (int)status;
+	int r = t->request.on_body(response, data, len, t->request.arg, &response->error);
+	response->status = 0;
 	if (r < 0)
 		return stop(t, r);
-	if (t->request.sink_max > 0 && len > t->request.sink_max - t->sink_at)
-		return stop(t, over_sink(t));
-	for (size_t done = 0; done < len;) {
-		ssize_t n = pwrite(t->request.sink_fd, data + done, len - done, (off_t)t->sink_at);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return stop(t, sink_failed(t));
-		done += (size_t)n;
-		t->sink_at += (size_t)n;
-		t->response->received += (size_t)n;
-	}
-	curl_off_t length = content_length(t);
-	uint64_t before = t->sink_at - t->response->received;
-	report_progress(t, t->sink_at, length > 0 ? before + (uint64_t)length : 0);
-	return len;
+	return r == HTTP_PAUSE ? CURL_WRITEFUNC_PAUSE : len;
 }
 
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
@@ -133,8 +57,8 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
 	struct http_transfer *t = arg;
 	size_t len = size * count;
 	long status = status_of(t);
-	if (goes_to_sink(t, status))
-		return to_sink(t, data, len, status);
+	if (t->request.on_body && status >= 200 && status < 300)
+		return give_away(t, data, len, status);
 	int r = buf_add(&t->response->body, data, len);
 	if (r < 0)
 		return stop(t, error_set(&t->response->error, ERR_LIMIT,
@@ -325,7 +249,7 @@ static void set_method(struct http_transfer *t)
 static void set_limits(struct http_transfer *t, const struct http_options *options)
 {
 	const struct http_request *q = &t->request;
-	bool streamed = q->sink_fd > 0 || q->body_fd > 0;
+	bool streamed = q->on_body || q->body_fd > 0;
 	uint64_t timeout_ms = q->timeout_ms ? q->timeout_ms : streamed ? 0 : TIMEOUT_MS;
 	uint64_t connect_ms = q->connect_timeout_ms         ? q->connect_timeout_ms
 			      : options->connect_timeout_ms ? options->connect_timeout_ms
@@ -333,7 +257,7 @@ static void set_limits(struct http_transfer *t, const struct http_options *optio
 	curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
 	curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
 	curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE,
-			 (long)(q->sink_fd > 0 ? BUFFER_SINK : BUFFER_SMALL));
+			 (long)(q->on_body ? BUFFER_STREAM : BUFFER_SMALL));
 	/* only where a body flows: it wakes every second, and would end a long poll */
 	if (streamed) {
 		curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_LIMIT, (long)LOW_SPEED_BYTES);
@@ -372,8 +296,7 @@ static void set_proxy(struct http_transfer *t, const struct http_options *option
 
 static void set_rest(struct http_transfer *t, const struct http_options *options)
 {
-	const struct http_request *q = &t->request;
-	curl_easy_setopt(t->easy, CURLOPT_URL, q->url);
+	curl_easy_setopt(t->easy, CURLOPT_URL, t->request.url);
 	curl_easy_setopt(t->easy, CURLOPT_PATH_AS_IS, 1L); /* what was signed is what is sent */
 	curl_easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(t->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -386,11 +309,6 @@ static void set_rest(struct http_transfer *t, const struct http_options *options
 	curl_easy_setopt(t->easy, CURLOPT_HEADERDATA, t);
 	curl_easy_setopt(t->easy, CURLOPT_USERAGENT,
 			 options->user_agent ? options->user_agent : "slipway/" PACKAGE_VERSION);
-	if (q->sink_fd > 0 && q->sink_offset > 0) {
-		char range[32];
-		snprintf(range, sizeof(range), "%llu-", (unsigned long long)q->sink_offset);
-		curl_easy_setopt(t->easy, CURLOPT_RANGE, range);
-	}
 }
 
 int http_transfer_setup(struct http_transfer *t, struct http_pool *pool, CURL *easy,
@@ -455,22 +373,13 @@ static int explain(struct http_transfer *t, CURLcode result)
 	}
 }
 
-/* An answer without a body still has to begin the file again. */
-static int settle_sink(struct http_transfer *t)
-{
-	long status = status_of(t);
-	if (!goes_to_sink(t, status) || t->sink_started)
-		return 0;
-	return start_sink(t, status);
-}
-
 void http_transfer_finish(struct http_transfer *t, CURLcode result)
 {
 	struct http_response *response = t->response;
 	const char *ip = NULL;
 	curl_easy_getinfo(t->easy, CURLINFO_LOCAL_IP, &ip);
 	snprintf(response->local_ip, sizeof(response->local_ip), "%s", ip ? ip : "");
-	int r = result == CURLE_OK ? settle_sink(t) : explain(t, result);
+	int r = result == CURLE_OK ? 0 : explain(t, result);
 	if (r < 0) {
 		response->code = error_prefix(&response->error, r, "%s", t->origin);
 		return;

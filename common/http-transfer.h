@@ -42,10 +42,8 @@ struct http_transfer {
 	char origin[256]; /* scheme://host[:port], for messages */
 	char host[256];
 	size_t header_bytes;
-	uint64_t sent;     /* of body_fd */
-	bool sink_started; /* the sink holds what it should before the first byte */
-	uint64_t sink_at;  /* where the next byte goes */
-	int failure;       /* why a callback stopped the transfer; text is in response->error */
+	uint64_t sent; /* of body_fd */
+	int failure;   /* why a callback stopped the transfer; text is in response->error */
 };
 
 struct http_pool *http_pool_new(struct http_client *client, struct error *err);

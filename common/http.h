@@ -36,6 +36,9 @@ DEFINE_CLEANUP(struct http_client *, http_client_free)
 /* New certificate or CA files: connections made from now on use them; idle ones are dropped. */
 void http_client_reload(struct http_client *client);
 
+#define HTTP_PAUSE 1
+
+struct http_response;
 struct http_header {
 	const char *name, *value;
 };
@@ -50,28 +53,29 @@ struct http_request {
 	int body_fd; /* > 0: the body is body_size bytes from its offset 0 (streamed), with
 			Content-Length */
 	uint64_t body_size;
-	uint64_t timeout_ms; /* whole request; 0: 80 s, but for sink_fd and body_fd: none, they end
+	uint64_t timeout_ms; /* whole request; 0: 80 s, but for on_body and body_fd: none, they end
 				when nothing moves for 60 s */
 	uint64_t connect_timeout_ms; /* 0: the client's. Its timer wakes us once even on a
 					connection that is there already */
 	size_t max_body;             /* ceiling of the answer in memory; 0: 1 MiB */
-	int sink_fd; /* > 0: a 2xx body is written to this regular file instead of memory (other
-			bodies stay in memory); it ends where the body ends */
-	uint64_t sink_max;    /* ceiling of it in bytes; 0: none. Above: ERR_LIMIT */
-	uint64_t sink_offset; /* resume: Range is sent, 206 is appended at this offset, 200 starts
-				 again at 0 */
-	void (*on_progress)(uint64_t done, uint64_t total, void *arg); /* total 0: unknown */
+	/* NULL: the body goes to memory. Else a 2xx body is given away as it comes, with the
+	 * answer's status and headers in head (other bodies stay in memory). Returns 0 when it was
+	 * taken; HTTP_PAUSE (on the loop only) when it was not: the same is given again after
+	 * http_resume(); or below 0, with the reason in err, to end the request. */
+	int (*on_body)(const struct http_response *head, const void *data, size_t len, void *arg,
+		       struct error *err);
+	/* of body_fd; total 0: unknown */
+	void (*on_progress)(uint64_t done, uint64_t total, void *arg);
 	void *arg;
 };
 
 struct http_response {
 	int status; /* 0 when there was no answer */
-	int code;   /* 0: an answer came (any status); else ERR_NETWORK, ERR_TRUST, ERR_LIMIT, -EIO
-		       (sink) ... */
+	int code;   /* 0: an answer came (any status); else ERR_NETWORK, ERR_TRUST, ERR_LIMIT, or
+		       what on_body gave */
 	struct error error; /* filled when code is not 0; TLS errors name the certificate's subject
 			       and dates */
 	struct buf body;
-	uint64_t received; /* bytes written to the sink */
 	size_t n_headers;
 	char **header_names, **header_values; /* names lower-cased */
 	char local_ip[64];
@@ -87,12 +91,14 @@ int http_perform(struct http_client *client, const struct http_request *request,
 
 /* On the loop. done is called once, from the loop, with a response that it may take fields from; it
  * may cancel this or other calls, start others, or free the client. The call is gone when done
- * returns. Everything in request is copied but body_fd and sink_fd, which must stay open. */
+ * returns. Everything in request is copied but body_fd, which must stay open. */
 struct http_call;
 typedef void http_done_fn(struct http_call *call, struct http_response *response, void *arg);
 int http_start(struct http_client *client, const struct http_request *request, http_done_fn *done,
 	       void *arg, struct http_call **ret, struct error *err) MUST_CHECK;
 /* Has the request left, over a connection that is trusted? */
 bool http_is_sent(const struct http_call *call);
+/* on_body can take more; it may be called in here. */
+void http_resume(struct http_call *call);
 /* No callback will come. */
 void http_cancel(struct http_call *call);

@@ -343,57 +343,100 @@ static void on_ready(struct command *command, const json_t *message)
 
 /* The bundle */
 
-static void send_bundle(struct command *command, int fd, const char *type)
+static void tell(struct command *command, json_t *message, int fd)
 {
-	auto_json json_t *message = json_object();
-	json_set_str(message, "verb", "bundle");
-	json_set_str(message, "type", type);
+	auto_json json_t *owned = message;
 	struct error err = {0};
-	if (dialogue_send(command->dialogue, message, fd, &err) < 0)
-		log_warning("a bundle cannot be handed on: %s", err.text);
+	if (dialogue_send(command->dialogue, owned, fd, &err) < 0)
+		log_warning("the worker does not hear of its bundle: %s", err.text);
+}
+
+static json_t *say(const char *verb)
+{
+	json_t *message = json_object();
+	json_set_str(message, "verb", verb);
+	return message;
 }
 
 static void send_bundle_failed(struct command *command, const struct error *why)
 {
-	auto_json json_t *message = json_object();
-	json_set_str(message, "verb", "bundle-failed");
+	json_t *message = say("bundle-failed");
 	json_set_str(message, "code", error_name(why->code));
 	json_set_str(message, "text", why->text);
-	struct error err = {0};
-	if (dialogue_send(command->dialogue, message, -1, &err) < 0)
-		log_warning("the worker does not hear that its bundle is missing: %s", err.text);
+	tell(command, message, -1);
 }
 
-static void on_fetched(int fd, const char *bundle_type, const struct error *error, void *arg)
+static void on_again(int fd, void *arg)
+{
+	auto_close int bundle = fd;
+	tell(arg, say("bundle-again"), bundle);
+}
+
+/* Of a stream the worker has what was said at its beginning; a whole file comes only now. */
+static void on_fetched(const struct fetch_end *end, void *arg)
 {
 	struct command *command = arg;
 	command->fetch = NULL;
-	auto_close int bundle = fd;
-	if (error)
-		send_bundle_failed(command, error);
-	else
-		send_bundle(command, bundle, bundle_type);
+	auto_close int bundle = end->fd;
+	if (end->error && end->error->code == -EPIPE)
+		return; /* the worker wants no more, and will say why */
+	if (end->error) {
+		send_bundle_failed(command, end->error);
+		return;
+	}
+	json_t *message = say(bundle < 0 ? "bundle-end" : "bundle");
+	json_set_str(message, "type", end->type);
+	json_set_int(message, "size", (int64_t)end->bytes);
+	if (end->etag_is_opaque)
+		json_set_bool(message, "etag_is_opaque", true);
+	tell(command, message, bundle);
+}
+
+/* The token is a secret: it is neither kept nor logged. */
+static int read_order(const json_t *message, struct fetch_order *order, bool *ret_stream,
+		      struct fetch_source *ret, struct error *err)
+{
+	json_t *revision = NULL;
+	const char *token = NULL;
+	int r;
+	if ((r = json_need_obj(message, "revision", &revision, err)) < 0 ||
+	    (r = json_opt_int(message, "size", &order->size_bytes, err)) < 0 ||
+	    (r = json_opt_str(message, "token", &token, err)) < 0 ||
+	    (r = json_opt_bool(message, "stream", ret_stream, err)) < 0)
+		return r;
+	return fetch_source_from_revision(revision, token, ret, err);
 }
 
 static int start_fetch(struct command *command, const json_t *message, struct error *err)
 {
 	struct daemon *daemon = command->daemon;
-	struct fetch_order order = {
-		.size_bytes = -1,
-		.max_bytes = daemon->settings.bundle_max_bytes,
-		.downloads_dirfd = commands_downloads_dirfd(daemon->commands),
-	};
-	json_t *revision = NULL;
-	int r = json_need_obj(message, "revision", &revision, err);
-	if (r == 0)
-		r = json_opt_int(message, "size", &order.size_bytes, err);
+	struct fetch_order order = {.settings = &daemon->settings, .size_bytes = -1, .dirfd = -1};
+	auto_fetch_source struct fetch_source source = {0};
+	bool stream = false;
+	int r = read_order(message, &order, &stream, &source, err);
 	if (r < 0)
 		return r;
 	if (!daemon->service)
 		return error_set(err, ERR_NETWORK, "this host is not enrolled");
-	order.revision = revision;
-	return fetch_start(&daemon->loop, daemon->service, &order, on_fetched, command,
-			   &command->fetch, err);
+	order.aws = service_aws(daemon->service);
+	if (!order.aws) {
+		order.store = service_http(daemon->service);
+		order.endpoint = service_endpoint(daemon->service);
+	}
+	if (!stream)
+		order.dirfd = commands_downloads_dirfd(daemon->commands);
+	auto_free char *type = xstrdup(source.type);
+	const struct fetch_handler handler = {
+		.again = on_again, .done = on_fetched, .arg = command};
+	auto_close int bundle = -1;
+	r = fetch_start(&daemon->loop, &source, &order, &handler, &command->fetch, &bundle, err);
+	if (r < 0 || !stream)
+		return r;
+	json_t *answer = say("bundle");
+	json_set_str(answer, "type", type);
+	json_set_bool(answer, "stream", true);
+	tell(command, answer, bundle);
+	return 0;
 }
 
 static void on_fetch(struct command *command, const json_t *message)

@@ -14,9 +14,9 @@
 #include "agent/daemon/backoff.h"
 #include "agent/daemon/daemon.h"
 #include "agent/daemon/dialogue.h"
-#include "agent/daemon/fetch.h"
 #include "agent/daemon/inflight.h"
 #include "agent/daemon/service.h"
+#include "agent/fetch/fetch.h"
 
 enum command_state {
 	COMMAND_SPECIFICATION,

@@ -111,37 +111,3 @@ enum outcome service_judge(const struct http_response *response, json_t **ret_bo
 	*ret_body = TAKE(body);
 	return OUTCOME_OK;
 }
-
-/* The text of an element in a short XML body, "" when there is none. */
-static void xml_text(const char *body, const char *element, char *out, size_t room)
-{
-	*out = '\0';
-	auto_free char *open = xasprintf("<%s>", element);
-	const char *begin = strstr(body, open);
-	if (!begin)
-		return;
-	begin += strlen(open);
-	size_t len = strcspn(begin, "<");
-	auto_free char *text = str_to_utf8(begin, len < room ? len : room - 1);
-	snprintf(out, room, "%s", text);
-}
-
-enum outcome service_judge_download(const struct http_response *response, struct error *err)
-{
-	if (response->code < 0)
-		return judge_silence(response, err);
-	int status = response->status;
-	if (status == 200 || status == 206)
-		return OUTCOME_OK;
-	char code[64], message[256];
-	xml_text(buf_str(&response->body), "Code", code, sizeof(code));
-	xml_text(buf_str(&response->body), "Message", message, sizeof(message));
-	error_set(err, ERR_HTTP, "HTTP %d%s%s%s%s", status, *code ? " " : "", code,
-		  *message ? ": " : "", message);
-	if (status == 429 || str_eq(code, "SlowDown"))
-		return OUTCOME_THROTTLED;
-	if (status == 401 || status == 403)
-		return OUTCOME_DENIED;
-	return status >= 400 && status < 500 && status != 408 && status != 416 ? OUTCOME_REFUSED
-									       : OUTCOME_BROKEN;
-}

@@ -135,6 +135,11 @@ bool service_is_aws(const struct service *service)
 	return service->aws;
 }
 
+struct aws_provider *service_aws(const struct service *service)
+{
+	return service->aws;
+}
+
 static void answer_with(struct service_call *call, const struct answer *answer)
 {
 	service_done_fn *done = call->done;

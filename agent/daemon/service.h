@@ -34,8 +34,6 @@ struct answer {
 /* What a response means. *ret_body is a new reference, NULL unless OUTCOME_OK. Pure. */
 enum outcome service_judge(const struct http_response *response, json_t **ret_body,
 			   struct error *err);
-/* Same for a download, whose errors are S3's XML. */
-enum outcome service_judge_download(const struct http_response *response, struct error *err);
 
 /* Whether the same request, signed anew, may be accepted. Pure. */
 enum aws_fault service_fault(const struct http_response *response);
@@ -53,6 +51,7 @@ void service_reload(struct service *service);
 const char *service_endpoint(const struct service *service);
 struct http_client *service_http(struct service *service);
 bool service_is_aws(const struct service *service);
+struct aws_provider *service_aws(const struct service *service); /* NULL: an endpoint of ours */
 
 struct service_request {
 	const char *operation;

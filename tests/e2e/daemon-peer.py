@@ -20,6 +20,7 @@ Renewal (operation renew) signs the request with DIR/ca.key by "openssl ca" and 
 Defaults: a poll is held until something is queued for it, at most 60 s; a specification names group g-EXECUTION; an
 acknowledgement is answered InProgress; a completion {}; a download is the file DIR/bundles/BUCKET/KEY, with Range.
 """
+import hashlib
 import http.server
 import json
 import os
@@ -135,6 +136,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif word == "unknown":
             self.send_response(status)
             self.send_header("Connection", "close")
+            for name, value in headers:
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
             self.end_abruptly()
@@ -173,13 +176,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except FileNotFoundError:
             self.answer(404, b"<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>", "application/xml")
             return
+        etag = f'"{hashlib.md5(body).hexdigest()}"'
         begin = self.headers.get("Range")
-        if begin:
+        if begin and self.headers.get("If-Range") == etag:
             first = int(begin.split("=")[1].split("-")[0])
             self.obey(order, 206, body[first:], "application/octet-stream",
-                      [("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")])
+                      [("ETag", etag), ("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")])
         else:
-            self.obey(order, 200, body, "application/octet-stream")
+            self.obey(order, 200, body, "application/octet-stream", [("ETag", etag)])
 
 
 class Server(http.server.ThreadingHTTPServer):

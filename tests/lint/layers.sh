@@ -49,8 +49,8 @@ check "agent/daemon does not know the other programs" "$(includes agent/daemon |
 check "agent/worker does not know the other programs" "$(includes agent/worker | of 'agent/(daemon|cli)/')"
 check "agent/cli does not know the other programs" \
 	"$(includes agent/cli | of 'agent/(daemon|worker)/' | grep -vE "$allowed")"
-check "agent/worker has nothing of AWS: no network, no credentials" "$(includes agent/worker | of 'agent/aws/')"
-check "agent/aws does not know the programs" "$(includes agent/aws | of 'agent/(daemon|worker|cli)/')"
+check "agent/worker has nothing of AWS: no network, no credentials" "$(includes agent/worker | of 'agent/(aws|fetch)/')"
+check "agent/aws and agent/fetch do not know the programs" "$(includes agent/aws agent/fetch | of 'agent/(daemon|worker|cli)/')"
 check "what the programs share does not know the programs" \
 	"$(includes agent -maxdepth 1 | of 'agent/(daemon|worker|cli)/')"
 

@@ -444,80 +444,74 @@ static void a_body_is_streamed_from_a_descriptor(void **state)
 	assert_int_equal(shorter.code, -EIO);
 }
 
-static void check_content(int fd)
-{
+/* What on_body saw. */
+struct taken {
 	unsigned char data[CONTENT_LEN + 1];
-	assert_int_equal(pread(fd, data, sizeof(data), 0), CONTENT_LEN);
-	for (size_t i = 0; i < CONTENT_LEN; i++)
-		assert_int_equal(data[i], i % 256);
+	size_t len, refuse_at;
+	int status;
+	bool has_length;
+};
+
+static int take_body(const struct http_response *head, const void *data, size_t len, void *arg,
+		     struct error *err)
+{
+	struct taken *taken = arg;
+	assert_in_range(taken->len + len, 0, sizeof(taken->data));
+	memcpy(taken->data + taken->len, data, len);
+	taken->len += len;
+	taken->status = head->status;
+	taken->has_length = http_header_get(head, "content-length");
+	if (taken->refuse_at && taken->len >= taken->refuse_at)
+		return error_set(err, ERR_LIMIT, "too much");
+	return 0;
 }
 
-static void a_download_goes_to_its_file(void **state)
+static void check_content(const struct taken *taken)
+{
+	assert_int_equal(taken->len, CONTENT_LEN);
+	for (size_t i = 0; i < CONTENT_LEN; i++)
+		assert_int_equal(taken->data[i], i % 256);
+}
+
+static void a_body_is_given_away_with_its_head(void **state)
 {
 	auto_peer struct peer peer = peer_start(*state, "good", NULL);
 	auto_http_client struct http_client *client = client_with(&peer, NULL, "ca.pem", NULL);
-	auto_close int fd = memory_file("what was there before", 21);
-	uint64_t seen[2] = {0};
+	struct taken taken = {0};
 	auto_http_response struct http_response r =
-		GET("/file", .sink_fd = fd, .on_progress = last_progress, .arg = seen);
+		GET("/file", .on_body = take_body, .arg = &taken);
 	assert_int_equal(r.status, 200);
-	assert_int_equal(r.received, CONTENT_LEN);
 	assert_int_equal(r.body.len, 0);
-	assert_int_equal(seen[0], CONTENT_LEN);
-	assert_int_equal(seen[1], CONTENT_LEN);
-	check_content(fd);
-	auto_http_response struct http_response missing = GET("/missing", .sink_fd = fd);
+	assert_int_equal(taken.status, 200);
+	assert_true(taken.has_length);
+	check_content(&taken);
+	struct taken nothing = {0};
+	auto_http_response struct http_response missing =
+		GET("/missing", .on_body = take_body, .arg = &nothing);
 	assert_int_equal(missing.status, 404);
 	assert_string_equal(buf_str(&missing.body), "{\"__type\":\"NoSuchKey\"}");
-	check_content(fd);
-	auto_http_response struct http_response empty = GET("/empty", .sink_fd = fd);
+	auto_http_response struct http_response empty =
+		GET("/empty", .on_body = take_body, .arg = &nothing);
 	assert_int_equal(empty.status, 200);
-	assert_int_equal(lseek(fd, 0, SEEK_END), 0);
+	assert_int_equal(nothing.len, 0);
 }
 
-static void an_interrupted_download_is_resumed(void **state)
+static void whoever_takes_a_body_may_end_it(void **state)
 {
 	auto_peer struct peer peer = peer_start(*state, "good", NULL);
 	auto_http_client struct http_client *client = client_with(&peer, NULL, "ca.pem", NULL);
-	auto_close int fd = memory_file("", 0);
-	auto_http_response struct http_response half = GET("/half", .sink_fd = fd);
-	assert_int_equal(half.code, ERR_NETWORK);
-	assert_int_equal(half.received, 1000);
-	auto_http_response struct http_response rest =
-		GET("/file", .sink_fd = fd, .sink_offset = 1000);
-	assert_int_equal(rest.status, 206);
-	assert_int_equal(rest.received, CONTENT_LEN - 1000);
-	check_content(fd);
-	auto_http_response struct http_response again =
-		GET("/whole", .sink_fd = fd, .sink_offset = 1000);
-	assert_int_equal(again.status, 200);
-	check_content(fd);
-	auto_http_response struct http_response wrong =
-		GET("/other-range", .sink_fd = fd, .sink_offset = 1000);
-	assert_int_equal(wrong.code, ERR_NETWORK);
-	check_content(fd);
-}
-
-static void a_download_over_its_ceiling_is_refused(void **state)
-{
-	auto_peer struct peer peer = peer_start(*state, "good", NULL);
-	auto_http_client struct http_client *client = client_with(&peer, NULL, "ca.pem", NULL);
-	auto_close int fd = memory_file("", 0);
-	auto_http_response struct http_response told =
-		GET("/file", .sink_fd = fd, .sink_max = CONTENT_LEN - 1);
-	assert_int_equal(told.code, ERR_LIMIT);
-	assert_int_equal(lseek(fd, 0, SEEK_END), 0);
-	auto_http_response struct http_response untold =
-		GET("/chunks", .sink_fd = fd, .sink_max = 5000);
-	assert_int_equal(untold.code, ERR_LIMIT);
-	assert_in_range(lseek(fd, 0, SEEK_END), 0, 5000);
-	auto_http_response struct http_response exact =
-		GET("/file", .sink_fd = fd, .sink_max = CONTENT_LEN);
-	assert_int_equal(exact.code, 0);
-	auto_http_response struct http_response resumed =
-		GET("/file", .sink_fd = fd, .sink_max = CONTENT_LEN - 1,
-		    .sink_offset = CONTENT_LEN - 2);
-	assert_int_equal(resumed.code, ERR_LIMIT);
+	struct taken taken = {.refuse_at = 1};
+	auto_http_response struct http_response r =
+		GET("/file", .on_body = take_body, .arg = &taken);
+	assert_int_equal(r.code, ERR_LIMIT);
+	assert_int_equal(r.status, 0);
+	assert_non_null(strstr(r.error.text, "too much"));
+	struct taken half = {0};
+	auto_http_response struct http_response cut =
+		GET("/half", .on_body = take_body, .arg = &half);
+	assert_int_equal(cut.code, ERR_NETWORK);
+	assert_int_equal(cut.status, 0);
+	assert_int_equal(half.len, 1000);
 }
 
 /* The form on the loop */
@@ -707,9 +701,8 @@ int main(void)
 		tempdir_test(requests_share_a_connection),
 		tempdir_test(a_body_from_memory_arrives_with_nothing_added),
 		tempdir_test(a_body_is_streamed_from_a_descriptor),
-		tempdir_test(a_download_goes_to_its_file),
-		tempdir_test(an_interrupted_download_is_resumed),
-		tempdir_test(a_download_over_its_ceiling_is_refused),
+		tempdir_test(a_body_is_given_away_with_its_head),
+		tempdir_test(whoever_takes_a_body_may_end_it),
 		tempdir_test(many_run_at_once_on_the_loop),
 		tempdir_test(a_callback_may_start_the_next_on_the_same_connection),
 		tempdir_test(a_callback_may_cancel_itself_and_others),

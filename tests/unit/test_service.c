@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/daemon/fetch.h"
 #include "agent/daemon/poll.h"
 #include "agent/daemon/renew.h"
 #include "agent/daemon/service.h"
@@ -73,26 +72,6 @@ static void silence_keeps_the_reason_of_the_connection(void **state)
 	assert_string_equal(err.text, "certificate has expired");
 }
 
-static void downloads_fail_for_good_on_a_clear_no(void **state)
-{
-	static const struct {
-		int status;
-		enum outcome outcome;
-	} cases[] = {{200, OUTCOME_OK},     {206, OUTCOME_OK},       {404, OUTCOME_REFUSED},
-		     {403, OUTCOME_DENIED}, {416, OUTCOME_BROKEN},   {500, OUTCOME_BROKEN},
-		     {408, OUTCOME_BROKEN}, {429, OUTCOME_THROTTLED}};
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct http_response response = {.status = cases[i].status, .body = BUF_INIT(1024)};
-		buf_adds(&response.body, "<Error><Code>NoSuchKey</Code><Message>The key is "
-					 "gone.</Message></Error>");
-		struct error err = {0};
-		assert_int_equal(service_judge_download(&response, &err), cases[i].outcome);
-		if (cases[i].status == 404)
-			assert_string_equal(err.text, "HTTP 404 NoSuchKey: The key is gone.");
-		http_response_clear(&response);
-	}
-}
-
 static int read_poll(const char *text, struct wire_command **ret, struct error *err)
 {
 	auto_json json_t *body = NULL;
@@ -144,14 +123,6 @@ static void a_poll_that_makes_no_sense_is_an_error(void **state)
 	}
 }
 
-static void bundle_addresses_are_path_style_and_encoded(void **state)
-{
-	auto_free char *plain = fetch_s3_url("https://ep:1", "bundles", "app/x.tgz", NULL);
-	assert_string_equal(plain, "https://ep:1/bundles/app/x.tgz");
-	auto_free char *odd = fetch_s3_url("https://ep:1", "b", "a b/ä+?.tgz", "v/1");
-	assert_string_equal(odd, "https://ep:1/b/a%20b/%C3%A4%2B%3F.tgz?versionId=v%2F1");
-}
-
 static void certificates_renew_at_two_thirds_of_their_life(void **state)
 {
 	assert_int_equal(renew_time(1000, 1900), 1600);
@@ -164,11 +135,9 @@ int main(void)
 		cmocka_unit_test(answers_are_told_apart_by_what_to_do_next),
 		cmocka_unit_test(the_reason_names_the_fault),
 		cmocka_unit_test(silence_keeps_the_reason_of_the_connection),
-		cmocka_unit_test(downloads_fail_for_good_on_a_clear_no),
 		cmocka_unit_test(a_poll_without_a_command_is_empty),
 		cmocka_unit_test(a_poll_for_this_host_gives_its_command),
 		cmocka_unit_test(a_poll_that_makes_no_sense_is_an_error),
-		cmocka_unit_test(bundle_addresses_are_path_style_and_encoded),
 		cmocka_unit_test(certificates_renew_at_two_thirds_of_their_life),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
