@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Any text as a signed specification, as a certificate request, as a certificate. Nothing may be
- * accepted: the CA is another. */
+ * accepted, as the CA is another, and only what is intact opened. */
 #include "tests/fuzz/fuzz.h"
 
 #include "common/alloc.h"
@@ -29,6 +29,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size)
 		memcpy(text, data, size);
 	if (pki_cms_verify(text, ca_pem, 1800000000, &content, &len, NULL) == 0)
+		abort();
+	auto_pki_signer struct pki_signer signer = {0};
+	auto_free char *opened = NULL;
+	if (pki_cms_open(text, &signer, &opened, &len, NULL) == 0 &&
+	    (opened[len] != '\0' || strlen(signer.fingerprint) != 64))
 		abort();
 	if (pki_cms_peek(text, &peeked, &len, NULL) == 0 && peeked[len] != '\0')
 		abort();

@@ -403,6 +403,79 @@ static void a_detached_or_broken_document_is_refused(void **state)
 	assert_int_equal(pki_cms_verify(good, "no CA here", NOW, &content, &n, NULL), ERR_FORMAT);
 }
 
+/* What the AWS service signs: the chain says nothing, the certificate inside must hold. */
+static void an_intact_document_opens_and_tells_its_signer(void **state)
+{
+	auto_party struct party late = issue(PKI_HOST, "late", NULL, NOW - 9 * DAY, NOW - DAY);
+	auto_free char *pem = sign_with(&late, "{\"a\":1}");
+	auto_pki_signer struct pki_signer signer = {0};
+	auto_free char *content = NULL;
+	char fingerprint[65];
+	size_t len = 0;
+	struct error err = {0};
+	if (pki_cms_open(pem, &signer, &content, &len, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_string_equal(content, "{\"a\":1}");
+	assert_int_equal(len, 7);
+	assert_int_equal(pki_cert_fingerprint(late.cert, fingerprint, NULL), 0);
+	assert_string_equal(signer.fingerprint, fingerprint);
+	assert_string_equal(signer.subject[0], "CN=late");
+	assert_true(pki_signer_is(&signer, "CN=late"));
+	assert_true(pki_signer_is(&signer, "CN = late"));
+	assert_false(pki_signer_is(&signer, "CN=later"));
+	assert_false(pki_signer_is(&signer, ""));
+}
+
+static CMS_ContentInfo *parse_cms(const char *pem)
+{
+	BIO *in = BIO_new_mem_buf(pem, -1);
+	char *name = NULL, *header = NULL;
+	unsigned char *der = NULL;
+	long len = 0;
+	assert_int_equal(PEM_read_bio(in, &name, &header, &der, &len), 1);
+	const unsigned char *at = der;
+	CMS_ContentInfo *cms = d2i_CMS_ContentInfo(NULL, &at, len);
+	assert_non_null(cms);
+	BIO_free(in);
+	OPENSSL_free(name);
+	OPENSSL_free(header);
+	OPENSSL_free(der);
+	return cms;
+}
+
+static int open_cms(CMS_ContentInfo *cms, struct error *err)
+{
+	auto_pki_signer struct pki_signer signer = {0};
+	auto_free char *content = NULL;
+	size_t len;
+	char *data = NULL;
+	BIO *out = BIO_new(BIO_s_mem());
+	unsigned char *der = NULL;
+	int der_len = i2d_CMS_ContentInfo(cms, &der);
+	assert_true(PEM_write_bio(out, "CMS", "", der, der_len) > 0);
+	OPENSSL_free(der);
+	long n = BIO_get_mem_data(out, &data);
+	auto_free char *pem = xstrndup(data, (size_t)n);
+	BIO_free(out);
+	int r = pki_cms_open(pem, &signer, &content, &len, err);
+	assert_true(r == 0 || (!content && !signer.subject[0]));
+	return r;
+}
+
+static void what_is_not_intact_does_not_open(void **state)
+{
+	auto_party struct party signer = issue(PKI_HOST, "signer", NULL, NOW - 1, NOW + DAY);
+	auto_free char *pem = sign_with(&signer, "original");
+	CMS_ContentInfo *cms = parse_cms(pem);
+	struct error err = {0};
+	assert_int_equal(open_cms(cms, &err), 0);
+	ASN1_OCTET_STRING **inside = CMS_get0_content(cms);
+	assert_int_equal(ASN1_OCTET_STRING_set(*inside, (const unsigned char *)"altered!", 8), 1);
+	assert_int_equal(open_cms(cms, &err), ERR_SIGNATURE);
+	assert_non_null(strstr(err.text, "CN=signer"));
+	CMS_ContentInfo_free(cms);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -423,6 +496,8 @@ int main(void)
 		cmocka_unit_test(altered_content_is_refused),
 		cmocka_unit_test(two_signers_are_one_too_many),
 		cmocka_unit_test(a_detached_or_broken_document_is_refused),
+		cmocka_unit_test(an_intact_document_opens_and_tells_its_signer),
+		cmocka_unit_test(what_is_not_intact_does_not_open),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

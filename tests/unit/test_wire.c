@@ -219,6 +219,32 @@ static int with(const char *path, json_t *value, struct error *err)
 	return wire_spec_from_json(obj, &s, err);
 }
 
+static void a_wish_for_an_earlier_revision_is_no_reason_to_refuse(void **state)
+{
+	static const struct {
+		const char *json, *id;
+	} rows[] = {
+		{"\"d-ABC\"", "d-ABC"},
+		{"\"arn:aws:codedeploy:r:a:deployment/d-ABC\"", "d-ABC"},
+		{"\"../d-ABC\"", "../d-ABC"}, /* for the worker to refuse */
+		{"\"\"", NULL},
+		{"null", NULL},
+		{"7", NULL},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_json json_t *obj = parse(spec_text), *value = NULL;
+		auto_free char *text = xasprintf("{\"v\":%s}", rows[i].json);
+		auto_wire_spec struct wire_spec *s = NULL, *back = NULL;
+		value = parse(text);
+		json_object_set(obj, "ReuseArchiveFromDeploymentId", json_object_get(value, "v"));
+		assert_int_equal(wire_spec_from_json(obj, &s, NULL), 0);
+		assert_true(str_eq(s->reuse_from, rows[i].id));
+		auto_json json_t *again = wire_spec_to_json(s);
+		assert_int_equal(wire_spec_from_json(again, &back, NULL), 0);
+		assert_true(str_eq(back->reuse_from, rows[i].id));
+	}
+}
+
 static void a_specification_that_could_climb_or_lacks_something_is_refused(void **state)
 {
 	static const char *const needed[] = {"DeploymentId",
@@ -370,6 +396,7 @@ int main(void)
 		cmocka_unit_test(the_official_agents_unknown_code_is_understood),
 		cmocka_unit_test(a_specification_gives_ids_defaults_and_our_members),
 		cmocka_unit_test(a_specification_that_could_climb_or_lacks_something_is_refused),
+		cmocka_unit_test(a_wish_for_an_earlier_revision_is_no_reason_to_refuse),
 		cmocka_unit_test(all_kinds_of_revisions_are_read),
 		cmocka_unit_test(faults_are_read_from_body_header_or_status),
 		cmocka_unit_test(an_enrolment_survives_the_way),
