@@ -154,6 +154,14 @@ static const struct conf_option table[] = {
 	 AT(github_api_url),
 	 .def = "https://api.github.com",
 	 .help = "URL of GitHub's API; a server of one's own has it at https://HOST/api/v3."},
+	{.name = "wait_between_runs",
+	 .type = CONF_DURATION,
+	 AT(wait_between_runs),
+	 .def = "0",
+	 .min = 0,
+	 .max = 3600000,
+	 .help = "How far apart polls of AWS that find nothing begin at least; one is answered "
+		 "after a minute or so."},
 	{.name = "verbose",
 	 .type = CONF_BOOL,
 	 AT(verbose),
@@ -335,7 +343,6 @@ static const struct conf_option table[] = {
 	 .def = "true",
 	 .help = "Whether daemon and worker leave no core dumps, which could hold secrets."},
 
-	RETIRED("wait_between_runs", "a poll waits at the endpoint"),
 	RETIRED("wait_after_error", "waiting times grow by themselves"),
 	RETIRED("wait_after_throttle_error", "waiting times grow by themselves"),
 	RETIRED("wait_after_connection_problem", "waiting times grow by themselves"),

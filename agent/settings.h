@@ -32,6 +32,7 @@ struct settings {
 	char *s3_endpoint_override; /* URL of another S3 than AWS's; NULL: none */
 	bool s3_path_style;
 	char *github_api_url;
+	uint64_t wait_between_runs; /* ms between the beginnings of two polls of AWS */
 	bool verbose;
 	uint64_t bundle_max_bytes;   /* of a download; 0: no ceiling */
 	uint64_t archive_max_bytes;  /* of what is unpacked; 0: no ceiling */

@@ -107,9 +107,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 	return 0;
 }
 
-static void wait_a_while(struct poll *poll, struct backoff *backoff, enum outcome outcome)
+static void wait_ms(struct poll *poll, uint64_t ms)
 {
-	uint64_t ms = backoff_next_ms(backoff, outcome, backoff_random());
 	struct error err = {0};
 	if (loop_timer(&poll->daemon->loop, &poll->timer, ms, ms / 10, on_timer, poll, &err) < 0)
 		log_error("polling has stopped: %s; restart slipwayd", err.text);
@@ -122,8 +121,27 @@ static void failed(struct poll *poll, enum outcome outcome, const struct error *
 	log_debug("poll: %s", why->text);
 	uint64_t early_ms = outcome == OUTCOME_UNREACHABLE ? CONNECT_FAILS_MS : CONFIRM_MS;
 	poll->failed_late = clock_mono_us() - poll->sent_us >= early_ms * 1000;
-	wait_a_while(poll, &poll->backoff, outcome);
+	wait_ms(poll, backoff_next_ms(&poll->backoff, outcome, backoff_random()));
 	daemon_show_status(poll->daemon);
+}
+
+/* What is left of wait_between_runs after a poll of AWS that found nothing. */
+static uint64_t rest_ms(const struct poll *poll)
+{
+	uint64_t apart_ms = poll->daemon->settings.wait_between_runs;
+	uint64_t took_ms = (clock_mono_us() - poll->sent_us) / 1000;
+	return service_is_aws(poll->daemon->service) && took_ms < apart_ms ? apart_ms - took_ms : 0;
+}
+
+static void pause_before_next(struct poll *poll, bool found, bool at_once)
+{
+	uint64_t pace_ms = 0, apart_ms = found ? 0 : rest_ms(poll);
+	if (at_once)
+		backoff_reset(&poll->pace);
+	else
+		pace_ms = backoff_next_ms(&poll->pace, OUTCOME_OK, backoff_random());
+	if (pace_ms || apart_ms)
+		wait_ms(poll, pace_ms > apart_ms ? pace_ms : apart_ms);
 }
 
 /* Takes command over; NULL: there is none. */
@@ -135,12 +153,10 @@ static void succeeded(struct poll *poll, struct wire_command *command)
 	poll->health.last_ok_s = clock_wall_s();
 	poll->failed_late = false;
 	backoff_reset(&poll->backoff);
+	bool found = command;
 	bool at_once = command ? commands_offer(daemon->commands, command)
 			       : clock_mono_us() - poll->sent_us >= LONG_POLL_US;
-	if (at_once)
-		backoff_reset(&poll->pace);
-	else
-		wait_a_while(poll, &poll->pace, OUTCOME_OK);
+	pause_before_next(poll, found, at_once);
 	daemon_endpoint_answers(daemon, !was_reachable);
 	poll_go_on(poll);
 }

@@ -87,6 +87,12 @@ grep '"operation": "PollHostCommand"' "$P/log" | sed 's/^{"time": \([0-9.]*\).*/
 ok "a second later at the earliest" awk 'NR > 1 && $1 - last < 1.0 { exit 1 } { last = $1 }' "$T/times"
 ok "which is nothing to tell anybody" test "$(grep -c 'slow down' "$T/daemon.err")" = 0
 
+# --- how often ------------------------------------------------------------------------------------------------------------------
+again "wait_between_runs: 2500ms"
+polls 2
+grep '"operation": "PollHostCommand"' "$P/log" | sed 's/^{"time": \([0-9.]*\).*/\1/' >"$T/times"
+ok "polls that find nothing are as far apart as the settings say" awk 'NR > 1 && $1 - last < 2.4 { exit 1 } { last = $1 }' "$T/times"
+
 # --- other stacks, other names --------------------------------------------------------------------------------------------------
 again "enable_auth_policy: true"
 sed -i "s|^deploy_control_endpoint:.*|deploy_control_endpoint: $secure|" "$R/etc/slipway/agent.yml"
