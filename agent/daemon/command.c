@@ -387,21 +387,22 @@ static void on_fetched(const struct fetch_end *end, void *arg)
 	json_t *message = say(bundle < 0 ? "bundle-end" : "bundle");
 	json_set_str(message, "type", end->type);
 	json_set_int(message, "size", (int64_t)end->bytes);
+	json_set_str(message, "etag", end->etag);
 	if (end->etag_is_opaque)
 		json_set_bool(message, "etag_is_opaque", true);
 	tell(command, message, bundle);
 }
 
-/* The token is a secret: it is neither kept nor logged. */
-static int read_order(const json_t *message, struct fetch_order *order, bool *ret_stream,
-		      struct fetch_source *ret, struct error *err)
+/* The token is a secret: it is neither kept nor logged, and the worker has no use for it. */
+static int read_order(const struct command *command, const json_t *message,
+		      struct fetch_order *order, bool *ret_stream, struct fetch_source *ret,
+		      struct error *err)
 {
 	json_t *revision = NULL;
-	const char *token = NULL;
+	auto_claim_token char *token = claim_github_token(command->inflight.specification);
 	int r;
 	if ((r = json_need_obj(message, "revision", &revision, err)) < 0 ||
 	    (r = json_opt_int(message, "size", &order->size_bytes, err)) < 0 ||
-	    (r = json_opt_str(message, "token", &token, err)) < 0 ||
 	    (r = json_opt_bool(message, "stream", ret_stream, err)) < 0)
 		return r;
 	return fetch_source_from_revision(revision, token, ret, err);
@@ -413,7 +414,7 @@ static int start_fetch(struct command *command, const json_t *message, struct er
 	struct fetch_order order = {.settings = &daemon->settings, .size_bytes = -1, .dirfd = -1};
 	auto_fetch_source struct fetch_source source = {0};
 	bool stream = false;
-	int r = read_order(message, &order, &stream, &source, err);
+	int r = read_order(command, message, &order, &stream, &source, err);
 	if (r < 0)
 		return r;
 	if (!daemon->service)
