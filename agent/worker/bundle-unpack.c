@@ -32,10 +32,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #define STEP ((size_t)1024 * 1024)
+#define HEAD_LEN 512 /* tells what a stream is */
+#define TICK_MS 200
 #define MD5_HEX_LEN 32
 
 /* What a bundle's first bytes say */
@@ -94,6 +97,7 @@ static int check_packing(enum bundle_type type, const struct magic *is, struct e
 
 struct reader {
 	const struct bundle_job *job;
+	const char *etag;
 	struct digest *sha256, *md5; /* md5: only where it is all there is */
 	char *chunk;
 	size_t have, sent;
@@ -123,14 +127,17 @@ static int reader_init(struct reader *in, const struct bundle_job *job, struct e
 {
 	char md5[MD5_HEX_LEN + 1];
 	struct stat st;
-	*in = (struct reader){.job = job, .chunk = xcalloc(1, STEP)};
+	*in = (struct reader){.job = job, .etag = job->source->etag, .chunk = xcalloc(1, STEP)};
 	if (fstat(job->source->fd, &st) < 0)
 		return error_errno(err, "look at it");
-	if (!S_ISREG(st.st_mode)) /* a device has no end */
+	if (job->source->feed && !S_ISFIFO(st.st_mode))
+		return error_set(err, ERR_INPUT, "it is not a pipe");
+	if (!job->source->feed && !S_ISREG(st.st_mode)) /* a device has no end */
 		return error_set(err, ERR_INPUT, "it is not a regular file");
 	in->total = (uint64_t)(job->source->size_bytes >= 0 ? job->source->size_bytes : st.st_size);
 	int r = digest_new_sha256(&in->sha256, err);
-	if (r == 0 && !job->source->sha256 && etag_md5(job->source->etag, md5))
+	/* what the ETag of a stream is, is known at its end */
+	if (r == 0 && !job->source->sha256 && (job->source->feed || etag_md5(in->etag, md5)))
 		r = digest_new_md5(&in->md5, err);
 	return r;
 }
@@ -145,19 +152,71 @@ static int check_length(const struct reader *in, struct error *err)
 			 (unsigned long long)in->offset, (long long)size);
 }
 
-/* The next chunk, hashed. */
-static int read_chunk(struct reader *in, struct error *err)
+/* Is there something to read, or the end? Whoever has the other end of a pipe may make it wait. */
+static bool can_read(const struct reader *in, int wait_ms)
+{
+	struct pollfd fd = {.fd = in->job->source->fd, .events = POLLIN};
+	return !in->job->source->feed || poll(&fd, 1, wait_ms) > 0;
+}
+
+static ssize_t read_file(struct reader *in, struct error *err)
 {
 	ssize_t n;
 	do
 		n = pread(in->job->source->fd, in->chunk, STEP, (off_t)in->offset);
 	while (n < 0 && errno == EINTR);
+	return n < 0 ? error_errno(err, "read it") : n;
+}
+
+/* What is there, and of the first bytes as many as tell what it is. It never waits in read(),
+ * whatever somebody else does with the pipe. */
+static ssize_t read_pipe(struct reader *in, struct error *err)
+{
+	size_t have = 0;
+	while (have == 0 || (in->offset == 0 && have < HEAD_LEN)) {
+		struct iovec room = {in->chunk + have, STEP - have};
+		ssize_t n = preadv2(in->job->source->fd, &room, 1, -1, RWF_NOWAIT);
+		if (n == 0)
+			break;
+		if (n > 0) {
+			have += (size_t)n;
+			continue;
+		}
+		if (errno != EAGAIN && errno != EINTR)
+			return error_errno(err, "read it");
+		int r = in->job->source->feed->tick(in->job->source->feed->arg, err);
+		if (r < 0)
+			return r;
+		can_read(in, TICK_MS);
+	}
+	return (ssize_t)have;
+}
+
+static int ask_whether_that_is_all(struct reader *in, struct error *err)
+{
+	const struct bundle_feed *feed = in->job->source->feed;
+	int r = feed->ended(feed->arg, in->offset, &in->etag, err);
+	if (r == 0 && !in->etag) {
+		digest_free(in->md5);
+		in->md5 = NULL;
+	}
+	return r;
+}
+
+/* The next chunk, hashed. */
+static int read_chunk(struct reader *in, struct error *err)
+{
+	if (in->ended)
+		return 0;
+	ssize_t n = in->job->source->feed ? read_pipe(in, err) : read_file(in, err);
 	if (n < 0)
-		return error_errno(err, "read it");
+		return (int)n;
 	in->have = (size_t)n;
 	in->sent = 0;
 	in->ended = n == 0;
 	in->offset += (uint64_t)n;
+	if (in->ended && in->job->source->feed)
+		return ask_whether_that_is_all(in, err);
 	digest_update(in->sha256, in->chunk, in->have);
 	if (in->md5)
 		digest_update(in->md5, in->chunk, in->have);
@@ -193,7 +252,7 @@ static int verify(struct reader *in, char sha256[DIGEST_SHA256_HEX], struct erro
 	if (!in->md5)
 		return 0;
 	digest_hex(in->md5, md5);
-	if (etag_md5(source->etag, etag) && !str_eq(etag, md5))
+	if (etag_md5(in->etag, etag) && !str_eq(etag, md5))
 		return error_set(err, ERR_SIGNATURE,
 				 "its MD5 is %s, but the revision's ETag says %s: the bundle is "
 				 "damaged or not the one that was meant",
@@ -361,7 +420,7 @@ static int write_chunk(struct worker *w, struct error *err)
 static int prepare_chunk(struct worker *w, struct error *err)
 {
 	struct reader *in = w->in;
-	if (w->pipe_fd < 0 || in->sent < in->have)
+	if (w->pipe_fd < 0 || in->sent < in->have || !can_read(in, 0))
 		return 0;
 	int r = read_chunk(in, err);
 	if (r == 0 && in->ended)
@@ -373,13 +432,20 @@ static int prepare_chunk(struct worker *w, struct error *err)
  * limited, and its end closes the socket. */
 static int serve(struct worker *w, struct error *err)
 {
+	const struct reader *in = w->in;
+	const struct bundle_feed *feed = in->job->source->feed;
 	while (!w->finished) {
-		int r = prepare_chunk(w, err);
+		int r = feed && !in->ended ? feed->tick(feed->arg, err) : 0;
+		if (r == 0)
+			r = prepare_chunk(w, err);
 		if (r < 0)
 			return r;
+		bool empty = in->sent == in->have && w->pipe_fd >= 0;
 		struct pollfd fds[] = {{.fd = w->control_fd, .events = POLLIN},
-				       {.fd = w->pipe_fd, .events = POLLOUT}};
-		if (poll(fds, ARRAY_LEN(fds), -1) < 0 && errno != EINTR)
+				       {.fd = empty ? -1 : w->pipe_fd, .events = POLLOUT},
+				       {.fd = empty ? in->job->source->fd : -1, .events = POLLIN}};
+		if (poll(fds, ARRAY_LEN(fds), feed && !in->ended ? TICK_MS : -1) < 0 &&
+		    errno != EINTR)
 			return error_errno(err, "poll");
 		if (fds[0].revents)
 			take_message(w);
@@ -471,6 +537,8 @@ static int check_room(const struct reader *in, const struct magic *magic, bool z
 {
 	struct room need = {0};
 	if (zip || magic->packing == PACKED_PLAIN)
+		need.bytes = in->total;
+	else if (in->job->source->feed)
 		need.bytes = in->total;
 	else if (magic->packing == PACKED_GZIP)
 		need.bytes = bundle_size_gzip(in->job->source->fd, in->total);

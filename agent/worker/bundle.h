@@ -23,6 +23,17 @@ int bundle_type_from_string(const char *name, enum bundle_type *ret) MUST_CHECK;
 /* By file name: .tar .tgz .tar.gz .tar.zst .zip; -EINVAL for others. */
 int bundle_type_from_path(const char *path, enum bundle_type *ret) MUST_CHECK;
 
+/* A bundle that comes through a pipe while it is fetched. */
+struct bundle_feed {
+	/* Called all the time while it is unpacked: below 0 ends that. */
+	int (*tick)(void *arg, struct error *err);
+	/* The pipe has ended after so many bytes. 0: that is all; *ret_etag, the source's until
+	 * then, may be exchanged, and NULL stands for one that says nothing of the bytes. Below 0:
+	 * it is not. */
+	int (*ended)(void *arg, uint64_t bytes, const char **ret_etag, struct error *err);
+	void *arg;
+};
+
 struct bundle_source {
 	int fd; /* the file, or the directory for BUNDLE_DIRECTORY; borrowed; read with pread from
 		 * offset 0, may belong to someone hostile: every byte is read once, and what is
@@ -34,6 +45,7 @@ struct bundle_source {
 	const char *etag;   /* S3 ETag when it is a plain MD5, compared as AWS does; NULL: none.
 			       Ignored when sha256 is given */
 	int64_t size_bytes; /* -1: not known */
+	const struct bundle_feed *feed; /* fd is a pipe; NULL: a file or directory */
 };
 
 struct bundle_limits {

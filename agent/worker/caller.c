@@ -147,6 +147,11 @@ int caller_ask(struct caller *caller, json_t *message, json_t **ret, int *ret_fd
 	return hear(caller, caller->answer_ms, ret, ret_fd, err);
 }
 
+int caller_hear(struct caller *caller, json_t **ret, int *ret_fd, struct error *err)
+{
+	return hear(caller, caller->answer_ms, ret, ret_fd, err);
+}
+
 json_t *caller_event(const char *name)
 {
 	json_t *obj = json_object();

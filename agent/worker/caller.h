@@ -39,6 +39,9 @@ void caller_say(struct caller *caller, json_t *message);
 int caller_ask(struct caller *caller, json_t *message, json_t **ret, int *ret_fd,
 	       struct error *err) MUST_CHECK;
 
+/* The same for what comes unasked, later. */
+int caller_hear(struct caller *caller, json_t **ret, int *ret_fd, struct error *err) MUST_CHECK;
+
 /* A new event object: {"event": NAME}. */
 json_t *caller_event(const char *name);
 

@@ -6,6 +6,7 @@
 
 #include "agent/messages.h"
 #include "agent/result.h"
+#include "agent/worker/fetched.h"
 #include "agent/worker/finish.h"
 #include "agent/worker/layout.h"
 #include "agent/worker/lifecycle.h"
@@ -22,7 +23,6 @@
 
 #include <string.h>
 
-#define ETAG_MAX 128
 
 /* What is known of the command while it is carried out. */
 struct command {
@@ -177,25 +177,6 @@ static int make_open(struct command *c, int belongs, struct error *err)
 	return 0;
 }
 
-static bool gives_way(void *arg)
-{
-	return group_is_claimed(arg);
-}
-
-/* Whatever is asked is asked before anything has run: until there is an answer the group is free
- * for a person on this host. */
-static int ask(struct command *c, json_t *message, json_t **ret, int *ret_fd, struct error *err)
-{
-	struct caller *caller = &c->run->caller;
-	group_say_waiting(&c->g, c->wire->name, true);
-	caller->gives_way = gives_way;
-	caller->gives_way_arg = &c->g;
-	int r = caller_ask(caller, message, ret, ret_fd, err);
-	caller->gives_way = NULL;
-	group_say_waiting(&c->g, c->wire->name, false);
-	return r;
-}
-
 /* Asked before anything is changed: as if the deployment were open. */
 static bool is_noop(struct command *c, int belongs)
 {
@@ -227,128 +208,12 @@ static int acknowledge(struct command *c, int belongs, struct error *err)
 	json_set_str(ready, "group", c->g.id);
 	json_set_str(ready, "event_name", c->wire->name);
 	auto_json json_t *answer = NULL;
-	int r = ask(c, ready, &answer, NULL, err);
+	int r = fetched_ask(&c->g, c->wire->name, ready, &answer, NULL, err);
 	if (r <= 0)
 		return r;
 	const char *verb = NULL;
 	r = json_need_str(answer, "verb", &verb, err);
 	return r < 0 ? r : strcmp(verb, "go") == 0;
-}
-
-static json_t *describe_fetch(const struct wire_spec *spec)
-{
-	json_t *event = caller_event("fetch");
-	auto_json json_t *doc = wire_spec_to_json(spec);
-	json_object_set(event, "revision", json_object_get(doc, "Revision"));
-	json_set_str(event, "sha256", spec->sha256);
-	if (spec->size_bytes >= 0)
-		json_set_int(event, "size", spec->size_bytes);
-	return event;
-}
-
-static int read_fetched(const json_t *answer, const struct wire_spec *spec,
-			struct bundle_source *source, struct error *err)
-{
-	const char *verb = NULL, *type = spec->bundle_type ? spec->bundle_type : "auto";
-	const char *code = error_name(ERR_NETWORK), *text = "the bundle could not be fetched";
-	int r;
-	if ((r = json_need_str(answer, "verb", &verb, err)) < 0 ||
-	    (r = json_opt_str(answer, "type", &type, err)) < 0 ||
-	    (r = json_opt_str(answer, "code", &code, err)) < 0 ||
-	    (r = json_opt_str(answer, "text", &text, err)) < 0)
-		return r;
-	if (strcmp(verb, "bundle") != 0)
-		return error_set(err, error_from_name(code), "%s", text);
-	if (source->fd < 0)
-		return error_set(err, ERR_FORMAT, "no descriptor came with the bundle");
-	if (bundle_type_from_string(type, &source->type) < 0 || source->type == BUNDLE_DIRECTORY)
-		return error_set(err, ERR_FORMAT, "bundle type '%s' is not known", type);
-	return 0;
-}
-
-static char *unquote(const char *etag)
-{
-	size_t len = strlen(etag);
-	bool quoted = len >= 2 && etag[0] == '"' && etag[len - 1] == '"';
-	return quoted ? xstrndup(etag + 1, len - 2) : xstrdup(etag);
-}
-
-/* It is told to scripts. */
-static bool is_sane_etag(const char *etag)
-{
-	const char *p = etag;
-	while (*p > 0x20 && *p < 0x7f)
-		p++;
-	return p > etag && !*p && p - etag <= ETAG_MAX;
-}
-
-/* What the store says of the object: the same as the specification, as the official agent compares
- * it; and whether that is the MD5 of the bytes, which it is not of an object encrypted by a key. */
-static int take_etag(const json_t *answer, struct wire_spec *spec, struct bundle_source *source,
-		     struct error *err)
-{
-	const char *etag = NULL;
-	bool opaque = false;
-	int r = json_opt_str(answer, "etag", &etag, err);
-	if (r >= 0)
-		r = json_opt_bool(answer, "etag_is_opaque", &opaque, err);
-	if (r < 0)
-		return r;
-	if (opaque)
-		source->etag = NULL;
-	if (str_empty(etag) || spec->revision_type != WIRE_REVISION_S3)
-		return 0;
-	auto_free char *seen = unquote(etag);
-	if (!is_sane_etag(seen))
-		return error_set(err, ERR_FORMAT, "the bundle's ETag is no text");
-	auto_free char *wanted = spec->etag ? unquote(spec->etag) : NULL;
-	if (wanted && !str_eq(wanted, seen))
-		return error_set(err, ERR_SIGNATURE,
-				 "the bundle has the ETag '%s', but the revision says '%s': it was "
-				 "replaced, or is not the one that was meant",
-				 seen, wanted);
-	if (wanted)
-		return 0;
-	spec->etag = TAKE(seen);
-	if (!opaque)
-		source->etag = spec->etag;
-	return 0;
-}
-
-/* It unpacks to no less than it is: without room for that it need not be fetched. */
-static int check_room(const struct group *g, const struct wire_spec *spec, struct error *err)
-{
-	const struct room need = {.bytes = spec->size_bytes > 0 ? (uint64_t)spec->size_bytes : 0};
-	int r = room_check(g->dir_fd, &need, err);
-	return r < 0 ? error_prefix(err, room_advise(g->dir_fd, err), "unpack the bundle") : 0;
-}
-
-/* Returns 1, 0 when the caller went away, ERR_BUSY when it has to send the command again (nothing
- * has happened then), or below 0. */
-static int fetch(struct command *c, struct error *err)
-{
-	struct wire_spec *spec = c->g.state->open->job->spec;
-	auto_json json_t *answer = NULL;
-	auto_close int fd = -1;
-	int r = check_room(&c->g, spec, err);
-	if (r < 0)
-		return r;
-	r = ask(c, describe_fetch(spec), &answer, &fd, err);
-	if (r <= 0)
-		return r;
-	struct bundle_source source = {
-		.fd = fd,
-		.name = spec->key ? spec->key : "bundle",
-		.sha256 = spec->sha256,
-		.etag = spec->etag,
-		.size_bytes = spec->size_bytes,
-	};
-	r = read_fetched(answer, spec, &source, err);
-	if (r >= 0)
-		r = take_etag(answer, spec, &source, err);
-	if (r >= 0)
-		r = prepare_unpack(&c->g, &source, err);
-	return r < 0 ? r : 1;
 }
 
 /* Returns 1 to go on, 0 when the caller went away or has to send the command again. A revision that
@@ -363,7 +228,7 @@ static int prepare(struct command *c, struct error *err)
 	struct error why = {0};
 	int r = reuse_archive(&c->g);
 	if (r == 0)
-		r = fetch(c, &why);
+		r = fetched_unpack(&c->g, c->wire->name, &why);
 	if (r == 0 || r == ERR_BUSY) {
 		*err = why;
 		return 0;
