@@ -203,7 +203,12 @@ static int next_entry(struct reading *reading, struct archive_entry **ret, struc
 		return 0;
 	if (r == ARCHIVE_WARN && strstr(reason(reading->a), "converted"))
 		return 1;
-	return archive_failed(reading->a, reading->feed, reading->what, err);
+	r = archive_failed(reading->a, reading->feed, reading->what, err);
+	const char *path = *ret ? entry_path(*ret) : NULL; /* it may have got as far as that */
+	if (!str_empty(path))
+		return error_prefix(err, r, "entry '%.200s'", path);
+	return *reading->w->path ? error_prefix(err, r, "after entry '%.200s'", reading->w->path)
+				 : r;
 }
 
 static int read_entry(struct reading *reading, struct archive_entry *from, struct error *err)
@@ -309,10 +314,14 @@ int bundle_read_zip(int fd, struct bundle_writer *w, struct error *err)
 		return error_set(err, -ENOMEM, "libarchive: out of memory");
 	archive_read_support_format_zip_seekable(a);
 	struct reading reading = {.a = a, .what = "zip archive", .w = w, .own = true};
-	struct room need;
-	bundle_size_zip(fd, &need);
-	if (bundle_write_expect(w, &need, err) < 0)
-		return err->code;
+	struct bundle_zip said;
+	bundle_size_zip(fd, &said);
+	if (said.has_cut)
+		return error_set(err, ERR_INPUT, "an entry '%s...' has a NUL in its name",
+				 said.cut);
+	int expected = bundle_write_expect(w, &said.need, err);
+	if (expected < 0)
+		return expected;
 	if (archive_read_open_fd(a, fd, ZIP_STEP) != ARCHIVE_OK)
 		return archive_failed(a, NULL, reading.what, err);
 	for (;;) {

@@ -110,8 +110,16 @@ static void add_entry(struct room *sum, uint64_t bytes)
 	sum->bytes = bytes > ROOM_ENDLESS - 1 - sum->bytes ? ROOM_ENDLESS - 1 : sum->bytes + bytes;
 }
 
+static void check_name(struct bundle_zip *zip, const unsigned char *name, size_t len)
+{
+	if (zip->has_cut || !memchr(name, 0, len))
+		return;
+	zip->has_cut = true;
+	memcpy(zip->cut, name, len < sizeof(zip->cut) ? len : sizeof(zip->cut) - 1);
+}
+
 /* Add the entries that are whole in the window; returns how many bytes they take. */
-static size_t add_entries(const unsigned char *window, size_t len, struct room *sum)
+static size_t add_entries(const unsigned char *window, size_t len, struct bundle_zip *ret)
 {
 	size_t at = 0;
 	while (len - at >= ZIP_ENTRY_LEN && memcmp(window + at, "PK\1\2", 4) == 0) {
@@ -123,15 +131,16 @@ static size_t add_entries(const unsigned char *window, size_t len, struct room *
 		uint64_t bytes = get(entry + 24, 4);
 		if (bytes == ZIP_IN_EXTRA)
 			bytes = size_in_extra(entry + ZIP_ENTRY_LEN + name, extra);
-		add_entry(sum, bytes);
+		add_entry(&ret->need, bytes);
+		check_name(ret, entry + ZIP_ENTRY_LEN, name);
 		at += all;
 	}
 	return at;
 }
 
-void bundle_size_zip(int fd, struct room *ret)
+void bundle_size_zip(int fd, struct bundle_zip *ret)
 {
-	*ret = (struct room){0};
+	*ret = (struct bundle_zip){0};
 	struct stat st;
 	struct directory directory;
 	if (fstat(fd, &st) < 0 || !find_directory(fd, (uint64_t)st.st_size, &directory))

@@ -5,6 +5,7 @@
 
 #include "common/room.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -14,5 +15,10 @@ uint64_t bundle_size_gzip(int fd, uint64_t total);
 /* The least that a .zst unpacks to, by the header of its first frame (RFC 8878, 3.1.1.1), which
  * does not always tell. 0: not known. */
 uint64_t bundle_size_zstd(const void *head, size_t len);
-/* All of a zip, by its central directory. A file without one is {0, 0}. */
-void bundle_size_zip(int fd, struct room *ret);
+/* All of a zip, by its central directory. A file without one is all zeros. */
+struct bundle_zip {
+	struct room need;
+	char cut[64]; /* beginning of the first name that has a NUL in it, which would end it */
+	bool has_cut;
+};
+void bundle_size_zip(int fd, struct bundle_zip *ret);

@@ -3,13 +3,18 @@
  *
  *   bundle-tool unpack TYPE FILE DIR [sha256=HEX] [etag=E] [size=N] [max-bytes=N] [max-entries=N]
  *               [setid] [no-setid] [no-links] [no-outward] [no-owners]
- *   bundle-tool pack TYPE DIR FILE
+ *   bundle-tool read gzip|plain|other FILE DIR CHUNK    the tar reader alone, given its bytes in
+ * such pieces bundle-tool pack TYPE DIR FILE
  *
  * Before either: without=landlock, without=seccomp, without=chroot, without=unshare (several): as
  * on a host that has none.
  *
  * Prints "ok ENTRIES BYTES SHA256", or the error's name and text and exits 1. */
 #include "agent/worker/bundle.h"
+
+#include "agent/worker/bundle-archive.h"
+#include "common/alloc.h"
+#include "common/fs.h"
 #include "common/str.h"
 
 #include <fcntl.h>
@@ -20,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 static int fail(int code, const struct error *err)
@@ -91,6 +97,58 @@ static int unpack(enum bundle_type type, char **argv)
 	return r < 0 ? fail(r, &err) : show(&stats);
 }
 
+/* A pipe whose reads end anywhere. */
+struct pieces {
+	struct bundle_stream base;
+	int fd;
+	size_t len;
+	char piece[65536];
+};
+
+static ssize_t pieces_next(struct bundle_stream *base, const void **ret, struct error *err)
+{
+	struct pieces *p = (struct pieces *)base;
+	ssize_t n = read(p->fd, p->piece, p->len);
+	*ret = p->piece;
+	return n < 0 ? error_errno(err, "read") : n;
+}
+
+static void pieces_free(struct bundle_stream *base)
+{
+	free(base);
+}
+
+static struct bundle_stream *pieces_of(int fd, size_t len)
+{
+	struct pieces *p = xcalloc(1, sizeof(*p));
+	p->base = (struct bundle_stream){.next = pieces_next, .free = pieces_free};
+	p->fd = fd;
+	p->len = len < sizeof(p->piece) ? len : sizeof(p->piece);
+	return &p->base;
+}
+
+static int read_pieces(const char *packing, char **argv)
+{
+	auto_close int fd = open(argv[0], O_RDONLY | O_CLOEXEC);
+	auto_close int dir = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || dir < 0)
+		return 2;
+	struct bundle_limits limits = {0};
+	struct error err = {0};
+	auto_bundle_writer struct bundle_writer w = {0};
+	auto_bundle_stream struct bundle_stream *s = pieces_of(fd, (size_t)number(argv[2]));
+	if (str_eq(packing, "gzip"))
+		s = bundle_stream_gzip(s);
+	else if (str_eq(packing, "other"))
+		s = bundle_stream_filter(s, "stream");
+	umask(0);
+	int r = bundle_writer_init(&w, dir, &limits, &err);
+	if (r == 0)
+		r = bundle_read_tar(s, !str_eq(packing, "plain"), &w, NULL, NULL, &err);
+	const struct bundle_stats stats = {.entries = w.entries, .bytes = w.bytes};
+	return r < 0 ? fail(r, &err) : show(&stats);
+}
+
 static int pack(enum bundle_type type, char **argv)
 {
 	auto_close int dir = open(argv[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -144,6 +202,8 @@ int main(int argc, char **argv)
 		argc--;
 	}
 	enum bundle_type type = BUNDLE_AUTO;
+	if (argc == 6 && str_eq(argv[1], "read"))
+		return read_pieces(argv[2], argv + 3);
 	if (argc < 5 || bundle_type_from_string(argv[2], &type) < 0)
 		return 2;
 	return str_eq(argv[1], "pack") ? pack(type, argv + 3) : unpack(type, argv + 3);
