@@ -3,6 +3,7 @@
 
 #include "agent/aws/credentials.h"
 #include "agent/daemon/backoff.h"
+#include "agent/daemon/exposure.h"
 #include "agent/messages.h"
 #include "agent/rival.h"
 #include "common/alloc.h"
@@ -11,6 +12,7 @@
 #include "common/str.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 struct amazon {
 	struct daemon *daemon;
@@ -82,6 +84,14 @@ static void failed(struct amazon *amazon, const struct error *why)
 	daemon_show_status(amazon->daemon);
 }
 
+static void warn_of_exposure(const struct amazon *amazon)
+{
+	struct aws_seen seen;
+	aws_provider_look(amazon->provider, &seen);
+	if (seen.from && *seen.from == '/')
+		exposure_check(seen.from, "credentials of AWS", S_IRWXO, 0640);
+}
+
 static int join(struct amazon *amazon, const struct aws_identity *who, struct error *err)
 {
 	auto_identity struct identity *identity = xcalloc(1, sizeof(*identity));
@@ -110,6 +120,7 @@ static void on_ready(const struct aws_credentials *credentials, const struct err
 		return;
 	}
 	amazon->joined = true;
+	warn_of_exposure(amazon);
 	*amazon->problem = '\0';
 	backoff_reset(&amazon->backoff);
 	daemon_show_status(amazon->daemon);

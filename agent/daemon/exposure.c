@@ -6,8 +6,7 @@
 
 #include <sys/stat.h>
 
-/* wide: the bits that the file must not have; to: the mode that is right. */
-static void check(const char *path, const char *secret, mode_t wide, mode_t to)
+void exposure_check(const char *path, const char *secret, mode_t wide, mode_t to)
 {
 	struct stat st;
 	if (stat(path, &st) < 0 || !(st.st_mode & wide))
@@ -20,7 +19,7 @@ void exposure_warn(const struct paths *paths, const struct settings *settings,
 		   const struct identity *identity)
 {
 	if (identity && identity->key_file)
-		check(identity->key_file, "the host's key", S_IRWXG | S_IRWXO, 0600);
+		exposure_check(identity->key_file, "the host's key", S_IRWXG | S_IRWXO, 0600);
 	if (proxies_have_password(settings))
-		check(paths->agent_yml, "the proxy's password", S_IRWXO, 0640);
+		exposure_check(paths->agent_yml, "the proxy's password", S_IRWXO, 0640);
 }

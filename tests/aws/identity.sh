@@ -32,6 +32,7 @@ accepted() { grep '"operation": "PollHostCommand"' "$P/log" | grep -vc '"fault"'
 accepted_above() { [ "$(accepted)" -gt "$1" ]; }
 
 start_fake
+imds6=$(sed -n 's/^imds6 //p' "$T/fake.out")
 config '{"poll": 1.1}'
 
 # --- an instance ----------------------------------------------------------------------------------------------------------------
@@ -113,6 +114,19 @@ start_daemon
 ok "a region without FIPS is named" within 10 status_has error "no FIPS endpoint in region 'eu-west-1'"
 config '{"poll": 1.1}'
 
+mkdir "$T/trust"
+cp "$P/ca.pem" "$T/trust/"
+settings
+sed -i '/^ca_file/d' "$R/etc/slipway/agent.yml"
+stop daemon
+AWS_SSL_CA_DIRECTORY=$T/trust start_daemon
+ok "trust may come from AWS_SSL_CA_DIRECTORY" within 10 status_is state reachable
+stop daemon
+start_daemon
+ok "without it the fake is a stranger" within 10 status_is state unreachable
+AWS_EC2_METADATA_SERVICE_ENDPOINT=$imds6 again
+[ -z "$imds6" ] || ok "metadata over IPv6" within 10 status_is state reachable
+
 # --- on-premises: a user --------------------------------------------------------------------------------------------------------
 user=arn:aws:iam::111122223333:user/web1
 user_file() { # user_file KEY SECRET
@@ -124,6 +138,7 @@ read -r key2 secret2 <<<"$(fake user $user)"
 user_file "$key1" "$secret1"
 again
 ok "an on-premises user polls" polls 1
+ok "a file with keys that everybody may read is warned about" logged "run 'chmod 0640 $R/etc/onpremises.yml'"
 is "as itself" "{\"HostIdentifier\":\"$user\"}" "$(bodies PollHostCommand | tail -n 1)"
 is "without asking for metadata" 0 "$(requests token)"
 user_file "$key2" "$secret2"
