@@ -141,9 +141,9 @@ static int ask(struct import *im, const char *step)
 
 static int fail(struct import *im, const struct error *err)
 {
-	const char *next = im->record.phase == IMPORT_BEGUN || im->record.phase == IMPORT_UNDOING
-				   ? "the same command goes on where it was"
-				   : NULL;
+	bool begun = im->record.phase == IMPORT_BEGUN || im->record.phase == IMPORT_UNDOING;
+	bool again = begun && err->code != ERR_REFUSED;
+	const char *next = again ? "the same command goes on where it was" : NULL;
 	return next ? cli_fail(im->cli, cli_exit_of(err->code), err, "%s", next)
 		    : cli_fail(im->cli, cli_exit_of(err->code), err, NULL);
 }
@@ -225,7 +225,7 @@ static int check_phase(struct import *im, struct error *err)
 				 "this host's installation was imported already; 'slipway import "
 				 "codedeploy --undo' gives it back");
 	case IMPORT_UNDOING:
-		return error_set(err, ERR_BUSY,
+		return error_set(err, ERR_REFUSED,
 				 "an import is being undone: 'slipway import codedeploy --undo' "
 				 "finishes that");
 	default:
@@ -314,10 +314,11 @@ static int hold(struct import *im, struct error *err)
 		if (r >= 0)
 			r = import_service_hold(paths, record, err);
 	}
-	if (r >= 0)
-		say(im, "stopped", "would stop",
-		    record->conditioned ? IMPORT_UNIT ", and keep it so by a condition in a drop-in"
-					: "and mask " IMPORT_UNIT);
+	if (r >= 0 && record->conditioned)
+		say(im, "stopped, and held by a drop-in,", "would stop, and hold by a drop-in,",
+		    IMPORT_UNIT);
+	else if (r >= 0)
+		say(im, "stopped and masked", "would stop and mask", IMPORT_UNIT);
 	return r;
 }
 
@@ -384,7 +385,8 @@ static int act(struct import *im)
 	if (begin(im, &err) < 0 || hold(im, &err) < 0)
 		return fail(im, &err);
 	int code = ask(im, "take");
-	if (code == CLI_BUSY && fresh && !json_array_size(im->talk.groups))
+	/* one that says so has taken nothing; one that was killed may have */
+	if (code == CLI_BUSY && fresh && im->talk.result && !json_array_size(im->talk.groups))
 		release(im);
 	if (code)
 		return code;
@@ -445,13 +447,13 @@ static int give_service(struct import *im, struct error *err)
 static int stop_ours(struct import *im, struct error *err)
 {
 	const struct paths *paths = &im->cli->paths;
-	int r = import_service_look(paths, IMPORT_OURS, &im->ours, err);
+	im->record.phase = IMPORT_UNDOING;
+	int r = import_record_save(paths, &im->record, err);
+	if (r >= 0)
+		r = import_service_look(paths, IMPORT_OURS, &im->ours, err);
 	if (r >= 0 && im->ours.active)
 		r = import_service_do(paths, "stop", IMPORT_OURS, err);
-	if (r < 0 || im->record.phase == IMPORT_UNDOING)
-		return r;
-	im->record.phase = IMPORT_UNDOING;
-	return import_record_save(paths, &im->record, err);
+	return r;
 }
 
 static int start_ours(struct import *im, struct error *err)

@@ -200,6 +200,11 @@ refused 6 "a deployment is going on" "d-CCCCCCCC1"
 touch -d '2 days ago' "$root/ongoing-deployment/d-CCCCCCCC1"
 exits 0 "one of the day before yesterday counts as none, as with theirs" slip import codedeploy
 
+new_host 1
+echo "$root/ongoing-deployment/d-CCCCCCCC2" >"$FAKE_UNITS/last-command"
+refused 6 "a deployment began while it was being stopped" "d-CCCCCCCC2"
+ok "  nor is it masked" bash -c "! [ -e $FAKE_UNITS/codedeploy-agent.service.masked ]"
+
 new_host 2
 exits 0 "a group that is here already" slip deploy "$T/r1" --group $group --file-exists-behavior OVERWRITE
 refused 3 "its files may be anybody's" "has a group '$group' already"

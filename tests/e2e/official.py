@@ -14,7 +14,7 @@ import re
 import shutil
 import sys
 
-root, generation = os.path.abspath(sys.argv[1]), sys.argv[2]
+root, generation = os.path.abspath(sys.argv[1]).rstrip("/"), sys.argv[2]
 opt = root + "/opt/codedeploy-agent"
 base = opt + "/deployment-root"
 instructions = base + "/deployment-instructions"

@@ -15,7 +15,11 @@ show)
 	if has active; then echo ActiveState=active; else echo ActiveState=inactive; fi
 	echo "FragmentPath=/lib/systemd/system/$unit"
 	;;
-stop) rm -f "$state/$unit.active" ;;
+stop)
+	rm -f "$state/$unit.active"
+	# its last poll has brought a command
+	if [ -e "$state/last-command" ]; then touch "$(cat "$state/last-command")"; fi
+	;;
 start | restart)
 	if has masked; then
 		echo "Failed to start $unit: Unit $unit is masked." >&2
