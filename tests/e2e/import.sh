@@ -202,8 +202,11 @@ exits 0 "one of the day before yesterday counts as none, as with theirs" slip im
 
 new_host 1
 echo "$root/ongoing-deployment/d-CCCCCCCC2" >"$FAKE_UNITS/last-command"
-refused 6 "a deployment began while it was being stopped" "d-CCCCCCCC2"
-ok "  nor is it masked" bash -c "! [ -e $FAKE_UNITS/codedeploy-agent.service.masked ]"
+exits 6 "a deployment that began while it was being stopped" slip import codedeploy
+says "  is named" "d-CCCCCCCC2"
+ok "  the other runs again" unit codedeploy-agent active
+ok "  and is not masked" bash -c "! [ -e $FAKE_UNITS/codedeploy-agent.service.masked ]"
+ok "  nothing is recorded" test ! -e "$T/host/var/lib/slipway/host/import.json"
 
 new_host 2
 exits 0 "a group that is here already" slip deploy "$T/r1" --group $group --file-exists-behavior OVERWRITE
