@@ -53,6 +53,7 @@ struct settings {
 	char *program_name;          /* "codedeploy-agent" */
 	char *tracking;              /* "ongoing-deployment", below root_dir */
 	bool deployments_log;        /* true */
+	bool log_aws_wire;           /* false */
 	bool restrict_agent_dirs;    /* below root_dir; false */
 	bool restrict_log_dir;       /* false */
 	char *hook_environment_file; /* NULL: none */

@@ -373,18 +373,23 @@ static int explain(struct http_transfer *t, CURLcode result)
 	}
 }
 
-void http_transfer_finish(struct http_transfer *t, CURLcode result)
+static void fill_in(struct http_transfer *t, CURLcode result)
 {
 	struct http_response *response = t->response;
 	const char *ip = NULL;
 	curl_easy_getinfo(t->easy, CURLINFO_LOCAL_IP, &ip);
 	snprintf(response->local_ip, sizeof(response->local_ip), "%s", ip ? ip : "");
 	int r = result == CURLE_OK ? 0 : explain(t, result);
-	if (r < 0) {
+	if (r < 0)
 		response->code = error_prefix(&response->error, r, "%s", t->origin);
-		return;
-	}
-	response->status = (int)status_of(t);
+	else
+		response->status = (int)status_of(t);
+}
+
+void http_transfer_finish(struct http_transfer *t, CURLcode result)
+{
+	fill_in(t, result);
+	http_wire(t, result);
 }
 
 void http_transfer_clear(struct http_transfer *t)

@@ -56,4 +56,6 @@ int http_transfer_setup(struct http_transfer *t, struct http_pool *pool, CURL *e
 			struct error *err) MUST_CHECK;
 /* libcurl is done: fill in what response still lacks. */
 void http_transfer_finish(struct http_transfer *t, CURLcode result);
+/* http-wire.c: once finished, its line for log_wire(). */
+void http_wire(const struct http_transfer *t, CURLcode result);
 void http_transfer_clear(struct http_transfer *t);

@@ -59,20 +59,19 @@ static int reopen(struct log_file *f)
 	return 0;
 }
 
-int log_file_open(const char *dir, const char *name, bool restricted, struct log_file **ret,
-		  struct error *err)
+int log_file_open(const char *dir, const char *name, mode_t dir_mode, mode_t file_mode,
+		  struct log_file **ret, struct error *err)
 {
-	mode_t dir_mode = restricted ? 0750 : 0755;
 	struct stat st;
 	int r = fs_mkdirs_path(dir, dir_mode, err);
 	if (r < 0)
 		return r;
 	struct log_file *f = xcalloc(1, sizeof(*f));
-	*f = (struct log_file){.fd = -1, .mode = restricted ? 0640 : 0644};
+	*f = (struct log_file){.fd = -1, .mode = file_mode};
 	f->name = xstrdup(name);
 	f->file_name = xasprintf("%s.log", name);
 	f->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (f->dirfd >= 0 && restricted && fstat(f->dirfd, &st) == 0 && (st.st_mode & 07) &&
+	if (f->dirfd >= 0 && !(dir_mode & 07) && fstat(f->dirfd, &st) == 0 && (st.st_mode & 07) &&
 	    fchmod(f->dirfd, dir_mode) < 0)
 		errno = 0; /* it is somebody else's; the files have their mode */
 	r = f->dirfd < 0 ? -errno : reopen(f);

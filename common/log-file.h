@@ -11,17 +11,16 @@
 
 #include "common/error.h"
 
-#include <stdbool.h>
+#include <sys/types.h>
 
 #define LOG_FILE_KEPT 7
 
 struct log_file;
 
-/* dir is made when missing. restricted: the directory is 0750 and files 0640, else 0755 and 0644;
- * those that are there follow,
- * but no directory is opened to others. */
-int log_file_open(const char *dir, const char *name, bool restricted, struct log_file **ret,
-		  struct error *err) MUST_CHECK;
+/* dir is made when missing, with dir_mode; one that is there loses what others may do beyond that.
+ * Files get file_mode. */
+int log_file_open(const char *dir, const char *name, mode_t dir_mode, mode_t file_mode,
+		  struct log_file **ret, struct error *err) MUST_CHECK;
 void log_file_free(struct log_file *file);
 /* A sink of log.h; arg is the struct log_file. */
 void log_file_write(int level, const char *text, void *arg);

@@ -28,6 +28,8 @@ static struct {
 	bool journal;
 	log_sink_fn *sink;
 	void *sink_arg;
+	log_sink_fn *wire;
+	void *wire_arg;
 	struct {
 		const char *name;
 		char *value;
@@ -78,6 +80,29 @@ void log_to_sink(log_sink_fn *fn, void *arg)
 {
 	state.sink = fn;
 	state.sink_arg = arg;
+}
+
+void log_wire_to_sink(log_sink_fn *fn, void *arg)
+{
+	state.wire = fn;
+	state.wire_arg = arg;
+}
+
+bool log_has_wire(void)
+{
+	return state.wire;
+}
+
+void log_wire(const char *fmt, ...)
+{
+	if (!state.wire)
+		return;
+	va_list ap;
+	va_start(ap, fmt);
+	char text[LOG_TEXT_MAX];
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	state.wire(LOG_INFO, text, state.wire_arg);
 }
 
 void log_field(const char *name, const char *value)

@@ -22,6 +22,12 @@ void log_to_sink(log_sink_fn *fn, void *arg);
  * NULL removes it. At most 8 names; name is borrowed (a literal), value is copied. */
 void log_field(const char *name, const char *value);
 
+/* What went over the network, one line for each request: to fn alone, and only while there is one.
+ * Never a header's value, a body, or a URL's query. */
+void log_wire_to_sink(log_sink_fn *fn, void *arg);
+bool log_has_wire(void);
+void log_wire(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
 void log_line(int level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* One line with own fields: NULL-terminated list of name, value pairs. message_id: 32 hex digits or
  * NULL. */

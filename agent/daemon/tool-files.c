@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 struct tool_files {
-	struct log_file *log;
+	struct log_file *log, *wire;
 	char *pid_dir, *pid_name; /* NULL: there is none */
 };
 
@@ -22,10 +22,27 @@ static void open_log(struct tool_files *f, const struct settings *s)
 	struct error err = {0};
 	if (!s->log_dir)
 		return;
-	if (log_file_open(s->log_dir, s->program_name, s->restrict_log_dir, &f->log, &err) < 0)
+	mode_t dir = s->restrict_log_dir ? 0750 : 0755, file = s->restrict_log_dir ? 0640 : 0644;
+	if (log_file_open(s->log_dir, s->program_name, dir, file, &f->log, &err) < 0)
 		log_warning("no log file: %s", err.text);
 	else
 		log_to_sink(log_file_write, f->log);
+}
+
+/* It says who talks with whom about what, so it is never for others. */
+static void open_wire(struct tool_files *f, const struct settings *s)
+{
+	struct error err = {0};
+	if (!s->log_aws_wire)
+		return;
+	if (!s->log_dir) {
+		log_warning("log_aws_wire needs log_dir");
+		return;
+	}
+	auto_free char *name = xasprintf("%s.aws_wire", s->program_name);
+	mode_t dir = s->restrict_log_dir ? 0750 : 0755;
+	if (log_file_open(s->log_dir, name, dir, 0640, &f->wire, &err) < 0)
+		log_warning("no wire log: %s", err.text);
 }
 
 static int write_pid(const char *dir, const char *name, bool restricted, struct error *err)
@@ -74,12 +91,15 @@ struct tool_files *tool_files_open(const struct settings *settings, struct tool_
 		log_file_free(TAKE(old->log));
 	}
 	open_log(f, settings);
+	open_wire(f, settings);
 	open_pid(f, settings);
 	if (old && str_eq(f->pid_dir, old->pid_dir) && str_eq(f->pid_name, old->pid_name))
 		free(TAKE(old->pid_name)); /* it is the same file */
 	tool_files_free(old);
 	if (f->log)
 		log_to_sink(log_file_write, f->log);
+	if (f->wire)
+		log_wire_to_sink(log_file_write, f->wire);
 	return f;
 }
 
@@ -90,7 +110,9 @@ void tool_files_free(struct tool_files *f)
 	if (f->pid_name)
 		remove_pid(f);
 	log_to_sink(NULL, NULL);
+	log_wire_to_sink(NULL, NULL);
 	log_file_free(f->log);
+	log_file_free(f->wire);
 	free(f->pid_dir);
 	free(f->pid_name);
 	free(f);

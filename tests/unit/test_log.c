@@ -92,7 +92,8 @@ static struct log_file *open_file(const struct tempdir *dir, bool restricted)
 	struct log_file *file = NULL;
 	struct error err = {0};
 	auto_free char *path = xasprintf("%s/logs", dir->path);
-	if (log_file_open(path, "agent", restricted, &file, &err) < 0)
+	if (log_file_open(path, "agent", restricted ? 0750 : 0755, restricted ? 0640 : 0644, &file,
+			  &err) < 0)
 		fail_msg("%s", err.text);
 	return file;
 }

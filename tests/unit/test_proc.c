@@ -8,6 +8,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 /* A shell command with its output in the file "out". */
@@ -311,9 +312,20 @@ static void a_process_and_the_boot_are_known_by_when_they_began(void **state)
 	assert_true(proc_started(-1) == 0);
 }
 
+static void core_dumps_can_be_forbidden(void **state)
+{
+#ifndef __SANITIZE_ADDRESS__
+	proc_allow_core_dumps(false);
+	assert_int_equal(prctl(PR_GET_DUMPABLE), 0);
+#endif
+	proc_allow_core_dumps(true);
+	assert_int_equal(prctl(PR_GET_DUMPABLE), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(core_dumps_can_be_forbidden),
 		tempdir_test(a_program_runs_with_exactly_its_arguments_and_environment),
 		tempdir_test(given_descriptors_start_at_3_and_no_other_is_left),
 		tempdir_test(crossed_descriptors_do_not_overwrite_each_other),
