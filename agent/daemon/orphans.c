@@ -2,6 +2,7 @@
 #include "agent/daemon/orphans.h"
 
 #include "agent/daemon/dialogue.h"
+#include "agent/daemon/poll.h"
 #include "agent/trust.h"
 #include "common/alloc.h"
 #include "common/clock.h"
@@ -16,6 +17,7 @@
 enum {
 	GRACE_MS = 60 * 1000,     /* the endpoint's chance after a start */
 	AGAIN_MS = 60 * 1000,     /* the worker could not act: somebody holds the group */
+	LOOK_MS = 30 * 1000,      /* whether an endpoint that answers still does */
 	LATER_MS = 5 * 60 * 1000, /* it failed: a mount or room may come back */
 };
 
@@ -157,18 +159,17 @@ static bool is_aws(const struct daemon *daemon)
 
 /* Our own endpoint has the next command ready when the last one has ended, or has given the
  * deployment up. The AWS service may wait for other hosts and its load balancer meanwhile: there
- * only its silence counts, which is noticed at the end of a long poll. Returns 0 when it is silent.
- */
+ * only its silence counts, since its last answer. Returns how long to wait, 0 when it is silent. */
 static uint64_t not_silent_ms(const struct orphans *orphans, uint64_t now_us)
 {
-	const struct settings *settings = &orphans->daemon->settings;
-	uint64_t timeout_ms = settings->orphan_timeout;
-	if (timeout_ms < settings->http_read_timeout)
-		timeout_ms = settings->http_read_timeout;
-	uint64_t silent_ms = (now_us - orphans->heard_us) / 1000;
-	if (!orphans->heard_us || silent_ms >= timeout_ms || !is_aws(orphans->daemon))
+	uint64_t timeout_ms = orphans->daemon->settings.orphan_timeout;
+	enum health_state state = poll_health(orphans->daemon->poll)->state;
+	if (!orphans->heard_us || !is_aws(orphans->daemon))
 		return 0;
-	return timeout_ms - silent_ms;
+	if (state == HEALTH_REACHABLE || state == HEALTH_THROTTLED)
+		return timeout_ms < LOOK_MS ? timeout_ms : LOOK_MS;
+	uint64_t silent_ms = (now_us - orphans->heard_us) / 1000;
+	return silent_ms < timeout_ms ? timeout_ms - silent_ms : 0;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *arg)

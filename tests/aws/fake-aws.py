@@ -21,6 +21,7 @@ Files in DIR, all read again at each request:
                         role, imds_v1, imds_v2, token_ttl_max, clock (seconds that it is ahead of the machine's), skew (tolerated),
                         poll (seconds a poll is parked), lease (seconds until a command without acknowledgement is offered again),
                         hold (true: no command of a deployment is handed out), stop_before (no command of that name), github_token, github_private (["a/r"]),
+                        noop (Succeeded: an acknowledgement as no-op closes a command; Failed: it counts as failed until it is completed),
                         codeload (base URL of the redirect, default itself), proxy_user, proxy_password
     deployments/D.json  {"spec": {...}, "commands": [...], "host": ..., "signed": ..., "go_on": true}: its commands (default: the seven
                         events) are handed out one after the other, the next after the completion of the one before; a Failed one ends
@@ -366,15 +367,17 @@ class Commands(Handler):
             return {}
 
     def acknowledged(self, given):
-        self.diagnostics(given, {"IsCommandNoop"})
+        noop = self.diagnostics(given, {"IsCommandNoop"}).get("IsCommandNoop")
         with self.state.lock:
             command = self.state.command(given["HostCommandIdentifier"])
             if not command:
                 self.complain("an acknowledgement of a command that was never handed out")
                 return "Failed"
-            if not command["status"]:
-                self.state.save({**command, "acked": True})
-            return command["status"] or "InProgress"
+            if command["status"]:
+                return command["status"]
+            counts = self.state.config("noop") if noop else None
+            self.state.save({**command, "acked": True, "noop": noop, "status": "Succeeded" if counts == "Succeeded" else None})
+            return counts or "InProgress"
 
     def completed(self, given, raw):
         self.diagnostics(given, {"error_code", "script_name", "message", "log"})

@@ -16,7 +16,7 @@ DEFAULTS = {
     "region": "us-east-1", "account": "111122223333", "instance": "i-0abc1234def567890", "partition": "aws",
     "domain": "amazonaws.com", "role": "web-role", "imds_v1": True, "imds_v2": True, "token_ttl_max": 21600,
     "clock": 0, "skew": 300, "poll": 60, "lease": 30, "hold": False, "stop_before": None,
-    "github_token": None, "github_private": [], "codeload": None, "proxy_user": None, "proxy_password": None,
+    "noop": None, "github_token": None, "github_private": [], "codeload": None, "proxy_user": None, "proxy_password": None,
 }
 
 
@@ -173,7 +173,7 @@ class State:
             if self.config("hold"):
                 return None
             for file in sorted(os.listdir(f"{self.base}/deployments")):
-                if file.endswith(".json"):
+                if file.endswith(".json") and not file.startswith("."):
                     due = self.due(file[:-5], host)
                     if due:
                         return due
