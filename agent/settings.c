@@ -296,6 +296,11 @@ static const struct conf_option table[] = {
 	 AT(program_name),
 	 .def = "codedeploy-agent",
 	 .help = "Begins the names of log files and of the process id's file."},
+	{.name = "metrics_file",
+	 .type = CONF_PATH,
+	 AT(metrics_file),
+	 .help = "File with metrics for node_exporter's textfile collector; its name ends in "
+		 ".prom."},
 	{.name = "root_dir",
 	 .type = CONF_PATH,
 	 AT(root_dir),

@@ -60,6 +60,7 @@ struct settings {
 	bool restrict_hook_env;      /* without that file; false */
 	bool strip_loader_env;       /* false */
 	bool disable_core_dumps;     /* true */
+	char *metrics_file;          /* for node_exporter; NULL: none */
 };
 
 /* Defaults, then paths->agent_yml when it is there. */

@@ -149,8 +149,8 @@ char *cli_clean_lines(const char *text);
 /* The program that has all commands, where this one has not; else NULL. */
 extern const char *const cli_whole;
 extern const struct cli_command cmd_adopt, cmd_deploy, cmd_doctor, cmd_explain, cmd_help,
-	cmd_history, cmd_import, cmd_lint, cmd_logs, cmd_pack, cmd_plan, cmd_recover, cmd_redeploy,
-	cmd_remove, cmd_rollback, cmd_status, cmd_verify, cmd_version;
+	cmd_history, cmd_import, cmd_lint, cmd_metrics, cmd_logs, cmd_pack, cmd_plan, cmd_recover,
+	cmd_redeploy, cmd_remove, cmd_rollback, cmd_status, cmd_verify, cmd_version;
 extern const struct cli_command cmd_enroll, cmd_unenroll, cmd_whoami;
 extern const struct cli_command cmd_fleet_app_create, cmd_fleet_app_delete, cmd_fleet_app_list,
 	cmd_fleet_deploy, cmd_fleet_deployments, cmd_fleet_group_create, cmd_fleet_group_delete,

@@ -9,5 +9,5 @@ const char *const cli_whole = "slipway-cli";
 const struct cli_command *const cli_commands[] = {
 	&cmd_deploy,  &cmd_plan,    &cmd_status,   &cmd_explain,  &cmd_logs,
 	&cmd_history, &cmd_verify,  &cmd_rollback, &cmd_redeploy, &cmd_remove,
-	&cmd_adopt,   &cmd_recover, &cmd_version,  NULL,
+	&cmd_adopt,   &cmd_recover, &cmd_metrics,  &cmd_version,  NULL,
 };

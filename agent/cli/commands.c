@@ -25,6 +25,7 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_unenroll,
 	&cmd_whoami,
 	&cmd_doctor,
+	&cmd_metrics,
 
 	/* making revisions */
 	&cmd_lint,

@@ -5,6 +5,7 @@
 
 #include "agent/daemon/claim.h"
 #include "agent/daemon/commands.h"
+#include "agent/daemon/metrics.h"
 #include "agent/daemon/orphans.h"
 #include "agent/daemon/recovery.h"
 #include "agent/daemon/report.h"
@@ -378,6 +379,7 @@ static void on_fetched(const struct fetch_end *end, void *arg)
 	struct command *command = arg;
 	command->fetch = NULL;
 	auto_close int bundle = end->fd;
+	metrics_downloaded(command->daemon->metrics, !end->error, end->bytes);
 	if (end->error && end->error->code == -EPIPE)
 		return; /* the worker wants no more, and will say why */
 	if (end->error) {

@@ -8,6 +8,7 @@
 #include "agent/daemon/commands.h"
 #include "agent/daemon/exposure.h"
 #include "agent/daemon/ipc-server.h"
+#include "agent/daemon/metrics.h"
 #include "agent/daemon/orphans.h"
 #include "agent/daemon/poll.h"
 #include "agent/daemon/recovery.h"
@@ -92,6 +93,7 @@ static void trim_when_quiet(struct daemon *daemon)
 
 void daemon_results_sent(struct daemon *daemon)
 {
+	metrics_touch(daemon->metrics);
 	trim_when_quiet(daemon);
 	daemon_show_status(daemon);
 }
@@ -101,6 +103,7 @@ void daemon_work_changed(struct daemon *daemon)
 	if (!daemon->running)
 		return;
 	commands_schedule(daemon->commands);
+	metrics_touch(daemon->metrics);
 	poll_go_on(daemon->poll);
 	trim_when_quiet(daemon);
 	daemon_show_status(daemon);
@@ -257,6 +260,7 @@ int daemon_reload(struct daemon *daemon, struct error *err)
 	exposure_warn(&daemon->paths, &daemon->settings, daemon->identity);
 	log_info("settings and identity were read again");
 	report_kick(daemon->report);
+	metrics_reload(daemon->metrics);
 	daemon_work_changed(daemon);
 	return 0;
 }
@@ -315,6 +319,7 @@ static int start(struct daemon *daemon, const struct daemon_options *options, st
 	daemon->orphans = orphans_new(daemon);
 	daemon->poll = poll_new(daemon);
 	daemon->renew = renew_new(daemon);
+	daemon->metrics = metrics_new(daemon);
 	daemon->amazon = amazon_new(daemon);
 	r = commands_new(daemon, &daemon->commands, err);
 	if (r == 0)
@@ -336,6 +341,7 @@ static void clear(struct daemon *daemon)
 {
 	ipc_free(daemon->ipc);
 	renew_free(daemon->renew);
+	metrics_free(daemon->metrics);
 	poll_free(daemon->poll);
 	commands_free(daemon->commands);
 	report_free(daemon->report);

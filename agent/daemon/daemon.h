@@ -25,6 +25,7 @@ struct daemon {
 	struct orphans *orphans;
 	struct poll *poll;
 	struct renew *renew;
+	struct metrics *metrics;
 	struct amazon *amazon;
 	struct ipc *ipc;
 	sd_event_source *quiet;

@@ -97,7 +97,8 @@ static const char *member(const json_t *message, const char *name)
 void dialogue_log(const char *event, const json_t *message)
 {
 	const char *deployment = member(message, "deployment");
-	const char *const fields[] = {"DEPLOYMENT_ID", deployment, NULL};
+	const char *const fields[] = {"DEPLOYMENT_ID", deployment, "HOOK", member(message, "step"),
+				      NULL};
 	if (str_eq(event, "step")) {
 		const char *text = member(message, "message");
 		bool failed = str_eq(member(message, "state"), "failed");

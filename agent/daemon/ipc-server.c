@@ -3,6 +3,7 @@
 
 #include "agent/daemon/amazon.h"
 #include "agent/daemon/commands.h"
+#include "agent/daemon/metrics.h"
 #include "agent/daemon/poll.h"
 #include "agent/daemon/recovery.h"
 #include "agent/daemon/renew.h"
@@ -73,7 +74,7 @@ static void add_endpoint(const struct daemon *daemon, json_t *answer)
 	json_set_int(answer, "results_waiting", (int64_t)report_waiting(daemon->report));
 }
 
-static int status(struct daemon *daemon, json_t *answer, struct error *err)
+static int status(struct daemon *daemon, const json_t *request, json_t *answer, struct error *err)
 {
 	json_set_str(answer, "version", VERSION);
 	json_set_int(answer, "pid", getpid());
@@ -90,7 +91,19 @@ static int status(struct daemon *daemon, json_t *answer, struct error *err)
 	return 0;
 }
 
-static int reload(struct daemon *daemon, json_t *answer, struct error *err)
+static int metrics(struct daemon *daemon, const json_t *request, json_t *answer, struct error *err)
+{
+	const char *format = "openmetrics";
+	auto_free char *text = NULL;
+	int r = json_opt_str(request, "format", &format, err);
+	if (r == 0)
+		r = metrics_text(daemon->metrics, !str_eq(format, "prometheus"), &text, err);
+	if (r == 0)
+		json_set_str(answer, "text", text);
+	return r;
+}
+
+static int reload(struct daemon *daemon, const json_t *request, json_t *answer, struct error *err)
 {
 	json_set_bool(answer, "ok", true);
 	return daemon_reload(daemon, err);
@@ -99,9 +112,11 @@ static int reload(struct daemon *daemon, json_t *answer, struct error *err)
 static const struct {
 	const char *name;
 	bool everybody;
-	int (*handle)(struct daemon *daemon, json_t *answer, struct error *err);
+	int (*handle)(struct daemon *daemon, const json_t *request, json_t *answer,
+		      struct error *err);
 } requests[] = {
 	{"status", true, status},
+	{"metrics", true, metrics},
 	{"reload", false, reload},
 };
 
@@ -120,7 +135,7 @@ static int handle(const struct caller *caller, const char *packet, size_t len, j
 			continue;
 		if (!requests[i].everybody && !caller->trusted)
 			return error_set(err, ERR_DENIED, "only root may ask for '%s'", name);
-		return requests[i].handle(caller->ipc->daemon, answer, err);
+		return requests[i].handle(caller->ipc->daemon, request, answer, err);
 	}
 	return error_set(err, ERR_INPUT, "slipwayd does not know the request '%.40s'", name);
 }

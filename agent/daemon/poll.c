@@ -3,6 +3,7 @@
 
 #include "agent/daemon/backoff.h"
 #include "agent/daemon/commands.h"
+#include "agent/daemon/metrics.h"
 #include "agent/rival.h"
 #include "common/alloc.h"
 #include "common/clock.h"
@@ -173,10 +174,12 @@ static void on_answer(const struct answer *answer, void *arg)
 	    poll_read_answer(answer->body, poll->daemon->identity->host_identifier, &command,
 			     &err) < 0)
 		outcome = OUTCOME_BROKEN;
+	struct metrics *metrics = poll->daemon->metrics;
 	if (outcome == OUTCOME_OK)
 		succeeded(poll, command);
 	else
 		failed(poll, outcome, &err);
+	metrics_polled(metrics, outcome);
 }
 
 static int on_confirm(sd_event_source *source, uint64_t usec, void *arg)

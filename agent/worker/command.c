@@ -322,6 +322,7 @@ int command_verb(struct run *run, const json_t *message, int fd, json_t *result,
 	if (r < 0)
 		return refuse(&c, 2, result, err);
 	log_field("DEPLOYMENT_ID", c.spec->deployment_id);
+	log_field("GROUP_ID", c.spec->group_id);
 	if (!job_is_command(c.wire->name)) {
 		error_set(err, -EINVAL, "'%s' is not a command that this agent carries out",
 			  c.wire->name);

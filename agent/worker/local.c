@@ -177,6 +177,7 @@ static void begin(struct group *g, struct job *job)
 	d->previous = xstrdup_null(g->state->installed);
 	g->state->open = d;
 	log_field("DEPLOYMENT_ID", state_deployment_id(d));
+	log_field("GROUP_ID", g->id);
 }
 
 static int walk_all(struct group *g, struct error *err)

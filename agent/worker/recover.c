@@ -161,9 +161,12 @@ int recover_group(struct group *g, const char **ret_what, struct error *err)
 	if (what)
 		layout_repair(g);
 	auto_free char *label = state_label(g->state);
+	const struct state_deployment *of = g->state->open ? g->state->open : g->state->last;
+	const char *id = of ? state_deployment_id(of) : NULL;
 	if (what)
 		log_event(LOG_NOTICE, MESSAGE_RECOVERED,
-			  (const char *const[]){"GROUP_ID", g->id, NULL},
+			  (const char *const[]){"GROUP_ID", g->id, id ? "DEPLOYMENT_ID" : NULL, id,
+						NULL},
 			  "group '%s': what a crash left was %s%s%s", label, r < 0 ? "not " : "",
 			  what, r < 0 ? " yet" : "");
 	if (ret_what)
