@@ -197,7 +197,7 @@ void orphans_note(struct orphans *orphans, const struct result *result)
 	if (result->finished_s < orphan->newest_s)
 		return;
 	orphan->newest_s = result->finished_s;
-	if (!result->open) {
+	if (!result->open || !orphans->daemon->settings.local_rollback) {
 		orphan->due_us = NEVER;
 		arm(orphans);
 		return;

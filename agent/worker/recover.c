@@ -223,9 +223,10 @@ static bool began_to_stop(const struct state_deployment *d)
 	return false;
 }
 
+/* Without a rollback there is nothing to put right, and the endpoint may come back to it. */
 static bool waits_for_endpoint(const struct state_deployment *d)
 {
-	return d && !job_is_local(d->job) && !d->complete && began_to_stop(d);
+	return d && !job_is_local(d->job) && d->job->rollback && !d->complete && began_to_stop(d);
 }
 
 bool recover_is_orphan(const struct group *g, double now)

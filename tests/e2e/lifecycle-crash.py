@@ -203,6 +203,19 @@ holds("with the reason", "silent", run.result["text"])
 run = host.local({"verb": "orphan", "group_id": "group-1"})
 equal("asked again there is nothing to do", [0, None], [run.result["exit"], run.result.get("rolled_back")])
 
+# Where nothing is rolled back, nobody gives up before the endpoint does.
+host = old_host("orphan_timeout: 1s\nlocal_rollback: false\n")
+new = Deployment(host, "d-NEW", bundle(revision("new")))
+new.all(SEVEN[:4])
+state = host.state()
+state["open"]["last_command"] = time.time() - 86400
+with open(host.path("var/lib/slipway/host/groups/group-1/state.json"), "w") as f:
+    json.dump(state, f)
+run = host.local({"verb": "orphan", "group_id": "group-1"})
+equal("local_rollback: false waits for the endpoint", [0, "d-NEW"],
+      [run.result["exit"], host.state()["open"]["job"]["specification"]["DeploymentId"]], run.result)
+equal("which may go on", 0, new.all(SEVEN[4:]).result["exit"])
+
 # The clock is set back in the middle.
 host = old_host("orphan_timeout: 1h\n")
 Deployment(host, "d-NEW", bundle(revision("new"))).all(SEVEN[:4])
