@@ -110,6 +110,8 @@ static void doctor_clear(struct doctor *doctor)
 	json_decref(doctor->daemon);
 	settings_clear(&doctor->settings);
 	fs_close_quiet(doctor->fd);
+	fs_close_quiet(doctor->ca_fd);
+	free(doctor->ca_path);
 	free(doctor->endpoint);
 	free(doctor->host);
 	free(doctor->port);
@@ -205,6 +207,7 @@ static int run(struct cli *cli, const struct cli_args *args)
 	auto_doctor struct doctor doctor = {
 		.cli = cli,
 		.fd = -1,
+		.ca_fd = -1,
 		.deadline_us = clock_mono_us() + (uint64_t)DOCTOR_TOTAL_MS * 1000,
 	};
 	ask_daemon(&doctor);

@@ -2,6 +2,7 @@
 /* What the endpoint says: its clock, and whether it accepts who we are. */
 #include "agent/cli/doctor.h"
 
+#include "agent/aws/sign.h"
 #include "agent/proxies.h"
 #include "common/alloc.h"
 #include "common/clock.h"
@@ -42,7 +43,12 @@ static void say_skew(struct doctor *doctor, int64_t skew_s, const char *date, ui
 {
 	uint64_t seconds = (uint64_t)(skew_s < 0 ? -skew_s : skew_s);
 	const char *which = skew_s < 0 ? "behind" : "ahead of";
-	if (seconds > DOCTOR_SKEW_MAX_S)
+	if (seconds > DOCTOR_SKEW_MAX_S && doctor_aws_set_clock(doctor, date))
+		doctor_say(doctor, DOCTOR_WARNING, "'timedatectl' shows whether it is synchronised",
+			   "this host's clock is %" PRIu64 " s %s that of AWS (%s); requests are "
+			   "signed for theirs",
+			   seconds, which, date);
+	else if (seconds > DOCTOR_SKEW_MAX_S)
 		doctor_say(
 			doctor, DOCTOR_FAILED,
 			"'timedatectl' shows whether the clock is synchronised; 'systemctl "
@@ -184,34 +190,26 @@ static int ask(struct doctor *doctor, struct http_response *response, struct err
 				 : doctor->identity->host_identifier);
 	auto_free char *body = json_text(input);
 	auto_free char *url = xasprintf("%s/", doctor->endpoint);
-	struct doctor_signed with = {.target = NULL};
+	auto_aws_signed struct aws_signed with = {0};
 	int r = doctor->aws
 			? doctor_aws_sign(doctor, "GetDeploymentSpecification", body, &with, err)
 			: 0;
 	if (r < 0)
 		return r;
-	const struct http_header headers[] = {
+	static const struct http_header plain[] = {
 		{"Content-Type", "application/x-amz-json-1.1"},
-		{"X-Amz-Target",
-		 with.target ? with.target : WIRE_TARGET_COMMANDS ".GetDeploymentSpecification"},
-		{"X-Amz-Date", with.date},
-		{"Authorization", with.authorization},
-		{"X-Amz-Security-Token", with.token},
+		{"X-Amz-Target", WIRE_TARGET_COMMANDS ".GetDeploymentSpecification"},
 	};
 	const struct http_request request = {
 		.method = "POST",
 		.url = url,
-		.headers = headers,
-		.n_headers = with.token           ? 5
-			     : with.authorization ? 4
-						  : 2,
+		.headers = doctor->aws ? with.headers : plain,
+		.n_headers = doctor->aws ? with.count : ARRAY_LEN(plain),
 		.body = body,
 		.body_len = strlen(body),
 		.timeout_ms = doctor_left_ms(doctor, ANSWER_MS),
 	};
-	r = http_perform(doctor->http, &request, response, err);
-	doctor_signed_clear(&with);
-	return r;
+	return http_perform(doctor->http, &request, response, err);
 }
 
 /* For those who may not use the host's key, and beside the answer for those who may. */

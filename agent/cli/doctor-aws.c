@@ -4,14 +4,18 @@
 
 #include "agent/aws/credentials.h"
 #include "agent/aws/partition.h"
+#include "agent/aws/sign.h"
+#include "agent/aws/trust.h"
+#include "agent/rival.h"
 #include "common/alloc.h"
 #include "common/clock.h"
-#include "common/digest.h"
-#include "common/sigv4.h"
+#include "common/fs.h"
+#include "common/log.h"
 #include "common/str.h"
 
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define AWS_MS 8000
 #define SOON_S 300
@@ -106,8 +110,13 @@ const char *doctor_aws_host_identifier(const struct doctor_aws *aws)
 
 void doctor_aws_identity(struct doctor *doctor)
 {
+	struct error err = {0};
 	doctor->aws = doctor_aws_ask(doctor);
 	const struct aws_identity *id = identity_of(doctor->aws);
+	if (rival_check(&doctor->cli->paths, NULL, NULL, &err) < 0)
+		doctor_say(doctor, DOCTOR_FAILED,
+			   "'slipway import codedeploy' takes over from it and stops it", "%s",
+			   err.text);
 	if (id)
 		doctor_say(doctor, DOCTOR_OK, NULL, "AWS mode: this host is %s in %s (%s)",
 			   id->host_identifier, id->region,
@@ -122,24 +131,38 @@ void doctor_aws_identity(struct doctor *doctor)
 
 char *doctor_aws_endpoint(struct doctor *doctor)
 {
-	const struct settings *s = &doctor->settings;
 	const struct aws_identity *id = identity_of(doctor->aws);
-	if (!id)
-		return NULL;
-	if (s->endpoint)
-		return xstrdup(s->endpoint);
-	const struct partition_options options = {
-		.secure = s->enable_auth_policy,
-		.fips = s->use_fips_mode,
-		.dual_stack = s->use_dualstack_endpoint,
-		.suffix = id->suffix,
-	};
 	struct error err = {0};
 	char *url = NULL;
-	if (partition_commands_url(id->region, &options, &url, &err) < 0)
+	if (id && aws_commands_url(&doctor->settings, id, &url, &err) < 0)
 		doctor_say(doctor, DOCTOR_FAILED, "put that option of agent.yml right", "%s",
 			   err.text);
 	return url;
+}
+
+/* A directory of certificates is one text in memory: a file for whoever wants one. */
+static int hold(struct doctor *doctor, const char *pem, struct error *err)
+{
+	doctor->ca_fd = memfd_create("slipway-ca", MFD_CLOEXEC);
+	if (doctor->ca_fd < 0 || fs_write_all(doctor->ca_fd, pem, strlen(pem)) < 0)
+		return error_errno(err, "hold the certificates in memory");
+	doctor->ca_path = xasprintf("/proc/self/fd/%d", doctor->ca_fd);
+	return 0;
+}
+
+void doctor_aws_trust(struct doctor *doctor)
+{
+	struct http_options options = {0};
+	auto_free char *text = NULL;
+	struct error err = {0};
+	int r = aws_trust(&doctor->settings, &options, &text, &err);
+	if (r == 0 && options.ca_pem)
+		r = hold(doctor, options.ca_pem, &err);
+	if (r < 0)
+		doctor_say(doctor, DOCTOR_FAILED, "put that variable or key right", "%s", err.text);
+	else if (options.ca_file)
+		doctor->ca_path = xstrdup(options.ca_file);
+	doctor->ca_file = doctor->ca_path;
 }
 
 void doctor_aws_credentials(struct doctor *doctor)
@@ -172,49 +195,55 @@ void doctor_aws_credentials(struct doctor *doctor)
 			   aws->copy.access_key_id, aws->copy.expires_s ? ", until " : "",
 			   aws->copy.expires_s ? clock_format_local(aws->copy.expires_s, until)
 					       : "");
+	struct aws_seen seen;
+	aws_provider_look(aws->provider, &seen);
+	if (seen.from)
+		doctor_say(doctor, DOCTOR_OK, NULL, "they are from %s", seen.from);
 }
 
 void doctor_aws_signer(struct doctor *doctor)
 {
-	doctor_say(doctor, DOCTOR_OK, NULL,
-		   "AWS: specifications are checked for integrity; who signed is not pinned");
+	const struct settings *s = &doctor->settings;
+	const char *what =
+		s->aws_signer_fingerprint ? s->aws_signer_fingerprint : s->aws_signer_subject;
+	if (what)
+		doctor_say(doctor, DOCTOR_OK, NULL,
+			   "AWS: specifications must be whole, and signed by %s (%s)", what,
+			   s->aws_signer_fingerprint ? "aws_signer_fingerprint"
+						     : "aws_signer_subject");
+	else
+		doctor_say(doctor, DOCTOR_OK, NULL,
+			   "AWS: specifications must be whole; who signs is not pinned "
+			   "(aws_signer_subject, aws_signer_fingerprint)");
 }
 
-void doctor_signed_clear(struct doctor_signed *headers)
+bool doctor_aws_set_clock(struct doctor *doctor, const char *date)
 {
-	free(headers->authorization);
-	free(headers->target);
-	wipe(headers->token);
-	*headers = (struct doctor_signed){.target = NULL};
+	int level = log_get_level();
+	log_set_level(LOG_ERR); /* it is said among the findings */
+	bool changed = doctor->aws && aws_provider_set_clock(doctor->aws->provider, date);
+	log_set_level(level);
+	return changed;
 }
 
 int doctor_aws_sign(const struct doctor *doctor, const char *operation, const char *body,
-		    struct doctor_signed *ret, struct error *err)
+		    struct aws_signed *ret, struct error *err)
 {
 	const struct doctor_aws *aws = doctor->aws;
-	const struct aws_identity *id = identity_of(aws);
+	bool secure = doctor->settings.enable_auth_policy;
 	if (!aws->have)
 		return error_set(err, aws->why.code, "%s", aws->why.text);
-	bool secure = doctor->settings.enable_auth_policy;
-	char hash[DIGEST_SHA256_HEX];
-	digest_sha256_hex(body, strlen(body), hash);
-	clock_format_amz(aws_provider_now_s(aws->provider), ret->date);
-	ret->target = xasprintf("%s.%s", partition_commands_target(secure), operation);
-	ret->token = xstrdup_null(aws->copy.session_token);
-	const char *host = strstr(doctor->endpoint, "://") + 3;
-	const struct sigv4_header headers[] = {
-		{"host", host},
-		{"content-type", "application/x-amz-json-1.1"},
-		{"x-amz-date", ret->date},
-		{"x-amz-target", ret->target},
-		{"x-amz-security-token", ret->token},
+	auto_free char *target = xasprintf("%s.%s", partition_commands_target(secure), operation);
+	auto_free char *url = xasprintf("%s/", doctor->endpoint);
+	const struct aws_order order = {
+		.credentials = &aws->copy,
+		.region = identity_of(aws)->region,
+		.service = partition_commands_service(secure),
+		.now_s = aws_provider_now_s(aws->provider),
+		.url = url,
+		.target = target,
+		.version = doctor->settings.agent_version_header,
+		.body = body,
 	};
-	const struct sigv4_request request = {.method = "POST",
-					      .path = "/",
-					      .headers = headers,
-					      .n_headers = ret->token ? 5 : 4,
-					      .payload_hash = hash};
-	const struct sigv4_key key = {aws->copy.access_key_id, aws->copy.secret, id->region,
-				      partition_commands_service(secure)};
-	return sigv4_sign(&request, &key, ret->date, &ret->authorization, err);
+	return aws_sign(&order, ret, err);
 }

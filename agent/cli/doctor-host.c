@@ -207,7 +207,8 @@ static void say_hidden(struct doctor *doctor)
 {
 	const char *endpoint = doctor_daemon_text(doctor, "endpoint");
 	doctor->hidden = true;
-	doctor->trust_hidden = !doctor->settings.ca_file;
+	bool ours = json_is_true(json_object_get(doctor->daemon, "enrolled"));
+	doctor->trust_hidden = !doctor->settings.ca_file && (ours || !*endpoint);
 	doctor->ca_file = doctor->settings.ca_file;
 	if (!*endpoint) {
 		doctor_say(doctor, DOCTOR_SKIPPED, "run it as root",
@@ -247,7 +248,7 @@ void doctor_identity(struct doctor *doctor)
 			   "this host is not enrolled");
 	if (r == -ENOENT && doctor->aws) {
 		auto_free char *url = doctor_aws_endpoint(doctor);
-		doctor->ca_file = doctor->settings.ca_file;
+		doctor_aws_trust(doctor);
 		if (url)
 			set_endpoint(doctor, url);
 	}

@@ -50,13 +50,7 @@ struct doctor_address {
 
 struct doctor_aws;
 
-/* Headers of a signed request. */
-struct doctor_signed {
-	char date[32];
-	char *authorization, *token; /* token NULL: none */
-	char *target;
-};
-void doctor_signed_clear(struct doctor_signed *headers);
+struct aws_signed;
 
 struct doctor_addresses {
 	size_t count;
@@ -86,6 +80,8 @@ struct doctor {
 	char *endpoint, *host, *port;               /* host without brackets; NULL: there is none */
 	const char *ca_file, *cert_file, *key_file; /* borrowed; NULL: none, or not readable */
 	bool trust_hidden;
+	int ca_fd; /* -1: none */
+	char *ca_path;
 	struct proxy_choice proxy;
 	struct doctor_addresses addresses;
 	int fd; /* a connection to the endpoint, for TLS; -1: none */
@@ -140,10 +136,14 @@ void doctor_aws_credentials(struct doctor *doctor);
 void doctor_aws_signer(struct doctor *doctor);
 /* The address of the command service; the caller frees. NULL: said why not. */
 char *doctor_aws_endpoint(struct doctor *doctor);
+/* Whom to trust there. */
+void doctor_aws_trust(struct doctor *doctor);
+/* What the service says the time is: signatures are made for that. True: that changed them. */
+bool doctor_aws_set_clock(struct doctor *doctor, const char *date);
 const char *doctor_aws_host_identifier(const struct doctor_aws *aws);
 /* Sign a request to the endpoint as the daemon does. */
 int doctor_aws_sign(const struct doctor *doctor, const char *target, const char *body,
-		    struct doctor_signed *ret, struct error *err) MUST_CHECK;
+		    struct aws_signed *ret, struct error *err) MUST_CHECK;
 
 /* doctor-system.c */
 void doctor_units(struct doctor *doctor);
