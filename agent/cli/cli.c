@@ -195,12 +195,11 @@ static int run_command(struct cli *cli, const struct cli_args *args, const char 
 	return code;
 }
 
-/* Returns only when there is no such program. */
-static int become_whole(struct cli *cli, char **argv)
+int cli_become_whole(const struct cli *cli)
 {
 	struct error err = {0};
 	auto_free char *program = launch_program(cli_whole);
-	execv(program, argv);
+	execv(program, cli->argv);
 	error_errno(&err, "start '%s'", program);
 	return cli_fail(cli, CLI_FAILED, &err, "install the package slipway again");
 }
@@ -209,13 +208,13 @@ int cli_main(int argc, char **argv)
 {
 	log_init("slipway", LOG_WARNING);
 	signal(SIGPIPE, SIG_IGN);
-	struct cli cli = {0};
+	struct cli cli = {.argv = argv};
 	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
 	if (argc > 0 && str_eq(slash ? slash + 1 : argv[0], CODEDEPLOY_LOCAL))
-		return cli_whole ? become_whole(&cli, argv) : codedeploy_local_main(argc, argv);
+		return cli_whole ? cli_become_whole(&cli) : codedeploy_local_main(argc, argv);
 	bool complete = argc > 1 && strcmp(argv[1], "--complete") == 0;
 	if (complete && cli_whole)
-		return become_whole(&cli, argv);
+		return cli_become_whole(&cli);
 	if (complete)
 		return cli_complete(argc - 2, (const char *const *)argv + 2);
 	struct cli_args args = {0};
@@ -236,7 +235,7 @@ int cli_main(int argc, char **argv)
 	else
 		cli.command = cli_find(left, words, &name_words);
 	if (!cli.command && cli_whole)
-		return become_whole(&cli, argv);
+		return cli_become_whole(&cli);
 	for (int i = 1; i < left && !cli.command; i++)
 		help = help || strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0;
 	if (!cli.command)

@@ -34,6 +34,7 @@ struct cli {
 	bool json; /* --json: exactly one JSON object on stdout and nothing else there */
 	bool tty;  /* stdout is a terminal, and not for JSON */
 	bool live; /* and one that can redraw a line: bars and live lines are welcome */
+	char **argv; /* of the program */
 };
 
 /* What a value or an operand is: what the shells' completion offers for it (complete.c). */
@@ -148,6 +149,11 @@ char *cli_clean_lines(const char *text);
 
 /* The program that has all commands, where this one has not; else NULL. */
 extern const char *const cli_whole;
+/* Become it. Returns only when it is not there, with an exit code. */
+int cli_become_whole(const struct cli *cli);
+/* How sources are fetched that are not on this host; NULL where only cli_whole can. */
+struct remote_ops;
+extern const struct remote_ops *const cli_remote;
 extern const struct cli_command cmd_adopt, cmd_deploy, cmd_doctor, cmd_explain, cmd_help,
 	cmd_history, cmd_import, cmd_lint, cmd_metrics, cmd_logs, cmd_pack, cmd_plan, cmd_recover,
 	cmd_redeploy, cmd_remove, cmd_rollback, cmd_status, cmd_verify, cmd_version;

@@ -2,6 +2,7 @@
 /* deploy and plan: the same request, and the same rules for what a SOURCE is. */
 #include "agent/cli/changes.h"
 #include "agent/cli/host.h"
+#include "agent/cli/remote.h"
 #include "agent/cli/talk.h"
 #include "agent/job.h"
 #include "common/alloc.h"
@@ -44,11 +45,19 @@ static const struct {
 			"tgz, tar.zst or zip"                                              \
 	}
 
+#define SHA256_OPTION                                                                       \
+	{                                                                                   \
+		.name = "sha256", .arg = "HEX",                                             \
+		.help = "SHA-256 that the bundle must have; https:// needs it, here or as " \
+			"#sha256=HEX after the address"                                     \
+	}
+
 static const struct cli_option deploy_options[] = {
 	GROUP_OPTION,
 	{.name = "group-name", .arg = "N", .help = "the group's name, for the scripts; default: G"},
 	{.name = "app", .arg = "A", .help = "application name, for the scripts; default: SOURCE"},
 	TYPE_OPTION,
+	SHA256_OPTION,
 	APPSPEC_OPTION,
 	{.name = "events",
 	 .arg = "A,B",
@@ -61,6 +70,7 @@ static const struct cli_option deploy_options[] = {
 static const struct cli_option plan_options[] = {
 	GROUP_OPTION,
 	TYPE_OPTION,
+	SHA256_OPTION,
 	APPSPEC_OPTION,
 	BEHAVIOR_OPTION,
 	{.name = "all", .help = "a line for each path, however many there are"},
@@ -80,16 +90,13 @@ static void source_clear(struct source *source)
 	free(source->path);
 }
 
-static int refuse_remote(const char *name, struct error *err)
+static bool is_remote(const char *name)
 {
-	static const char *const remote[] = {"s3://", "https://", "http://", "github:"};
-	for (size_t i = 0; i < ARRAY_LEN(remote); i++)
-		if (str_starts(name, remote[i]))
-			return error_set(err, ERR_INPUT,
-					 "%s... is fetched only for deployments of an endpoint: "
-					 "download it, then give the file",
-					 remote[i]);
-	return 0;
+	static const char *const schemes[] = {"s3://", "https://", "http://", "github:"};
+	for (size_t i = 0; i < ARRAY_LEN(schemes); i++)
+		if (str_starts(name, schemes[i]))
+			return true;
+	return false;
 }
 
 /* The type that was said must be one, and fit. */
@@ -154,9 +161,6 @@ static int need_appspec(int dir_fd, const char *name, const char *wanted, struct
 static int source_open(const char *name, const struct cli_args *args, struct source *ret,
 		       struct error *err)
 {
-	int r = refuse_remote(name, err);
-	if (r < 0)
-		return r;
 	auto_close int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0) {
 		error_errno(err, "open '%s'", name);
@@ -165,7 +169,7 @@ static int source_open(const char *name, const struct cli_args *args, struct sou
 	struct stat st;
 	if (fstat(fd, &st) < 0)
 		return error_errno(err, "look at '%s'", name);
-	r = find_type(name, st.st_mode, cli_value(args, "type"), &ret->type, err);
+	int r = find_type(name, st.st_mode, cli_value(args, "type"), &ret->type, err);
 	if (r >= 0 && S_ISDIR(st.st_mode))
 		r = need_appspec(fd, name, cli_value(args, "appspec"), err);
 	if (r < 0)
@@ -233,13 +237,17 @@ static int add_group(const struct cli *cli, const struct cli_args *args, json_t 
 	return 0;
 }
 
-static int fill_request(const struct cli *cli, const struct cli_args *args,
-			const struct source *source, json_t *request, struct error *err)
+static void describe(const struct source *source, json_t *request)
 {
 	json_t *origin = json_object();
 	json_set_str(origin, "type", source->type);
 	json_set_str(origin, "name", source->path);
 	json_object_set_new(request, "source", origin);
+}
+
+static int fill_request(const struct cli *cli, const struct cli_args *args, json_t *request,
+			struct error *err)
+{
 	int r = add_group(cli, args, request, err);
 	if (r < 0)
 		return r;
@@ -272,20 +280,67 @@ static int plan(struct cli *cli, const struct cli_args *args, json_t *request, i
 	return talk_finish(&talk);
 }
 
+static int ask_worker(struct cli *cli, const struct cli_args *args, json_t *request, int fd)
+{
+	const char *verb = json_string_value(json_object_get(request, "verb"));
+	return str_eq(verb, plan_verb) ? plan(cli, args, json_incref(request), fd)
+				       : talk_do(cli, json_incref(request), fd);
+}
+
+static int check_sha256(const char *hex, bool directory, struct error *err)
+{
+	if (hex && directory)
+		return error_set(err, ERR_INPUT, "--sha256 is of a file: a directory has none");
+	if (!hex || (strlen(hex) == 64 && strspn(hex, "0123456789abcdef") == 64))
+		return 0;
+	return error_set(err, ERR_INPUT, "--sha256 has 64 digits of 0-9a-f, not '%.80s'", hex);
+}
+
+static int read_local(const struct cli_args *args, struct source *source, json_t *request,
+		      struct error *err)
+{
+	const char *sha256 = cli_value(args, "sha256");
+	int r = source_open(args->operands[0], args, source, err);
+	if (r == 0)
+		r = check_sha256(sha256, str_eq(source->type, "directory"), err);
+	if (r < 0)
+		return r;
+	describe(source, request);
+	json_set_str(request, "sha256", sha256);
+	return 0;
+}
+
+static int read_remote(const struct cli_args *args, struct remote **ret, json_t *request,
+		       struct error *err)
+{
+	const char *type = cli_value(args, "type"), *sha256 = cli_value(args, "sha256");
+	int r = check_sha256(sha256, false, err);
+	if (r == 0 && type)
+		r = check_type(args->operands[0], false, type, &type, err);
+	return r < 0 ? r : cli_remote->open(args->operands[0], type, sha256, ret, request, err);
+}
+
+/* What is wrong with the command is told before anything is fetched. */
 static int run_as(struct cli *cli, const struct cli_args *args, const char *verb)
 {
 	struct error err = {0};
 	CLEANUP(source_clear) struct source source = {.fd = -1};
-	int r = source_open(args->operands[0], args, &source, &err);
-	if (r < 0)
-		return cli_usage(cli, "%s", err.text);
+	struct remote *remote = NULL;
+	bool away = is_remote(args->operands[0]);
+	if (away && !cli_remote)
+		return cli_become_whole(cli);
 	auto_json json_t *request = json_object();
 	json_set_str(request, "verb", verb);
-	r = fill_request(cli, args, &source, request, &err);
-	if (r < 0)
-		return cli_usage(cli, "%s", err.text);
-	return verb == plan_verb ? plan(cli, args, json_incref(request), source.fd)
-				 : talk_do(cli, json_incref(request), source.fd);
+	int r = away ? read_remote(args, &remote, request, &err)
+		     : read_local(args, &source, request, &err);
+	if (r == 0)
+		r = fill_request(cli, args, request, &err);
+	int code = r < 0 ? cli_usage(cli, "%s", err.text) : CLI_DONE;
+	if (r == 0 && away)
+		code = cli_remote->download(cli, remote, request, &source.fd);
+	if (remote)
+		cli_remote->free(remote);
+	return code == CLI_DONE ? ask_worker(cli, args, request, source.fd) : code;
 }
 
 static int run_deploy(struct cli *cli, const struct cli_args *args)
@@ -306,11 +361,13 @@ const struct cli_command cmd_deploy = {
 	.summary = "put a revision in place of the one that runs",
 	.operand_kind = CLI_FILE,
 	.help = "SOURCE is a directory with an AppSpec file, or a .tar, .tgz, .tar.gz, .tar.zst or "
-		".zip file of one. It is unpacked, checked and planned while the old revision "
+		".zip file of one: on this host, s3://BUCKET/KEY, github:OWNER/REPOSITORY@REF or "
+		"https://ADDRESS. It is unpacked, checked and planned while the old revision "
 		"still runs. When a script fails, the old revision comes back and is started "
 		"again.",
 	.example = "slipway deploy ./shop\n"
-		   "slipway deploy shop-42.tgz --group shop --file-exists-behavior OVERWRITE",
+		   "slipway deploy shop-42.tgz --group shop --file-exists-behavior OVERWRITE\n"
+		   "slipway deploy s3://bundles/shop-42.tgz --group shop",
 	.options = deploy_options,
 	.page = "slipway-deploy",
 	.run = run_deploy,

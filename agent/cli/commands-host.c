@@ -5,6 +5,7 @@
 #include "agent/cli/cli.h"
 
 const char *const cli_whole = "slipway-cli";
+const struct remote_ops *const cli_remote = NULL;
 
 const struct cli_command *const cli_commands[] = {
 	&cmd_deploy,  &cmd_plan,    &cmd_status,   &cmd_explain,  &cmd_logs,

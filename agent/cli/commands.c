@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/cli.h"
+#include "agent/cli/remote.h"
 
 const char *const cli_whole = NULL;
+const struct remote_ops *const cli_remote = &remote_ops;
 
 /* In the order of the help: what is used daily first. */
 const struct cli_command *const cli_commands[] = {

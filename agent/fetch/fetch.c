@@ -28,7 +28,8 @@
 enum {
 	ATTEMPTS_MAX = 10,          /* in a row without progress: about five minutes */
 	PROGRESS_BYTES = 64 * 1024, /* so much more makes the next attempt a first one again */
-	DETOURS_MAX = 8,            /* at once, in a row: redirects, regions, credentials */
+	BROKEN_MS = 100, /* a connection that brought something may simply be made again */
+	DETOURS_MAX = 8, /* at once, in a row: redirects, regions, credentials */
 	HEADERS = FETCH_SIGNED_HEADERS + 4,
 };
 
@@ -41,6 +42,7 @@ struct fetch {
 	struct aws_provider *aws;
 	struct aws_wait *wait;
 	char *url, *first_url; /* first_url: before it was redirected */
+	char *api;             /* of GitHub, without a '/' at its end */
 	unsigned detours;
 	/* S3 */
 	char *region, *key_id;
@@ -75,8 +77,9 @@ static void fetch_free(struct fetch *fetch)
 	fetch_sink_clear(&fetch->sink);
 	http_client_free(fetch->own_http);
 	fetch_source_clear(&fetch->source);
-	char *const texts[] = {fetch->url,    fetch->first_url, fetch->region, fetch->key_id,
-			       fetch->suffix, fetch->override,  fetch->etag,   fetch->validator};
+	char *const texts[] = {fetch->url,      fetch->first_url, fetch->region,
+			       fetch->key_id,   fetch->api,       fetch->suffix,
+			       fetch->override, fetch->etag,      fetch->validator};
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		free(texts[i]);
 	free(fetch);
@@ -146,7 +149,8 @@ static void retry_later(struct fetch *fetch, bool throttled, uint64_t wait_ms,
 		end(fetch, why);
 		return;
 	}
-	uint64_t ms = pause_ms(fetch->attempts, throttled);
+	bool moved = fetch->sink.bytes >= fetch->before + PROGRESS_BYTES;
+	uint64_t ms = moved ? BROKEN_MS : pause_ms(fetch->attempts, throttled);
 	if (wait_ms > ms)
 		ms = wait_ms;
 	if (fetch->handler.pause)
@@ -447,6 +451,19 @@ static void add_header(struct http_request *request, struct http_header *headers
 	headers[request->n_headers++] = (struct http_header){name, value};
 }
 
+/* A repository that was renamed stays one of the API's; the archive itself lies elsewhere, even
+ * where that is the same host, and has a token of its own in its address. */
+static bool is_of_api(const struct fetch *fetch)
+{
+	static const char *const places[] = {"/repos/", "/repositories/"};
+	size_t len = strlen(fetch->api);
+	for (size_t i = 0; i < ARRAY_LEN(places); i++)
+		if (strncmp(fetch->url, fetch->api, len) == 0 &&
+		    str_starts(fetch->url + len, places[i]))
+			return true;
+	return false;
+}
+
 static int ask(struct fetch *fetch, const struct fetch_signature *signature, struct error *err)
 {
 	struct http_header headers[HEADERS];
@@ -458,7 +475,7 @@ static int ask(struct fetch *fetch, const struct fetch_signature *signature, str
 	auto_free char *token = NULL, *range = NULL;
 	for (unsigned i = 0; signature && i < signature->n_headers; i++)
 		headers[request.n_headers++] = signature->headers[i];
-	if (fetch->source.token && fetch_url_same_host(fetch->url, fetch->first_url)) {
+	if (fetch->source.token && is_of_api(fetch)) {
 		token = xasprintf("token %s", fetch->source.token);
 		add_header(&request, headers, "Authorization", token);
 	}
@@ -582,9 +599,11 @@ static int set_address(struct fetch *fetch, const struct fetch_order *order, str
 		int r = set_s3(fetch, order, err);
 		return r < 0 ? r : open_client(fetch, order->settings, err);
 	}
-	fetch->first_url = source->kind == FETCH_GITHUB
-				   ? fetch_github_url(source, order->settings->github_api_url)
-				   : xstrdup(source->url);
+	fetch->api = xstrdup(order->settings->github_api_url);
+	for (size_t len = strlen(fetch->api); len > 0 && fetch->api[len - 1] == '/';)
+		fetch->api[--len] = '\0';
+	fetch->first_url = source->kind == FETCH_GITHUB ? fetch_github_url(source, fetch->api)
+							: xstrdup(source->url);
 	fetch->url = xstrdup(fetch->first_url);
 	return open_client(fetch, order->settings, err);
 }

@@ -9,7 +9,6 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #define SHA256_HEX_LEN 64
 #define GITHUB_WEB "https://github.com/"
@@ -40,8 +39,11 @@ static void take(struct fetch_source *source, struct fetch_source *ret)
 	*source = (struct fetch_source){0};
 }
 
+/* One that was said before stays. */
 static int type_of_path(const char *path, size_t len, char **ret, struct error *err)
 {
+	if (*ret)
+		return 0;
 	auto_free char *end = xstrndup(path, len);
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		if (str_ends(end, types[i].suffix)) {
@@ -50,7 +52,9 @@ static int type_of_path(const char *path, size_t len, char **ret, struct error *
 		}
 	}
 	return error_set(err, ERR_INPUT,
-			 "'%.200s' does not end with .tar, .tgz, .tar.gz, .tar.zst or .zip", end);
+			 "'%.200s' does not end with .tar, .tgz, .tar.gz, .tar.zst or .zip: say "
+			 "what it is with --type",
+			 end);
 }
 
 /* Specifications */
@@ -190,7 +194,10 @@ static int set_github(struct fetch_source *source, const char *text, const char 
 	source->account = xstrndup(path, account);
 	source->repository = xstrndup(slash + 1, repository);
 	source->commit = xstrdup(ref);
-	source->type = xstrdup("tar");
+	if (source->type && !str_eq(source->type, "tar") && !str_eq(source->type, "zip"))
+		return error_set(err, ERR_INPUT, "GitHub gives archives of the types tar and zip");
+	if (!source->type)
+		source->type = xstrdup("tar");
 	source->name = xasprintf("github:%s/%s@%s", source->account, source->repository, ref);
 	return 0;
 }
@@ -270,7 +277,8 @@ static int check_sha256(const struct fetch_source *source, struct error *err)
 	return error_set(err, ERR_INPUT, "a SHA-256 has 64 digits of 0-9a-f, not '%.80s'", hex);
 }
 
-int fetch_source_parse(const char *text, struct fetch_source *ret, struct error *err)
+int fetch_source_parse(const char *text, const char *type, struct fetch_source *ret,
+		       struct error *err)
 {
 	static const struct {
 		const char *scheme;
@@ -279,7 +287,7 @@ int fetch_source_parse(const char *text, struct fetch_source *ret, struct error 
 		       {"github:", parse_github},
 		       {"https://", parse_https},
 		       {"http://", refuse_http}};
-	auto_fetch_source struct fetch_source source = {0};
+	auto_fetch_source struct fetch_source source = {.type = xstrdup_null(type)};
 	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
 		if (!str_starts(text, schemes[i].scheme))
 			continue;
@@ -376,20 +384,4 @@ void fetch_url_split(const char *url, char **ret_host, char **ret_path, char **r
 	*ret_host = xstrndup(host, host_len);
 	*ret_path = path_len ? xstrndup(path, path_len) : xstrdup("/");
 	*ret_query = query ? xstrndup(query, strcspn(query, "#")) : NULL;
-}
-
-/* libcurl leaves the usual port out of the host that it names. */
-static char *host_of(const char *url)
-{
-	auto_free char *host = NULL, *path = NULL, *query = NULL;
-	fetch_url_split(url, &host, &path, &query);
-	if (str_ends(host, ":443"))
-		host[strlen(host) - 4] = '\0';
-	return TAKE(host);
-}
-
-bool fetch_url_same_host(const char *a, const char *b)
-{
-	auto_free char *host_a = host_of(a), *host_b = host_of(b);
-	return strcasecmp(host_a, host_b) == 0;
 }

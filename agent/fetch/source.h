@@ -37,8 +37,9 @@ int fetch_source_from_revision(const json_t *revision, const char *token, struct
 
 /* From a command line: s3://bucket/key[?versionId=V][&etag=E], github:owner/repo[@ref],
  * https://github.com/owner/repo[/tree/REF|/commit/REF|/archive/...], https://...[#sha256=HEX].
- * ERR_INPUT says what is wrong with it. */
-int fetch_source_parse(const char *text, struct fetch_source *ret, struct error *err) MUST_CHECK;
+ * type: of the bundle, NULL where its name says it. ERR_INPUT says what is wrong with it. */
+int fetch_source_parse(const char *text, const char *type, struct fetch_source *ret,
+		       struct error *err) MUST_CHECK;
 
 /* URL of an S3 object: the bucket stands in front of base's host name where it can, else in the
  * path. Caller frees. */
@@ -51,5 +52,3 @@ char *fetch_github_url(const struct fetch_source *source, const char *api);
 /* "https://HOST[:PORT]/PATH[?QUERY]": its parts, for a signature. Caller frees each; *ret_query may
  * be NULL. */
 void fetch_url_split(const char *url, char **ret_host, char **ret_path, char **ret_query);
-/* Do both lead to the same host and port? */
-bool fetch_url_same_host(const char *a, const char *b);

@@ -83,7 +83,8 @@ static int take_source(const json_t *message, int fd, struct local_request *requ
 	request->source = (struct bundle_source){.fd = fd, .name = name, .size_bytes = -1};
 	if (bundle_type_from_string(type, &request->source.type) < 0)
 		return error_set(err, ERR_INPUT, "source type '%s' is not known", type);
-	return json_opt_str(message, "sha256", &request->source.sha256, err);
+	r = json_opt_str(message, "etag", &request->source.etag, err);
+	return r < 0 ? r : json_opt_str(message, "sha256", &request->source.sha256, err);
 }
 
 static int make_spec(const json_t *message, const struct local_request *request,

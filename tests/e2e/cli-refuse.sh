@@ -98,10 +98,15 @@ says "is named" "$T/none.tgz"
 echo x >"$T/file.rpm"
 exits 2 "a file of another kind" slip deploy "$T/file.rpm"
 says "says what is taken" ".tar.zst"
-for source in s3://bucket/key https://example.com/a.tgz github:owner/repo@main; do
-	exits 2 "$source is not fetched by this version" slip deploy "$source"
-	says "and says so" "endpoint"
-done
+exits 2 "an address without a hash" slip deploy https://example.com/a.tgz
+says "says what to add" "--sha256"
+exits 2 "s3:// without a key" slip plan s3://bucket
+says "says what it is" "s3://BUCKET/KEY"
+exits 2 "http://" slip deploy http://example.com/a.tgz
+says "is refused" "https://"
+echo x >"$T/file.tgz"
+exits 2 "a hash that is none" slip deploy "$T/file.tgz" --sha256 abc
+says "says what one is" "64 digits"
 echo "not an archive" >"$T/broken.tgz"
 exits 2 "a broken bundle" slip deploy "$T/broken.tgz"
 is "is named once" 1 "$(grep -o "bundle '$T/broken.tgz'" "$T/err" | wc -l)"

@@ -67,7 +67,7 @@ helped() {
 				print w[i]
 		}
 		/^[A-Z].*:$/ { inside = $0 == "Options:" }
-		inside && match($0, /--[a-z-]+( [^ ]+)?/) && /^  (-.,|   ) / {
+		inside && match($0, /--[a-z0-9-]+( [^ ]+)?/) && /^  (-.,|   ) / {
 			option = substr($0, RSTART, RLENGTH)
 			print option in needed ? option : "[" option "]"
 		}' | sort
@@ -89,17 +89,17 @@ if [ -x "$CONTROLD" ]; then
 		is "slipway-controld $name: help and page agree" "$(helped "$CONTROLD" "${words[@]}")" \
 			"$(synopsis "$man/slipway-controld.8" slipway-controld "$name")"
 	done < <("$CONTROLD" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z ]*[a-z]\)  *.*/\1/p' | sed 's/  .*//')
-	of_every() { "$CONTROLD" serve --help | sed -n '/^Of every command/,/^$/s/^ *\(--[a-z-]*\).*/\1/p' | sort; }
+	of_every() { "$CONTROLD" serve --help | sed -n '/^Of every command/,/^$/s/^ *\(--[a-z0-9-]*\).*/\1/p' | sort; }
 	is "options of every command of slipway-controld" "$(of_every)" \
-		"$(sed -n '/^Of every command/,/^\.El/s/^\.It.* -\([a-z-]*\).*/--\1/p' "$man/slipway-controld.8" | sort)"
+		"$(sed -n '/^Of every command/,/^\.El/s/^\.It.* -\([a-z0-9-]*\).*/--\1/p' "$man/slipway-controld.8" | sort)"
 fi
 
 # what the synopsis has is explained, and the reverse
 for page in "${mdoc[@]}"; do
 	case ${page##*/} in *.5 | slipway.1) continue ;; esac
-	awk '/^\.Sh / { inside = $2 == "SYNOPSIS" } inside' "$page" | tr '|' '\n' | grep -oE '(Fl |^ *)-[a-z-]+' |
+	awk '/^\.Sh / { inside = $2 == "SYNOPSIS" } inside' "$page" | tr '|' '\n' | grep -oE '(Fl |^ *)-[a-z0-9-]+' |
 		sed 's/^Fl //; s/ //g' | sort -u >"$T/named"
-	sed -n 's/^\.It .*Fl \(-[a-z-]*\).*/\1/p; s/^\.It Fl . , \(-[a-z-]*\).*/\1/p' "$page" | sort -u |
+	sed -n 's/^\.It .*Fl \(-[a-z0-9-]*\).*/\1/p; s/^\.It Fl . , \(-[a-z0-9-]*\).*/\1/p' "$page" | sort -u |
 		grep -vxE -- "$([ "${page##*/}" = slipway-controld.8 ] && echo '-(dir|config|set|verbose)' || echo none)" >"$T/explained"
 	is "${page##*/}: options of the synopsis are explained" "$(cat "$T/named")" "$(cat "$T/explained")"
 done
@@ -114,7 +114,7 @@ is "every unit names one" "" "$(grep -L '^Documentation=man:' "$top_srcdir"/syst
 
 # --- programs without commands ------------------------------------------------------------------------------------------------
 for program in slipwayd slipway-worker; do
-	is "$program: help and page agree" "$("$top_builddir/$program" --help | sed -n 's/^  \(--[a-z-]*\).*/\1/p' | sort)" \
+	is "$program: help and page agree" "$("$top_builddir/$program" --help | sed -n 's/^  \(--[a-z0-9-]*\).*/\1/p' | sort)" \
 		"$(sed -n 's/^\.It Fl -\([a-z-]*\).*/--\1/p' "$man/$program.8" | sort)"
 done
 
