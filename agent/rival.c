@@ -42,6 +42,12 @@ static bool is_of_this_boot(const struct stat *st)
 	return (double)st->st_mtime >= clock_wall() - (double)up.tv_sec - 2;
 }
 
+/* slipwayd writes such a file, too, where pid_dir says so. */
+static bool is_ours(const struct stat *st)
+{
+	return st->st_uid == geteuid();
+}
+
 static long from_file(const char *path)
 {
 	auto_free char *text = NULL;
@@ -55,7 +61,10 @@ static long from_file(const char *path)
 	if (str_to_i64(text, &pid) < 0 || pid <= 1 || pid > INT32_MAX || pid == getpid() ||
 	    (kill((pid_t)pid, 0) < 0 && errno != EPERM))
 		return 0;
-	return has_title((long)pid) == 0 ? 0 : (long)pid;
+	int title = has_title((long)pid);
+	if (title < 0)
+		return is_ours(&st) ? 0 : (long)pid;
+	return title ? (long)pid : 0;
 }
 
 static bool is_locked(const char *path)

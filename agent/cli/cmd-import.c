@@ -266,6 +266,7 @@ static int look(struct import *im, struct error *err)
 	    (r = import_identity_look(paths, im->config.on_premises, &im->access, &im->advice,
 				      err)) < 0)
 		return r;
+	import_identity_check_logs(paths, im->config.log_dir, &im->advice);
 	struct import_record *record = &im->record;
 	if (record->phase != IMPORT_NONE)
 		return str_eq(record->root_dir, im->config.root_dir)

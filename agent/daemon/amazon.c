@@ -128,9 +128,11 @@ static void on_ready(const struct aws_credentials *credentials, const struct err
 
 static void ask(struct amazon *amazon)
 {
+	const struct settings *settings = &amazon->daemon->settings;
 	struct error err = {0};
 	loop_timer_off(amazon->timer);
-	if (rival_check(&amazon->daemon->paths, NULL, NULL, &err) < 0)
+	if (rival_check(&amazon->daemon->paths, settings->pid_dir, settings->program_name, &err) <
+	    0)
 		failed(amazon, &err);
 	else if (!amazon->wait)
 		amazon->wait = aws_provider_get(amazon->provider, on_ready, amazon);

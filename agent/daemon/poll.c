@@ -220,7 +220,8 @@ void poll_go_on(struct poll *poll)
 	struct error err = {0};
 	poll->sent_us = clock_mono_us();
 	if (service_is_aws(daemon->service) &&
-	    rival_check(&daemon->paths, NULL, NULL, &err) < 0) /* it was started meanwhile */
+	    rival_check(&daemon->paths, daemon->settings.pid_dir, daemon->settings.program_name,
+			&err) < 0) /* it was started meanwhile */
 		failed(poll, OUTCOME_UNREACHABLE, &err);
 	else if (service_start(daemon->service, &request, on_answer, poll, &poll->call, &err) < 0)
 		failed(poll, OUTCOME_UNREACHABLE, &err);

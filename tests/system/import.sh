@@ -51,6 +51,7 @@ agent_yml=$(agent cat /etc/slipway/agent.yml)
 
 # --- a unit of a package ---------------------------------------------------------------------------------------------------------
 exits 0 "it is imported" agent slipway import codedeploy
+says "what only a person can do is told" "ReadWritePaths=/var/log/aws/codedeploy-agent" "$T/out"
 ok "the service is stopped" state_is $unit ActiveState inactive
 ok "and masked" state_is $unit LoadState masked
 exits 1 "its process is gone" agent test -e "/proc/$pid"
