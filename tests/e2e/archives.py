@@ -313,6 +313,22 @@ def read_in_pieces(name, length, want, fine):
     return "" if said.startswith("ok") and seen == want else "%d: %s%s" % (length, said, difference(want, seen))
 
 
+def unpack_piped(name, kind, into):
+    """As it is unpacked while it is downloaded."""
+    process = subprocess.Popen([TOOL, "unpack", kind, "-", into], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               env={**os.environ, "TZ": "UTC"})
+    with open(name, "rb") as f, process.stdin as pipe:
+        while data := f.read(rng.choice([1, 511, 513, rng.randrange(1, 70000)])):
+            try:
+                pipe.write(data)
+                pipe.flush()
+            except BrokenPipeError: # it says why
+                break
+    said = process.stdout.read().decode(errors="replace")
+    process.wait()
+    return said
+
+
 def compare(name, kind):
     reference = fresh("reference")
     run("bsdtar", "-xpf", name, "-C", reference)
@@ -323,6 +339,10 @@ def compare(name, kind):
     said = unpack(name, kind, into)
     seen = look(into + "/archive", fine) if said.startswith("ok") else {}
     ok("%s: the tree that bsdtar unpacks" % name, seen == want, said, difference(want, seen))
+    into = fresh("o")
+    said = unpack_piped(name, kind, into)
+    seen = look(into + "/archive", fine) if said.startswith("ok") else {}
+    ok("%s: the same from a pipe" % name, seen == want, said, difference(want, seen))
     if kind == "zip":
         return
     size = os.path.getsize(name)

@@ -6,6 +6,8 @@
  *   bundle-tool read gzip|plain|other FILE DIR CHUNK    the tar reader alone, given its bytes in
  * such pieces bundle-tool pack TYPE DIR FILE
  *
+ * FILE "-": a pipe as standard input.
+ *
  * Before either: without=landlock, without=seccomp, without=chroot, without=unshare (several): as
  * on a host that has none.
  *
@@ -14,6 +16,7 @@
 
 #include "agent/worker/bundle-archive.h"
 #include "common/alloc.h"
+#include "common/attr.h"
 #include "common/fs.h"
 #include "common/str.h"
 
@@ -78,10 +81,27 @@ static void take_option(const char *option, struct bundle_source *source,
 		exit(2);
 }
 
+static int go_on(void *arg UNUSED, struct error *err UNUSED)
+{
+	return 0;
+}
+
+static int is_all(void *arg UNUSED, uint64_t bytes UNUSED, const char **ret_etag UNUSED,
+		  struct error *err UNUSED)
+{
+	return 0;
+}
+
+static const struct bundle_feed feed = {.tick = go_on, .ended = is_all};
+
 static int unpack(enum bundle_type type, char **argv)
 {
-	struct bundle_source source = {
-		.fd = open(argv[0], O_RDONLY | O_CLOEXEC), .type = type, .size_bytes = -1};
+	bool piped = str_eq(argv[0], "-");
+	struct bundle_source source = {.fd = piped ? dup(STDIN_FILENO)
+						   : open(argv[0], O_RDONLY | O_CLOEXEC),
+				       .type = type,
+				       .size_bytes = -1,
+				       .feed = piped ? &feed : NULL};
 	struct bundle_limits limits = {0};
 	auto_close int dir = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	const char *slash = strrchr(argv[0], '/');

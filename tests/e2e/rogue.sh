@@ -113,8 +113,8 @@ tries() {
 
 tried=0 escaped=0
 make_archives "$T/own"
-probe=$("$TOOL" unpack tar own/inherited.tar own/o)
-says "the parser is the rogue one" "refused inherited" <(echo "$probe")
+probe=$("$TOOL" unpack tar own/read.tar own/o)
+says "the parser is the rogue one" "refused read" <(echo "$probe")
 sanitizers=$(grep -c '^#define SANITIZERS' "$top_builddir/config.h")
 if [ "$sanitizers" != 0 ]; then # they leave memory unlimited, and standard error open
 	deeds=$(grep -v -e '^much-memory' -e '^inherited' <<<"$deeds")

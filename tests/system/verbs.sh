@@ -111,4 +111,20 @@ exits 3 "a file that is nobody's is not overwritten" h slipway deploy /root/b.tg
 exits 0 "unless it is wanted" h slipway deploy /root/b.tgz --file-exists-behavior OVERWRITE
 is "what is new inherits group and ACL of its directory" "app:root 640 user:nobody:rwx" "$(shown /srv/app/owned)"
 is "which stays as it was" "app:root 2700" "$(shown /srv/app | sed 's/ user.*//')"
+
+# A parser that an archive has taken over, inside of the worker's sandbox
+if [ -x "$top_builddir/tests/e2e/rogue-unpack" ]; then
+	put "$top_builddir/tests/e2e/rogue-unpack"
+	# shellcheck disable=SC2016
+	h sh -c 'install -m 755 /root/rogue-unpack "$(dpkg -L slipway slipway-agent | grep /slipway-unpack$)"'
+	for deed in inet:socket fork:clone kill:kill mount:mount; do
+		# shellcheck disable=SC2016
+		h sh -c 'cd /root && rm -rf c && mkdir c && cd c && cp ../b/appspec.yml . && touch "rogue:$1:1" && tar -cf ../c.tar appspec.yml "rogue:$1:1"' sh "${deed%:*}"
+		exits 2 "${deed%:*} by a parser that misbehaves" h slipway deploy /root/c.tar --group rogue
+		tr -s '\n ' ' ' <"$T/err" >"$T/said"
+		says "is refused, and named" "tried ${deed#*:}(), which it may not" "$T/said"
+	done
+else
+	skip "a parser that misbehaves" "make check has not built it"
+fi
 done_testing
