@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The daemon is not believed: what it hands over counts only as far as the endpoint has signed it
  * for this host. The CA and the host's name come from files that root wrote at enrolment. What the
- * AWS service signs names neither a host nor an end nor the bundle's hash: there only a pinned
- * signer keeps whoever owns the daemon from giving orders of its own (agent/trust.h). */
+ * AWS service signs names neither a host nor an end nor the bundle's hash: there a pinned signer
+ * (agent/trust.h) keeps whoever owns the daemon from making deployments up, and from no more. */
 #include "agent/worker/command.h"
 
 #include "agent/trust.h"
