@@ -11,6 +11,7 @@
 #include "agent/cli/import-identity.h"
 #include "agent/cli/import-record.h"
 #include "agent/cli/import-service.h"
+#include "agent/cli/import-tools.h"
 #include "agent/cli/talk.h"
 #include "common/alloc.h"
 #include "common/fs.h"
@@ -379,6 +380,15 @@ static int end(struct import *im)
 	return talk_finish_json(&im->talk);
 }
 
+/* Only files for tools: nothing here keeps an import from its end. */
+static void give_tools(struct import *im)
+{
+	auto_settings struct settings settings = {0};
+	struct error ignored;
+	if (settings_load(&settings, &im->cli->paths, &ignored) >= 0)
+		import_tools_give(&im->cli->paths, &settings, &im->advice);
+}
+
 static int act(struct import *im)
 {
 	struct error err = {0};
@@ -394,6 +404,7 @@ static int act(struct import *im)
 	print_groups(im);
 	if (open_identity(im, &err) < 0 || write_settings(im, &err) < 0)
 		return fail(im, &err);
+	give_tools(im);
 	say_settings(im);
 	if (finish(im, &err) < 0)
 		return fail(im, &err);
@@ -496,6 +507,7 @@ static int undo_act(struct import *im)
 	    give_service(im, &err) < 0 || start_ours(im, &err) < 0 ||
 	    import_record_remove(&im->cli->paths, &err) < 0)
 		return fail(im, &err);
+	import_tools_take_back(&im->cli->paths);
 	im->record.phase = IMPORT_NONE;
 	return end(im);
 }
