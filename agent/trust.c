@@ -194,12 +194,13 @@ char *trust_describe(const struct trust *trust)
 			return xasprintf("specifications of the AWS service that are intact and "
 					 "signed by the pinned certificate (%s)",
 					 trust->signer_fingerprints);
-		return xasprintf("specifications of the AWS service that are intact, %s%s%s; the "
-				 "signer is not pinned (aws_signer_fingerprint)",
-				 trust->signer_subject ? "and whose signer calls itself '"
-						       : "whoever has signed them",
-				 trust->signer_subject ? trust->signer_subject : "",
-				 trust->signer_subject ? "'" : "");
+		if (trust->signer_subject)
+			return xasprintf("specifications of the AWS service that are intact, and "
+					 "whose signer calls itself '%s' (aws_signer_subject); the "
+					 "signer is not pinned (aws_signer_fingerprint)",
+					 trust->signer_subject);
+		return xstrdup("specifications of the AWS service that are intact, whoever has "
+			       "signed them; the signer is not pinned (aws_signer_fingerprint)");
 	default:
 		return xstrdup("nobody's specifications: this host is not enrolled, and agent.yml "
 			       "does not say 'aws: true'");

@@ -7,6 +7,7 @@
 #include "agent/aws/sign.h"
 #include "agent/aws/trust.h"
 #include "agent/rival.h"
+#include "agent/trust.h"
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/fs.h"
@@ -203,18 +204,21 @@ void doctor_aws_credentials(struct doctor *doctor)
 
 void doctor_aws_signer(struct doctor *doctor)
 {
-	const struct settings *s = &doctor->settings;
-	const char *what =
-		s->aws_signer_fingerprint ? s->aws_signer_fingerprint : s->aws_signer_subject;
-	if (what)
-		doctor_say(doctor, DOCTOR_OK, NULL,
-			   "AWS: specifications must be whole, and signed by %s (%s)", what,
-			   s->aws_signer_fingerprint ? "aws_signer_fingerprint"
-						     : "aws_signer_subject");
+	auto_trust struct trust trust = {0};
+	struct error err = {0};
+	int r = trust_load(&doctor->cli->paths, &doctor->settings, &trust, &err);
+	auto_free char *text = trust_describe(&trust);
+	if (r == -EACCES)
+		doctor_say(doctor, DOCTOR_SKIPPED, "run it as root", "%s", err.text);
+	else if (r < 0)
+		doctor_say(doctor, DOCTOR_FAILED,
+			   r == ERR_INPUT ? "correct it" : "run 'slipway unenroll'",
+			   "%s; the worker takes no command", err.text);
+	else if (trust.kind != TRUST_AWS)
+		doctor_say(doctor, DOCTOR_FAILED, "run 'slipway unenroll'",
+			   "the worker takes only %s", text);
 	else
-		doctor_say(doctor, DOCTOR_OK, NULL,
-			   "AWS: specifications must be whole; who signs is not pinned "
-			   "(aws_signer_subject, aws_signer_fingerprint)");
+		doctor_say(doctor, DOCTOR_OK, NULL, "the worker takes %s", text);
 }
 
 bool doctor_aws_set_clock(struct doctor *doctor, const char *date)

@@ -17,7 +17,7 @@ deployment d-WAITS
 finds 0 "a host that works" "AWS mode: this host is $host in us-east-1"
 says "says where its credentials are from" "(IMDSv2), role 'web-role'" "$T/flat"
 says "and that they are accepted" "the endpoint accepts who this host is" "$T/flat"
-says "and whom it trusts to sign" "who signs is not pinned" "$T/flat"
+says "and whom it trusts to sign" "the signer is not pinned" "$T/flat"
 is "the question takes no command" 0 "$(requests PollHostCommand)"
 is "and was asked" 1 "$(requests GetDeploymentSpecification)"
 secrets=$(sed -nE 's/.*"(secret|token)": "([^"]+)".*/\2/p' "$P/credentials.json")
@@ -27,6 +27,9 @@ is "no secret is shown" "" "$(tr -d ' \n' <"$T/out" | grep -oF "$secrets")"
 config '{"clock": 4000}'
 finds 0 "a clock that AWS does not share is a warning" "requests are signed for theirs"
 config '{}'
+aws_settings "aws_signer_fingerprint: abc"
+finds 18 "a fingerprint that is none" "'abc' is not the SHA-256 of a certificate"
+aws_settings
 fake mark "$(sed -n '/"operation": "GetDeploymentSpecification"/s/.*"key": "\([A-Z0-9]*\)".*/\1/p' "$P/log" | tail -n 1)" refused
 finds 17 "credentials that are refused" "the endpoint refuses this host"
 aws_settings "aws_signer_subject: CN=signer"
