@@ -78,22 +78,34 @@ int64_t aws_provider_now_s(const struct aws_provider *provider)
 	return clock_wall_s() + provider->offset_s;
 }
 
-bool aws_provider_set_clock(struct aws_provider *provider, const char *date)
+static bool is_skewed(int64_t a_s, int64_t b_s)
+{
+	return a_s - b_s >= SKEW_MIN_S || b_s - a_s >= SKEW_MIN_S;
+}
+
+static void warn_of_clock(int64_t offset_s)
+{
+	if (is_skewed(offset_s, 0))
+		log_warning("this machine's clock is %lld s %s that of AWS: requests are signed "
+			    "with the right time, but the clock should be set",
+			    (long long)(offset_s < 0 ? -offset_s : offset_s),
+			    offset_s < 0 ? "ahead of" : "behind");
+	else
+		log_notice("this machine's clock agrees with that of AWS again");
+}
+
+bool aws_provider_set_clock(struct aws_provider *provider, const char *date, int64_t signed_s)
 {
 	struct tm tm = {0};
 	const char *end = date ? strptime(date, "%a, %d %b %Y %H:%M:%S GMT", &tm) : NULL;
 	if (!end || *end)
 		return false;
-	int64_t offset_s = (int64_t)timegm(&tm) - clock_wall_s();
-	int64_t change_s = offset_s - provider->offset_s;
-	if (change_s > -SKEW_MIN_S && change_s < SKEW_MIN_S)
-		return false;
-	provider->offset_s = offset_s;
-	log_warning("this machine's clock is %lld s %s that of AWS: requests are signed with the "
-		    "right time, but the clock should be set",
-		    (long long)(offset_s < 0 ? -offset_s : offset_s),
-		    offset_s < 0 ? "ahead of" : "behind");
-	return true;
+	int64_t now_s = timegm(&tm), offset_s = now_s - clock_wall_s();
+	if (is_skewed(offset_s, provider->offset_s)) {
+		provider->offset_s = offset_s;
+		warn_of_clock(offset_s);
+	}
+	return is_skewed(now_s, signed_s);
 }
 
 /* ---- the set at hand ---- */

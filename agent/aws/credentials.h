@@ -64,6 +64,7 @@ void aws_provider_refused(struct aws_provider *provider, const char *access_key_
 /* Unix time as the service has it, for signatures: the machine's, put right by what the service
  * said once. */
 int64_t aws_provider_now_s(const struct aws_provider *provider);
-/* date: of an answer, "Sat, 21 Nov 2026 22:00:00 GMT". Returns whether the time that signatures
- * get has changed by more than half a minute: then repeating the request makes sense. */
-bool aws_provider_set_clock(struct aws_provider *provider, const char *date);
+/* date: of an answer, "Sat, 21 Nov 2026 22:00:00 GMT", to a request that was signed with the time
+ * signed_s. Returns whether that is more than half a minute off: then repeating the request makes
+ * sense, also where another answer has put the clock right in between. */
+bool aws_provider_set_clock(struct aws_provider *provider, const char *date, int64_t signed_s);

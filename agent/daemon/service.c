@@ -52,6 +52,7 @@ struct service_call {
 	sd_event_source *timer;
 	struct aws_wait *wait;
 	unsigned throttled;
+	int64_t signed_s; /* of the last request */
 	bool clock_set;
 	char *key_id, *refused_id; /* of the last request; of the one refused as expired */
 	struct answer refusal;
@@ -183,7 +184,8 @@ static bool repeat(struct service_call *call, const struct http_response *respon
 		if (call->clock_set)
 			return false;
 		call->clock_set = true;
-		return aws_provider_set_clock(service->aws, http_header_get(response, "date"));
+		return aws_provider_set_clock(service->aws, http_header_get(response, "date"),
+					      call->signed_s);
 	default:
 		return false;
 	}
@@ -240,11 +242,12 @@ static int send_signed(struct service_call *call, const struct aws_credentials *
 	struct service *service = call->service;
 	auto_free char *target =
 		xasprintf("%s.%s", partition_commands_target(service->secure), call->operation);
+	call->signed_s = aws_provider_now_s(service->aws);
 	const struct aws_order order = {
 		.credentials = credentials,
 		.region = service->region,
 		.service = partition_commands_service(service->secure),
-		.now_s = aws_provider_now_s(service->aws),
+		.now_s = call->signed_s,
 		.url = service->endpoint,
 		.target = target,
 		.version = service->version,

@@ -46,7 +46,8 @@ struct fetch {
 	unsigned detours;
 	/* S3 */
 	char *region, *key_id;
-	char *override; /* URL of another S3 than AWS's; NULL: none */
+	int64_t signed_s; /* the last request, with that key */
+	char *override;   /* URL of another S3 than AWS's; NULL: none */
 	struct partition_options partition;
 	char *suffix; /* partition's, owned */
 	bool path_style, region_told;
@@ -367,7 +368,8 @@ static bool renew_credentials(struct fetch *fetch)
 static bool set_clock(struct fetch *fetch, const struct http_response *response)
 {
 	const char *date = http_header_get(response, "date");
-	return fetch->aws && date && may_detour(fetch) && aws_provider_set_clock(fetch->aws, date);
+	return fetch->aws && date && may_detour(fetch) &&
+	       aws_provider_set_clock(fetch->aws, date, fetch->signed_s);
 }
 
 static bool detour(struct fetch *fetch, enum fetch_verdict verdict,
@@ -498,8 +500,9 @@ static int ask_signed(struct fetch *fetch, const struct aws_credentials *credent
 	struct fetch_signature signature;
 	free(fetch->key_id);
 	fetch->key_id = xstrdup(credentials->access_key_id);
-	int r = fetch_sign(fetch->url, fetch->region, credentials, aws_provider_now_s(fetch->aws),
-			   &signature, err);
+	fetch->signed_s = aws_provider_now_s(fetch->aws);
+	int r = fetch_sign(fetch->url, fetch->region, credentials, fetch->signed_s, &signature,
+			   err);
 	if (r < 0)
 		return r;
 	r = ask(fetch, &signature, err);

@@ -437,14 +437,18 @@ static void the_clock_is_put_right(void **state)
 {
 	struct fixture *f = *state;
 	assert_int_equal(aws_provider_now_s(f->provider), NOW);
-	assert_false(aws_provider_set_clock(f->provider, NULL));
-	assert_false(aws_provider_set_clock(f->provider, "yesterday"));
-	assert_false(aws_provider_set_clock(f->provider, "Sat, 21 Nov 2026 22:00:29 GMT"));
-	assert_true(aws_provider_set_clock(f->provider, "Sun, 22 Nov 2026 00:00:00 GMT"));
+	assert_false(aws_provider_set_clock(f->provider, NULL, NOW));
+	assert_false(aws_provider_set_clock(f->provider, "yesterday", NOW));
+	assert_false(aws_provider_set_clock(f->provider, "Sat, 21 Nov 2026 22:00:29 GMT", NOW));
+	assert_true(aws_provider_set_clock(f->provider, "Sun, 22 Nov 2026 00:00:00 GMT", NOW));
 	assert_int_equal(aws_provider_now_s(f->provider), NOW + 7200);
-	assert_false(aws_provider_set_clock(f->provider, "Sun, 22 Nov 2026 00:00:03 GMT"));
+	/* A request that was under way meanwhile, and one that came after. */
+	assert_true(aws_provider_set_clock(f->provider, "Sun, 22 Nov 2026 00:00:03 GMT", NOW));
+	assert_false(
+		aws_provider_set_clock(f->provider, "Sun, 22 Nov 2026 00:00:03 GMT", NOW + 7200));
+	int64_t signed_s = aws_provider_now_s(f->provider) + 7200;
 	wall_s += 7200; /* somebody set the machine's */
-	assert_true(aws_provider_set_clock(f->provider, "Sun, 22 Nov 2026 00:00:00 GMT"));
+	assert_true(aws_provider_set_clock(f->provider, "Sun, 22 Nov 2026 00:00:00 GMT", signed_s));
 	assert_int_equal(aws_provider_now_s(f->provider), NOW + 7200);
 }
 
