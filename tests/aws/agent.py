@@ -20,10 +20,12 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.environ["top_srcdir"], "tests/e2e"))
+import worker  # noqa: E402
 from worker import *  # noqa: E402,F403
 from worker import BUILD, SEVEN, T, bundle, equal, ok, within  # noqa: E402
 
 FAKE = os.path.join(os.environ["top_srcdir"], "tests/aws/fake-aws.py")
+EXHAUST = bool(os.environ.get("SLIPWAY_EXHAUST"))
 for name in [n for n in os.environ if re.match(r"AWS_|SSL_CERT|CURL_CA|(https?|no|all)_proxy$", n, re.I)]:
     del os.environ[name]
 processes = []
@@ -153,7 +155,7 @@ class Fake:
     def payload(self, deployment, name):
         """What the completion of that command said: (status, diagnostics)."""
         command = self.command(deployment, name)
-        body = json.loads(command["body"])
+        body = json.loads((command or {}).get("body") or "{\"CommandStatus\":null,\"Diagnostics\":{\"Payload\":\"{}\"}}")
         return body["CommandStatus"], json.loads(body["Diagnostics"]["Payload"])
 
 
@@ -242,6 +244,13 @@ class Agent:
                 with open(os.path.join(folder, one)) as f:
                     out[os.path.relpath(os.path.join(folder, one), self.tree)] = f.read()
         return out
+
+
+def finish(name, count, what):
+    """The end of a test; tells `make exhaust` what was tried."""
+    if EXHAUST:
+        print("# exhaust: %s: %d %s, %d violations" % (name, count, what, worker.tests_failed))
+    worker.done_testing()
 
 
 ALL_WELL = [(event, "Succeeded") for event in SEVEN]

@@ -22,7 +22,7 @@ Files in DIR, all read again at each request:
                         poll (seconds a poll is parked), lease (seconds until a command without acknowledgement is offered again),
                         hold (true: no command of a deployment is handed out), stop_before (no command of that name), github_token, github_private (["a/r"]),
                         noop (Succeeded: an acknowledgement as no-op closes a command; Failed: it counts as failed until it is completed),
-                        codeload (base URL of the redirect, default itself), proxy_user, proxy_password
+                        codeload (base URL of the redirect, default: itself by the name localhost), proxy_user, proxy_password
     deployments/D.json  {"spec": {...}, "commands": [...], "host": ..., "signed": ..., "go_on": true}: its commands (default: the seven
                         events) are handed out one after the other, the next after the completion of the one before; a Failed one ends
                         it (but for go_on). spec: members over the default specification (bundle: s3/bucket/app.tgz).
@@ -294,7 +294,8 @@ class Commands(Handler):
         except (ValueError, AttributeError):
             wrong = ["everything"]
         if wrong:
-            raise Fault(400, "ValidationException", f"members missing: {wrong}", True)
+            # Without an execution it is a question whether the host may ask at all.
+            raise Fault(400, "ValidationException", f"members missing: {wrong}", wrong != ["DeploymentExecutionId"])
         host = self.state.host(key)
         if given.get("HostIdentifier", host) != host:
             raise Fault(400, "AccessDeniedException", f"{given['HostIdentifier']} is not {host}", True)
@@ -482,7 +483,7 @@ class Github(Objects):
         if private and not given[0]:
             return missing
         legacy = "legacy.tar.gz" if match[3] == "tarball" else "legacy.zip"
-        base = self.state.config("codeload") or self.server.base
+        base = self.state.config("codeload") or self.server.base.replace("127.0.0.1", "localhost")  # another host than this one
         where = f"{base}/codeload/{repository}/{legacy}/{match[4]}"
         if private:
             where += "?token=" + hashlib.sha256(f"{token}{repository}".encode()).hexdigest()[:32]
@@ -605,7 +606,7 @@ class Proxy(Handler):
         for pattern, name in self.names:
             if re.fullmatch(pattern, host):
                 return self.server.ports[name]
-        return int(port) if host == "127.0.0.1" and int(port) in self.server.ports.values() else None
+        return int(port) if host in ("127.0.0.1", "localhost") and int(port) in self.server.ports.values() else None
 
     def do_CONNECT(self):
         self.begin("CONNECT")

@@ -263,7 +263,9 @@ def test_files():
     equal("with a wrong token", 401, ask(URL["github"], "GET", where, headers=[agent, ("Authorization", "token x")])[0])
     status, _, headers = ask(URL["github"], "GET", where, headers=[agent, ("Authorization", "token ghp_1")])
     equal("with the right one it redirects", 302, status)
-    there = headers["Location"][len(URL["github"]):]
+    there = urllib.parse.urlparse(headers["Location"])
+    equal("to another host", "localhost", there.hostname)
+    there = f"{there.path}?{there.query}"
     equal("to the file", (200, b"tar"), ask(URL["github"], "GET", there, headers=[agent])[:2])
     complaints()
     ask(URL["github"], "GET", there, headers=[agent, ("Authorization", "token ghp_1")])
