@@ -225,7 +225,9 @@ bool doctor_aws_set_clock(struct doctor *doctor, const char *date)
 {
 	int level = log_get_level();
 	log_set_level(LOG_ERR); /* it is said among the findings */
-	bool changed = doctor->aws && aws_provider_set_clock(doctor->aws->provider, date);
+	bool changed = doctor->aws &&
+		       aws_provider_set_clock(doctor->aws->provider, date,
+					      aws_provider_now_s(doctor->aws->provider));
 	log_set_level(level);
 	return changed;
 }
