@@ -112,6 +112,44 @@ static void whatever_else_lies_there_is_set_aside(void **state)
 	assert_int_equal(faccessat(dirfd_, "note.txt", F_OK, 0), 0);
 }
 
+static json_t *with_token(const char *value)
+{
+	auto_free char *payload =
+		xasprintf("{\"DeploymentId\":\"d-1\",\"GitHubAccessToken\":%s}", value);
+	return json_pack("{s:s,s:s}", "Format", "TEXT/JSON", "Payload", payload);
+}
+
+static void a_specification_with_a_token_is_not_written(void **state)
+{
+	struct wire_command command = {.id = (char *)"secret",
+				       .host = (char *)"h",
+				       .execution_id = (char *)"a/b/c/d-1",
+				       .name = (char *)"Install"};
+	auto_json json_t *specification = with_token("\"ghp_marked\"");
+	auto_claim_token char *token = claim_github_token(specification);
+	assert_string_equal(token, "ghp_marked");
+	const struct inflight inflight = {
+		.command = &command, .specification = specification, .secret = true};
+	char name[40];
+	result_name(command.id, name);
+	assert_int_equal(inflight_save(dirfd_, name, &inflight, NULL), 0);
+	auto_free char *text = NULL;
+	size_t len;
+	assert_int_equal(fs_read_file(dirfd_, name, 65536, &text, &len, NULL), 0);
+	assert_null(strstr(text, "marked"));
+	auto_inflight struct inflight back = {0};
+	assert_int_equal(inflight_load(dirfd_, name, &back, NULL), 0);
+	assert_null(back.specification);
+	assert_true(back.stored);
+	static const char *const none[] = {"null", "\"\"", "7", "{}"};
+	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+		auto_json json_t *without = with_token(none[i]);
+		assert_null(claim_github_token(without));
+	}
+	assert_null(claim_github_token(NULL));
+	inflight_remove(dirfd_, name);
+}
+
 static void claims_are_read_without_being_believed(void **state)
 {
 	auto_json json_t *good = json_pack(
@@ -137,6 +175,7 @@ int main(void)
 		cmocka_unit_test(an_old_acknowledgement_is_not_that_of_a_new_command),
 		cmocka_unit_test(whatever_else_lies_there_is_set_aside),
 		cmocka_unit_test(claims_are_read_without_being_believed),
+		cmocka_unit_test(a_specification_with_a_token_is_not_written),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
