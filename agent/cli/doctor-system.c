@@ -3,6 +3,7 @@
 #include "agent/cli/doctor.h"
 
 #include "common/alloc.h"
+#include "common/buf.h"
 #include "common/fs.h"
 #include "common/str.h"
 
@@ -185,12 +186,12 @@ void doctor_cgroups(struct doctor *doctor)
 {
 	const struct settings *s = &doctor->settings;
 	const struct {
-		const char *controller, *key;
+		const char *controller;
 		bool needed;
 	} rows[] = {
-		{"memory", "script_memory_max", s->script_memory_max > 0},
-		{"pids", "script_tasks_max", s->script_tasks_max > 0},
-		{"cpu", "script_cpu_max", s->script_cpu_max > 0},
+		{"memory", s->script_memory_max > 0},
+		{"pids", s->script_tasks_max > 0},
+		{"cpu", s->script_cpu_max > 0},
 	};
 	struct statfs fs;
 	auto_free char *text = NULL;
@@ -207,14 +208,23 @@ void doctor_cgroups(struct doctor *doctor)
 		return;
 	}
 	text[strcspn(text, "\n")] = '\0';
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (!has_word(text, rows[i].controller))
-			doctor_say(doctor, rows[i].needed ? DOCTOR_FAILED : DOCTOR_WARNING,
-				   "the kernel's command line may switch it off (cgroup_disable=)",
-				   "the controller '%s' is missing: %s %s", rows[i].controller,
-				   rows[i].key,
-				   rows[i].needed ? "is set and does not hold" : "would not hold");
-	doctor_say(doctor, DOCTOR_OK, NULL, "version 2, controllers: %s", text);
+	auto_buf struct buf missing = BUF_INIT(64);
+	bool hurts = false;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (has_word(text, rows[i].controller))
+			continue;
+		buf_addf(&missing, "%s%s", missing.len ? ", " : "", rows[i].controller);
+		hurts |= rows[i].needed;
+	}
+	if (missing.len)
+		doctor_say(doctor, hurts ? DOCTOR_FAILED : DOCTOR_WARNING,
+			   "the kernel's command line may switch them off (cgroup_disable=); in a "
+			   "container they have to be delegated to it",
+			   "controllers are missing: %s; %s", buf_str(&missing),
+			   hurts ? "limits of agent.yml do not hold"
+				 : "limits of scripts would not hold");
+	else
+		doctor_say(doctor, DOCTOR_OK, NULL, "version 2, controllers: %s", text);
 }
 
 /* Kernel */
@@ -226,7 +236,9 @@ static void look_at_landlock(struct doctor *doctor)
 		doctor_detail(doctor, "Landlock version %ld confines the unpacker", version);
 	else
 		doctor_say(doctor, DOCTOR_WARNING,
-			   "'lsm=' on the kernel's command line must name landlock",
+			   errno == EPERM ? "a container around this host forbids it (seccomp)"
+					  : "'lsm=' on the kernel's command line must name "
+					    "landlock",
 			   "Landlock is off (%s): one wall less around the unpacker",
 			   strerror(errno));
 }

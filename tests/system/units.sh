@@ -85,6 +85,24 @@ enrol ctl role=web
 ok "it goes on when the host is enrolled, without a restart" within 10 status_says slipwayd "is reachable"
 is "which makes nothing of the daemon's root's" "" "$(in_host ctl find /var/lib/slipway/agent ! -user slipway)"
 
+# What doctor makes of it
+exits 0 "doctor finds nothing that has failed" in_host ctl slipway doctor
+says "and sees the units" "slipway-worker.socket is active (listening)" "$T/out"
+exits 0 "an ordinary user may ask, too" "$HOST" exec ctl --user=nobody -- slipway doctor
+says "and hears what is root's" "as root it sees more" "$T/out"
+exits 0 "and for metrics" "$HOST" exec ctl --user=nobody -- slipway metrics
+in_host ctl systemctl stop slipwayd
+exits 20 "a daemon that is stopped" in_host ctl slipway doctor
+says "is named, with the command that helps" "systemctl enable --now slipwayd.service" "$T/out"
+in_host ctl sh -c 'echo "metrics_file: /run/slipway/agent/slipway.prom" >>/etc/slipway/agent.yml && systemctl start slipwayd'
+ok "its sandbox lets it write metrics beside its socket" within 20 in_host ctl test -s /run/slipway/agent/slipway.prom
+in_host ctl sed -i '/^metrics_file/d' /etc/slipway/agent.yml
+in_host ctl systemctl stop slipway-controld
+exits 12 "an endpoint that is down" in_host ctl slipway doctor
+in_host ctl systemctl start slipway-controld
+in_host ctl systemctl restart slipwayd
+ok "all is well again" within 20 status_says slipwayd "is reachable"
+
 before=$(property slipwayd NRestarts)
 in_host ctl systemctl kill --kill-whom=main -s KILL slipwayd
 restarted() { [ "$(property slipwayd NRestarts)" -gt "$before" ] && property_is slipwayd ActiveState active; }
