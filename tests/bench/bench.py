@@ -359,6 +359,82 @@ def bench_tiny(bench):
     bench.row("a tiny bundle by the command line, whole process", f"{median(times) * 1000:.0f} ms", "", "", "30 ms")
 
 
+class Source:
+    """A host in AWS (tests/aws/fake-aws.py) whose bundles lie on an nginx with TLS."""
+
+    def __init__(self, bench):
+        self.bench, self.root, self.fake = bench, fresh_root(bench, "fetch"), bench.dir / "fetch-aws"
+        self.www, self.number = bench.dir / "fetch-www", 0
+        (self.www / "bucket").mkdir(parents=True)
+        self.fake.mkdir()
+        key, self.ca = bench.dir / "fetch.key", bench.dir / "fetch.pem"
+        bench.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", 2, "-subj",
+                  "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", self.ca, stderr=subprocess.DEVNULL)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.url = f"https://127.0.0.1:{free.getsockname()[1]}"
+        conf = bench.dir / "fetch.conf"
+        places = "".join(f"{n}_temp_path {bench.dir}/fetch-{n}; " for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        conf.write_text(f"daemon off; pid {bench.dir}/fetch.pid; error_log {bench.dir}/fetch.err; events {{}} {'user root; ' * (os.getuid() == 0)}\n"
+                        f"http {{ access_log off; sendfile on; {places} server {{ listen {self.url[8:]} ssl; "
+                        f"ssl_certificate {self.ca}; ssl_certificate_key {key}; root {self.www}; }} }}\n", encoding="ascii")
+        bench.start(shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"), "-c", conf, "-e", f"{bench.dir}/fetch.err")
+        top = pathlib.Path(__file__).resolve().parents[2]
+        fake = bench.start(sys.executable, top / "tests/aws/fake-aws.py", self.fake, stdout=subprocess.PIPE, text=True)
+        lines = dict(line.split() for line in iter(fake.stdout.readline, "ready\n"))
+        both = bench.dir / "fetch-cas.pem"
+        both.write_bytes((self.fake / "ca.pem").read_bytes() + self.ca.read_bytes())
+        with open(self.root / "etc/slipway/agent.yml", "a", encoding="ascii") as settings:
+            settings.write(f"aws: true\nca_file: {both}\ndeploy_control_endpoint: {lines['commands']}\ns3_endpoint_override: {self.url}\n"
+                           f"on_premises_config_file: {self.root}/none\n")
+        bench.start(bench.program("slipwayd"), "--root", self.root, stderr=subprocess.DEVNULL,
+                    env={**os.environ, "AWS_EC2_METADATA_SERVICE_ENDPOINT": lines["imds"]})
+
+    def events(self, operation):
+        log = [json.loads(line) for line in (self.fake / "log").read_text(encoding="utf-8").splitlines()] if (self.fake / "log").exists() else []
+        return [e["time"] for e in log[self.seen:] if e["operation"] == operation]
+
+    def deploy(self):
+        """From the acknowledgement of the first command to its end: fetched, verified, unpacked, planned and on the disk."""
+        self.number += 1
+        self.seen = len((self.fake / "log").read_text(encoding="utf-8").splitlines()) if (self.fake / "log").exists() else 0
+        (self.fake / "deployments").mkdir(exist_ok=True)
+        new = self.fake / "deployments" / ".new"
+        new.write_text("{}", encoding="ascii")
+        new.rename(self.fake / "deployments" / f"d-{self.number}.json")
+        within(600, lambda: len(self.events("PutHostCommandComplete")) >= 7, "a deployment in AWS")
+        return self.events("PutHostCommandComplete")[0] - self.events("PutHostCommandAcknowledgement")[0]
+
+
+def bench_fetch(bench):
+    if not shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"):
+        bench.row("fetch: not measured, needs nginx", "")
+        return
+    source = Source(bench)
+    bundle = source.www / "bucket/app.tgz"
+    make_big(bench.dir / "fetch-big", 500)
+    pack(bench.dir / "fetch-big", bundle)
+    ours, theirs = [], []
+    for n in range(bench.rounds):
+        plain = bench.dir / f"fetch-bare-{n}"
+        plain.mkdir()
+        bare = lambda: theirs.append(timed(bench, "sh", "-c", f"curl -s --cacert '{source.ca}' {source.url}/bucket/app.tgz | "
+                                           f"tar -xz -C '{plain}' && sync -f '{plain}'"))
+        slip = lambda: ours.append(source.deploy())
+        for part in (bare, slip) if n % 2 else (slip, bare):
+            part()
+        bench.run("cmp", next(plain.rglob("app/*")), next((source.root / "tree").rglob("srv/app/*")))
+    bench.row("500 MB tgz: fetch, verify, unpack", f"{median(ours):.2f} s", f"{median(theirs):.2f} s (curl | tar)",
+              f"{median([a / b for a, b in zip(ours, theirs)]):.2f}", "1.0")
+    make_big(bench.dir / "fetch-bigger", 1000)
+    pack(bench.dir / "fetch-bigger", bundle)
+    watch = Peak(bench, source.root)
+    watch.start()
+    source.deploy()
+    watch.over.set()
+    watch.join()
+    bench.row("1 GB tgz from S3: peak memory of all our processes", f"{watch.peak / 1024:.1f} MiB", "", "", "32 MB")
+
+
 def machine():
     """What the figures were measured on, and how busy it was."""
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"))
@@ -372,7 +448,7 @@ def main():
     options.add_argument("--build", required=True, help="the build tree")
     options.add_argument("--folder", default="/var/tmp", help="where to work: a real file system (default /var/tmp)")
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--only", default="size,fleet,tiny,busy,rollback,many,big,peak", help="parts, separated by commas (default: all)")
+    options.add_argument("--only", default="size,fleet,tiny,busy,rollback,fetch,many,big,peak", help="parts, separated by commas (default: all)")
     chosen = options.parse_args()
     parts = chosen.only.split(",")
     bench = Bench(chosen.build, chosen.folder, chosen.rounds)
@@ -384,7 +460,7 @@ def main():
             root = bench_idle(bench, fleet)
             bench_start(bench, fleet, root)
             bench_events(bench, fleet, root)
-        for part, run in (("size", bench_size), ("tiny", bench_tiny), ("busy", bench_busy), ("rollback", bench_rollback)):
+        for part, run in (("size", bench_size), ("tiny", bench_tiny), ("busy", bench_busy), ("rollback", bench_rollback), ("fetch", bench_fetch)):
             if part in parts:
                 run(bench)
         for part, make, size, name, *budgets in (("many", make_many, 20000, "20,000 files, tgz", "1.3", "0.33"),
