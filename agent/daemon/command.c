@@ -3,6 +3,7 @@
  * worker: nothing of it is touched afterwards. */
 #include "agent/daemon/command.h"
 
+#include "agent/daemon/amazon.h"
 #include "agent/daemon/claim.h"
 #include "agent/daemon/commands.h"
 #include "agent/daemon/metrics.h"
@@ -84,6 +85,19 @@ static const char *subject(const struct command *command, char out[256])
 		 command->deployment ? command->deployment
 				     : command->inflight.command->execution_id);
 	return out;
+}
+
+/* After a start, who this host is at AWS takes a moment. */
+static bool service_comes(const struct command *command)
+{
+	return !command->daemon->service && amazon_is_on(command->daemon->amazon);
+}
+
+static int no_service(const struct command *command, struct error *err)
+{
+	return error_set(err, ERR_NETWORK,
+			 service_comes(command) ? "AWS cannot be asked yet"
+						: "this host is not enrolled");
 }
 
 /* It has its result, or needs none. */
@@ -324,7 +338,7 @@ static void acknowledge(struct command *command)
 						.input = input};
 	struct error err = {0};
 	if (!command->daemon->service)
-		error_set(&err, ERR_NETWORK, "this host is not enrolled");
+		no_service(command, &err);
 	else if (service_start(command->daemon->service, &request, on_ack, command, &command->call,
 			       &err) == 0)
 		return;
@@ -420,7 +434,7 @@ static int start_fetch(struct command *command, const json_t *message, struct er
 	if (r < 0)
 		return r;
 	if (!daemon->service)
-		return error_set(err, ERR_NETWORK, "this host is not enrolled");
+		return no_service(command, err);
 	order.aws = service_aws(daemon->service);
 	if (!order.aws) {
 		order.store = service_http(daemon->service);
@@ -447,6 +461,11 @@ static void on_fetch(struct command *command, const json_t *message)
 	struct error err = {0};
 	if (command->fetch)
 		return; /* asked twice: one answer is on its way */
+	if (service_comes(command)) {
+		no_service(command, &err);
+		retry(command, OUTCOME_UNREACHABLE, &err);
+		return;
+	}
 	if (start_fetch(command, message, &err) < 0)
 		send_bundle_failed(command, &err);
 }
@@ -647,7 +666,7 @@ static void ask_specification(struct command *command)
 				  &command->call, &err) == 0)
 			return;
 	} else {
-		error_set(&err, ERR_NETWORK, "this host is not enrolled");
+		no_service(command, &err);
 	}
 	specification_failed(command, OUTCOME_UNREACHABLE, &err);
 }

@@ -139,7 +139,7 @@ class Scenario:
 
 SAMPLE = [
     ("daemon", "ValidateService", "reporting", "gone"), ("daemon", "AfterInstall", "running", "down"),
-    ("worker", "ApplicationStop", "fetch", "up"), ("both", "ApplicationStart", "running", "gone"),
+    ("both", "ApplicationStop", "fetch", "gone"), ("worker", "ApplicationStart", "running", "up"),
 ]
 
 
