@@ -38,7 +38,8 @@ struct collected {
 struct aws_provider {
 	struct loop *loop;
 	const struct settings *settings;
-	char *onpremises_file, *credentials_file;
+	bool disable_v1; /* of the settings that it was made with */
+	char *root, *onpremises_file, *credentials_file;
 	struct aws_keys_stamp stamp; /* of the file that the keys are from */
 	struct imds *imds;
 	struct aws_identity *identity;
@@ -377,7 +378,7 @@ static int open_imds(struct aws_provider *p, struct error *err)
 	struct imds_options options;
 	if (p->imds)
 		return 0;
-	int r = imds_options(p->settings->disable_imds_v1, &options, err);
+	int r = imds_options(p->disable_v1, &options, err);
 	return r < 0 ? r : imds_new(p->loop, &options, &p->imds, err);
 }
 
@@ -414,10 +415,20 @@ static bool is_same_host(const struct aws_onpremises *file, const struct aws_pro
 	       str_eq(file->credentials_file, p->credentials_file);
 }
 
+static char *onpremises_path(const struct settings *settings, const char *root)
+{
+	return settings->on_premises_config_file ? xstrdup(settings->on_premises_config_file)
+						 : xasprintf("%s" ONPREMISES_FILE, root);
+}
+
 bool aws_provider_is_outdated(const struct aws_provider *provider)
 {
 	auto_aws_onpremises struct aws_onpremises *file = NULL;
 	struct aws_keys_stamp stamp;
+	auto_free char *path = onpremises_path(provider->settings, provider->root);
+	if (provider->disable_v1 != provider->settings->disable_imds_v1 ||
+	    !str_eq(path, provider->onpremises_file))
+		return true;
 	int r = read_onpremises(provider->onpremises_file, &stamp, &file, NULL);
 	if (!provider->identity)
 		return true;
@@ -511,9 +522,9 @@ int aws_provider_new(struct loop *loop, const struct settings *settings, const s
 	auto_aws_provider struct aws_provider *p = xcalloc(1, sizeof(*p));
 	p->loop = loop;
 	p->settings = settings;
-	p->onpremises_file = settings->on_premises_config_file
-				     ? xstrdup(settings->on_premises_config_file)
-				     : xasprintf("%s" ONPREMISES_FILE, paths->root);
+	p->disable_v1 = settings->disable_imds_v1;
+	p->root = xstrdup(paths->root);
+	p->onpremises_file = onpremises_path(settings, p->root);
 	int r = sd_event_add_defer(loop->event, &p->work, on_work, p);
 	if (r < 0)
 		return error_set(err, r, "no event source for credentials");
@@ -533,6 +544,7 @@ void aws_provider_free(struct aws_provider *provider)
 	aws_identity_free(provider->identity);
 	aws_keys_free(provider->keys);
 	drop_collected(&provider->collected);
+	free(provider->root);
 	free(provider->onpremises_file);
 	free(provider->credentials_file);
 	free(provider->from);

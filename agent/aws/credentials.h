@@ -54,7 +54,9 @@ struct aws_seen {
 };
 void aws_provider_look(const struct aws_provider *provider, struct aws_seen *ret);
 
-/* Does the on-premises file name another host by now? */
+/* Does the on-premises file name another host by now, or do the settings say otherwise where to
+ * look?
+ */
 bool aws_provider_is_outdated(const struct aws_provider *provider);
 
 /* The service said that the set with this access key id is expired or unknown: the next ones asked

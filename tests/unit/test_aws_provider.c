@@ -263,19 +263,23 @@ static void a_token_that_is_no_longer_good_is_exchanged(void **state)
 				       "GET /latest/meta-data/iam/security-credentials/web T2\n");
 }
 
+static void renew(struct fixture *f, bool disable_v1)
+{
+	struct error err = {0};
+	aws_provider_free(f->provider);
+	f->settings.disable_imds_v1 = disable_v1;
+	assert_int_equal(aws_provider_new(&loop, &f->settings, &f->paths, &f->provider, &err), 0);
+}
+
 static void without_a_token_only_where_that_is_allowed(void **state)
 {
 	struct fixture *f = *state;
 	set_page("PUT /latest/api/token", 403, "", NULL);
-	f->settings.disable_imds_v1 = true;
+	renew(f, true);
 	assert_string_equal(get(f), "");
 	assert_non_null(strstr(f->why.text, "without one they are not to be asked"));
 	assert_string_equal(history(), "PUT /latest/api/token -\n");
-
-	struct error err = {0};
-	aws_provider_free(f->provider);
-	f->settings.disable_imds_v1 = false;
-	assert_int_equal(aws_provider_new(&loop, &f->settings, &f->paths, &f->provider, &err), 0);
+	renew(f, false);
 	assert_string_equal(get(f), "ASIA1");
 }
 
@@ -518,6 +522,20 @@ static void a_users_keys_follow_their_file(void **state)
 	assert_true(aws_provider_is_outdated(f->provider));
 }
 
+static void other_settings_make_it_outdated(void **state)
+{
+	struct fixture *f = *state;
+	get(f);
+	assert_false(aws_provider_is_outdated(f->provider));
+	f->settings.disable_imds_v1 = true;
+	assert_true(aws_provider_is_outdated(f->provider));
+	f->settings.disable_imds_v1 = false;
+	f->settings.on_premises_config_file = xasprintf("%s/f.yml", f->dir->path);
+	assert_true(aws_provider_is_outdated(f->provider));
+	free(TAKE(f->settings.on_premises_config_file));
+	assert_false(aws_provider_is_outdated(f->provider));
+}
+
 static void a_session_follows_its_file(void **state)
 {
 	struct fixture *f = *state;
@@ -568,6 +586,7 @@ int main(void)
 		fixture_test(a_provider_may_go_while_somebody_waits),
 		fixture_test(a_users_keys_follow_their_file),
 		fixture_test(a_session_follows_its_file),
+		fixture_test(other_settings_make_it_outdated),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
