@@ -267,7 +267,6 @@ static int look(struct import *im, struct error *err)
 	    (r = import_identity_look(paths, im->config.on_premises, &im->access, &im->advice,
 				      err)) < 0)
 		return r;
-	import_identity_check_logs(paths, im->config.log_dir, &im->advice);
 	struct import_record *record = &im->record;
 	if (record->phase != IMPORT_NONE)
 		return str_eq(record->root_dir, im->config.root_dir)
@@ -503,11 +502,11 @@ static int undo_act(struct import *im)
 	code = ask(im, "give");
 	if (code)
 		return code;
+	import_tools_take_back(&im->cli->paths); /* before root writes there again */
 	if ((im->record.identity_changed && import_identity_restore(&im->record, &err) < 0) ||
 	    give_service(im, &err) < 0 || start_ours(im, &err) < 0 ||
 	    import_record_remove(&im->cli->paths, &err) < 0)
 		return fail(im, &err);
-	import_tools_take_back(&im->cli->paths);
 	im->record.phase = IMPORT_NONE;
 	return end(im);
 }

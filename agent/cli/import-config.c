@@ -27,7 +27,6 @@ void import_config_clear(struct import_config *c)
 	free(c->pid_file);
 	free(c->lock_file);
 	free(c->on_premises);
-	free(c->log_dir);
 	free(c->tracking);
 	free(c->text);
 	json_decref(c->notes);
@@ -159,8 +158,6 @@ static int find_places(struct import_config *c, const struct yaml *doc, const ch
 	c->tracking = name_of(doc, "ongoing_deployment_tracking", "ongoing-deployment", err);
 	if (!pid_dir || !program || !c->root_dir || !c->on_premises || !c->tracking)
 		return err->code;
-	if (value_of(doc, "log_dir"))
-		c->log_dir = path_of(doc, "log_dir", prefix, OPT, err);
 	c->pid_file = xasprintf("%s/%s.pid", pid_dir, program);
 	c->lock_file = xasprintf("%s/%s.pid.lock", pid_dir, program);
 	return 0;

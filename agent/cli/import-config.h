@@ -13,7 +13,6 @@ struct import_config {
 	char *file; /* NULL: there is none, and the defaults of the official agent count */
 	/* What the official agent uses, all absolute. */
 	char *root_dir, *pid_file, *lock_file, *on_premises;
-	char *log_dir;  /* NULL: not set */
 	char *tracking; /* name of a directory in root_dir */
 	char *text;     /* of the new agent.yml */
 	json_t *notes;  /* texts: keys that are not taken over, and why */

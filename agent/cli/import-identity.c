@@ -123,19 +123,6 @@ int import_identity_look(const struct paths *paths, const char *path, enum impor
 	return 0;
 }
 
-void import_identity_check_logs(const struct paths *paths, const char *dir, struct buf *advice)
-{
-	struct reader who;
-	struct stat st;
-	if (!dir || !find_reader(paths, &who) || (stat(dir, &st) == 0 && st.st_uid == who.uid))
-		return;
-	buf_addf(advice,
-		 "the journal has slipwayd's log; for files in '%s', too: 'chown "
-		 "-R " PATHS_DAEMON_USER " %s', and 'systemctl edit slipwayd' with [Service] "
-		 "ReadWritePaths=%s\n",
-		 dir, dir, dir);
-}
-
 static int open_identity(const struct import_record *r, struct error *err)
 {
 	int fd = fs_open_regular(AT_FDCWD, r->on_premises, O_RDONLY, err);

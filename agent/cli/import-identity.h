@@ -19,8 +19,6 @@ enum import_access {
  * program refreshes, directories that slipwayd cannot enter). Touches nothing. */
 int import_identity_look(const struct paths *paths, const char *path, enum import_access *ret,
 			 struct buf *advice, struct error *err) MUST_CHECK;
-/* The same of a directory into which the official agent, as root, writes its log. */
-void import_identity_check_logs(const struct paths *paths, const char *dir, struct buf *advice);
 /* Note in the record how it is now; to be saved before import_identity_change(). */
 int import_identity_note(struct import_record *r, struct error *err) MUST_CHECK;
 int import_identity_change(const struct import_record *r, struct error *err) MUST_CHECK;

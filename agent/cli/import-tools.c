@@ -3,8 +3,10 @@
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "common/fs.h"
 #include "common/str.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -87,10 +89,30 @@ void import_tools_give(const struct paths *paths, const struct settings *setting
 	give(daemon, "pid_dir", settings->pid_dir, NULL, advice);
 }
 
-/* Its files need not be: root writes them whoever they belong to. */
+/* Root is about to write into it: what slipwayd's user owns there becomes root's, and nothing of it
+ * leads elsewhere. The directory is root's already, so no more comes. */
+static void sweep(const char *dir, uid_t from)
+{
+	auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	auto_close int list_fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
+	auto_closedir DIR *list = list_fd >= 0 ? fdopendir(list_fd) : NULL;
+	struct dirent *entry;
+	if (list)
+		TAKE_FD(list_fd);
+	while (list && (entry = readdir(list))) {
+		struct stat st;
+		if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid != from)
+			continue;
+		bool plain = S_ISREG(st.st_mode) && st.st_nlink == 1;
+		if (!plain || fchownat(fd, entry->d_name, 0, 0, AT_SYMLINK_NOFOLLOW) < 0)
+			fs_unlink_quiet(fd, entry->d_name);
+	}
+}
+
 void import_tools_take_back(const struct paths *paths)
 {
 	const struct passwd *daemon = find_daemon(paths);
 	for (size_t i = 0; daemon && i < ARRAY_LEN(official); i++)
-		import_tools_hand_over(official[i], NULL, daemon->pw_uid, 0, 0);
+		if (import_tools_hand_over(official[i], NULL, daemon->pw_uid, 0, 0) == 0)
+			sweep(official[i], daemon->pw_uid);
 }

@@ -9,6 +9,7 @@
 #include "agent/fetch/fetch.h"
 
 #include "agent/aws/partition.h"
+#include "agent/aws/trust.h"
 #include "agent/fetch/answer.h"
 #include "agent/fetch/sign.h"
 #include "agent/fetch/sink.h"
@@ -561,9 +562,13 @@ static int open_client(struct fetch *fetch, const struct settings *settings, str
 		[FETCH_GITHUB] = PROXIES_GITHUB,
 		[FETCH_HTTPS] = PROXIES_S3,
 	};
-	struct http_options options = {.ca_file = settings->ca_file};
+	struct http_options options = {0};
+	auto_free char *trusted = NULL;
+	int r = aws_trust(settings, &options, &trusted, err);
+	if (r < 0)
+		return r;
 	proxies_set(settings, uses[fetch->source.kind], &options);
-	int r = http_client_new(fetch->loop, &options, &fetch->own_http, err);
+	r = http_client_new(fetch->loop, &options, &fetch->own_http, err);
 	fetch->http = fetch->own_http;
 	return r;
 }

@@ -51,7 +51,9 @@ agent_yml=$(agent cat /etc/slipway/agent.yml)
 
 # --- a unit of a package ---------------------------------------------------------------------------------------------------------
 exits 0 "it is imported" agent slipway import codedeploy
-says "what only a person can do is told" "ReadWritePaths=/var/log/aws/codedeploy-agent" "$T/out"
+is "slipwayd goes on with its log" "slipway:slipway" "$(attributes /var/log/aws/codedeploy-agent | cut -d" " -f1)"
+agent ln -s /etc/shadow /opt/codedeploy-agent/state/.pid/planted
+agent chown -h slipway /opt/codedeploy-agent/state/.pid/planted
 ok "the service is stopped" state_is $unit ActiveState inactive
 ok "and masked" state_is $unit LoadState masked
 exits 1 "its process is gone" agent test -e "/proc/$pid"
@@ -84,6 +86,9 @@ ok "the service runs" state_is $unit ActiveState active
 ok "and will, at boot" state_is $unit UnitFileState enabled
 is "agent.yml is as it was" "$agent_yml" "$(agent cat /etc/slipway/agent.yml)"
 is "the identity is root's alone" "root:root 600" "$(attributes /etc/codedeploy-agent/conf/codedeploy.onpremises.yml)"
+is "so are its log and its PID files" "root:root root:root" \
+	"$(echo "$(attributes /var/log/aws/codedeploy-agent | cut -d" " -f1) $(attributes /opt/codedeploy-agent/state/.pid | cut -d" " -f1)")"
+exits 1 "nothing that another user has put there can mislead it" agent test -L /opt/codedeploy-agent/state/.pid/planted
 is "its files say what is installed" "/srv/shop /srv/shop/number" "$(agent cat "$names/$group-cleanup" | xargs)"
 exits 0 "its next deployment goes on from there" play install $group d-AAAAAAAA7 /root/r1
 is "and is its own" 1 "$(agent cat /srv/shop/number)"
