@@ -27,6 +27,13 @@ static bool keeps_birth_time(int fd)
 	return fstatfs(fd, &fs) < 0 || fs.f_type != OVERLAYFS_SUPER_MAGIC;
 }
 
+/* Overlayfs and others have none, and some containers refuse the call: inode and birth time have to
+ * do. Any other error is one: what was identified without a handle is not the same with it. */
+static bool has_no_handles(int code)
+{
+	return code == EOPNOTSUPP || code == ENOSYS || code == EOVERFLOW || code == EPERM;
+}
+
 int live_ident(int fd, struct live_ident *ret, struct error *err)
 {
 	struct statx stx;
@@ -43,9 +50,8 @@ int live_ident(int fd, struct live_ident *ret, struct error *err)
 		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
 	} u = {.h.handle_bytes = MAX_HANDLE_SZ};
 	int mount_id;
-	/* Without handles (overlayfs and others) inode and birth time have to do. */
 	if (name_to_handle_at(fd, "", &u.h, &mount_id, AT_EMPTY_PATH) < 0)
-		return 0;
+		return has_no_handles(errno) ? 0 : error_errno(err, "name_to_handle_at");
 	static_assert(LIVE_HANDLE_MAX >= MAX_HANDLE_SZ + 4, "a handle must fit");
 	uint32_t type = (uint32_t)u.h.handle_type;
 	memcpy(ret->handle, &type, 4);

@@ -6,6 +6,7 @@
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/log.h"
+#include "common/str.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -80,6 +81,39 @@ static bool made_of_memory(const struct journal_mount *m)
 	return m->magic == TMPFS || m->magic == RAMFS;
 }
 
+/* "1f.new", "1f.in": what is staged. */
+static bool is_staged(const char *name)
+{
+	size_t digits = strspn(name, "0123456789abcdef");
+	return digits && (str_eq(name + digits, ".new") || str_eq(name + digits, ".in"));
+}
+
+/* Until its identity is recorded, a staging directory is known by its name alone. Whoever may write
+ * beside it can put another directory there, also one of root's: that one is only as good if
+ * nothing is in it but what we put there. staged: that may be more than stage_probe() makes,
+ * because the record of the identity was lost. */
+static int check_ours(int fd, bool staged, const char *path, struct error *err)
+{
+	struct stat st;
+	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_closedir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	if (!dir || fstat(fd, &st) < 0)
+		return error_errno(err, "look into the staging directory in '%s'", path);
+	bool good = st.st_uid == geteuid() && !(st.st_mode & 0077);
+	const struct dirent *d;
+	errno = 0;
+	while (good && (d = readdir(dir)))
+		good = str_eq(d->d_name, ".") || str_eq(d->d_name, "..") ||
+		       str_starts(d->d_name, "probe.") || (staged && is_staged(d->d_name));
+	if (good && errno)
+		return error_errno(err, "read the staging directory in '%s'", path);
+	return good ? 0
+		    : error_set(err, ERR_CONFLICT,
+				"the staging directory in '%s' is not the one that was made; who "
+				"else writes there?",
+				path);
+}
+
 /* A staging directory is nobody's business: no group, no ACL that its parent would bequeath. */
 static int stage_guard(int fd, struct error *err)
 {
@@ -149,6 +183,10 @@ static int make_one(struct txn *t, uint32_t i, struct error *err)
 		return error_set(err, m->fd, "open the staging directory in '%s': %s", path,
 				 strerror(-m->fd));
 	struct live_ident ident;
+	if (!FAULT_DEFECT("any-stage") && (r = check_ours(m->fd, false, path, err)) < 0) {
+		fs_close_quiet(TAKE_FD(m->fd)); /* what is in it is not ours to remove */
+		return r;
+	}
 	r = stage_guard(m->fd, err);
 	if (r >= 0)
 		r = stage_probe(m->fd, path, err);
@@ -168,13 +206,6 @@ int stage_make(struct txn *t, struct error *err)
 			return r;
 	}
 	return 0;
-}
-
-/* Before its identity is known: what a staging directory looks like from its first moment. */
-static bool is_guarded(int fd)
-{
-	struct stat st;
-	return fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 0077);
 }
 
 static int open_one(struct txn *t, uint32_t i, bool needed, struct error *err)
@@ -204,7 +235,13 @@ static int open_one(struct txn *t, uint32_t i, bool needed, struct error *err)
 		return error_set(err, ERR_UNDO, "the staging directory %s/%s: %s", jm->path, name,
 				 strerror(-m->fd));
 	r = live_ident(m->fd, &ident, err);
-	if (r >= 0 && !(jm->has_stage ? live_ident_equal(&ident, &jm->stage) : is_guarded(m->fd)))
+	if (r >= 0 && !jm->has_stage &&
+	    (r = check_ours(m->fd, true, jm->path, err)) == ERR_CONFLICT) {
+		log_warning("%s; it stays", err->text);
+		fs_close_quiet(TAKE_FD(m->fd)); /* what is staged is lost, nothing was changed */
+		return 0;
+	}
+	if (r >= 0 && jm->has_stage && !live_ident_equal(&ident, &jm->stage))
 		r = error_set(err, ERR_UNDO, "%s/%s is not the staging directory that was made",
 			      jm->path, name);
 	return r < 0 ? r : live_mount(m->fd, &m->id, err);
