@@ -89,13 +89,14 @@ PY
 is "each goes on after the one before" "0 $((cuts + 1))" "$again"
 
 forget
+revision 4 500000
+cp "$T/new.tgz" "$P/s3/bucket/.new"
 order GetObject "cut 100000"
-order GetObject "hold 1"
+order GetObject "hold 2"
 slip deploy s3://bucket/big.tgz >"$T/out" 2>"$T/err" &
 deploying=$!
 within 20 at_least 2 GetObject
-revision 4 500000
-cp "$T/new.tgz" "$P/s3/bucket/.new" && mv "$P/s3/bucket/.new" "$P/s3/bucket/big.tgz"
+mv "$P/s3/bucket/.new" "$P/s3/bucket/big.tgz"
 wait $deploying
 is "an object that changes in the middle" 0 $?
 ok "is the new one as a whole" installed
@@ -189,13 +190,46 @@ fi
 revision 8 3000000
 cp "$T/new.tgz" "$P/s3/bucket/app.tgz"
 order GetObject "cut 1000000"
-order GetObject "hold 1"
+order GetObject "hold 2"
+revision 9 2500000
+cp "$T/new.tgz" "$P/s3/bucket/.new"
 forget
 deployment d-next
 within 30 at_least 2 GetObject
-revision 9 2500000
-cp "$T/new.tgz" "$P/s3/bucket/.new" && mv "$P/s3/bucket/.new" "$P/s3/bucket/app.tgz"
+mv "$P/s3/bucket/.new" "$P/s3/bucket/app.tgz"
 ok "an object that changes in the middle" within 60 completed d-next ValidateService Succeeded
 ok "is the new one as a whole" installed
+# A zip cannot be read from a pipe, so the worker copies it first.
+revision 10 1500000
+(cd "$T/r" && python3 -m zipfile -c "$P/s3/bucket/app.zip" appspec.yml files)
+order GetObject "cut 700000"
+deployment d-zip '{"spec": {"Revision": {"RevisionType": "S3", "S3Revision": {"Bucket": "bucket", "Key": "app.zip", "BundleType": "zip"}}}}'
+ok "a zip that is cut" within 60 completed d-zip ValidateService Succeeded
+ok "is right" installed
+# The death of either side in the middle: what came counts for nothing, and the next one does it all.
+worker() { pgrep -f -- "slipway-worker --root $R"; }
+# shellcheck disable=SC2317
+unpacking() { [ -n "$(find "$R" -path '*/.deployment-archive.new/files/data' -size +100k)" ]; }
+died() {
+	local name=$1 victim
+	revision "$2" 3000000
+	cp "$T/new.tgz" "$P/s3/bucket/app.tgz"
+	forget
+	order GetObject "stall 1000000"
+	deployment "$name"
+	within 30 at_least 1 GetObject && within 10 unpacking || return
+	[ "$3" = daemon ] && victim=${started[daemon]} || victim=$(worker)
+	kill -KILL "$victim"
+}
+died d-worker 11 worker
+ok "the worker dies while the bundle comes: the daemon has another one do it" within 60 completed d-worker ValidateService Succeeded
+ok "right" installed
+died d-daemon 12 daemon
+wait "${started[daemon]}" 2>/dev/null
+# shellcheck disable=SC2119
+start_daemon
+ok "the daemon dies while the bundle comes: the next one does it" within 60 completed d-daemon ValidateService Succeeded
+ok "right" installed
+is "nothing half unpacked is left" "" "$(find "$R" -name '.deployment-archive.new')"
 is "nobody complained" "" "$(complaints)"
 done_testing
