@@ -374,7 +374,7 @@ class Source:
             self.url = f"https://127.0.0.1:{free.getsockname()[1]}"
         conf = bench.dir / "fetch.conf"
         places = "".join(f"{n}_temp_path {bench.dir}/fetch-{n}; " for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        conf.write_text(f"daemon off; pid {bench.dir}/fetch.pid; error_log {bench.dir}/fetch.err; events {{}} {'user root; ' * (os.getuid() == 0)}\n"
+        conf.write_text(f"daemon off; master_process off; pid {bench.dir}/fetch.pid; error_log {bench.dir}/fetch.err; events {{}} {'user root; ' * (os.getuid() == 0)}\n"
                         f"http {{ access_log off; sendfile on; {places} server {{ listen {self.url[8:]} ssl; "
                         f"ssl_certificate {self.ca}; ssl_certificate_key {key}; root {self.www}; }} }}\n", encoding="ascii")
         bench.start(shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"), "-c", conf, "-e", f"{bench.dir}/fetch.err")
