@@ -69,7 +69,8 @@ static void give(const struct passwd *daemon, const char *key, const char *dir, 
 {
 	if (!dir)
 		return;
-	if (is_official(dir) &&
+	struct error ignored;
+	if (is_official(dir) && fs_mkdirs_path(dir, 0755, &ignored) >= 0 &&
 	    import_tools_hand_over(dir, log, 0, daemon->pw_uid, daemon->pw_gid) == 0)
 		return;
 	buf_addf(advice,
