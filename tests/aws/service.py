@@ -49,7 +49,7 @@ def redelivered():
 def nonsense():
     for operation, order in (("PollHostCommand", "nonsense"), ("GetDeploymentSpecification", "cut 200"), ("GetObject", "cut 100"),
                              ("PutHostCommandComplete", "text 502 <html>"), ("PutHostCommandAcknowledgement", "json 200 [1]"),
-                             ("GetDeploymentSpecification", "nonsense"), ("PutHostCommandComplete", "nonsense")):
+                             ("GetDeploymentSpecification", "nonsense"), ("PutHostCommandComplete", "close")):
         fake.order(operation, order)
     succeeds("answers that make no sense", deploy())
 
