@@ -119,6 +119,7 @@ def one(base, relative, damage, new):
     DAMAGES[damage](path)
     before, bad = host.files(), []
     for command in COMMANDS:
+        earlier = host.files()
         status, text = slip(host, *[new if word == "REVISION" else word for word in command])
         if status == "hangs" or status not in range(7) or "Sanitizer" in text or "runtime error" in text:
             bad.append("%s: %s %s" % (command[0], status, text))
@@ -126,7 +127,7 @@ def one(base, relative, damage, new):
             bad.append("%s: exit %s without a word" % (command[0], status))
         if not whole(host.files()):
             bad.append("%s: a mixed tree: %r, before %r" % (command[0], host.files(), before))
-        if command[0] in ("status", "history", "explain") and host.files() != before:
+        if command[0] in ("status", "history", "explain") and host.files() != earlier:
             bad.append("%s changed the tree" % command[0])
     if os.path.exists(OUTSIDE) and open(OUTSIDE).read() != "outside\n":
         bad.append("it wrote through a link")
