@@ -90,8 +90,8 @@ static bool is_staged(const char *name)
 
 /* Until its identity is recorded, a staging directory is known by its name alone. Whoever may write
  * beside it can put another directory there, also one of root's: that one is only as good if
- * nothing is in it but what we put there. staged: that may be more than stage_probe() makes,
- * because the record of the identity was lost. */
+ * nothing is in it but what we put there. staged: that may be more than what stage_probe() makes,
+ * because the record of the identity was lost; by then its mode had been set. */
 static int check_ours(int fd, bool staged, const char *path, struct error *err)
 {
 	struct stat st;
@@ -99,7 +99,7 @@ static int check_ours(int fd, bool staged, const char *path, struct error *err)
 	auto_closedir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
 	if (!dir || fstat(fd, &st) < 0)
 		return error_errno(err, "look into the staging directory in '%s'", path);
-	bool good = st.st_uid == geteuid() && !(st.st_mode & 0077);
+	bool good = st.st_uid == geteuid() && !(staged && (st.st_mode & 0077));
 	const struct dirent *d;
 	errno = 0;
 	while (good && (d = readdir(dir)))

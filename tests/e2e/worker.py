@@ -7,6 +7,7 @@
     host.local({"verb": "deploy", ...}, fd)
 """
 import atexit
+import contextlib
 import hashlib
 import io
 import json
@@ -140,7 +141,9 @@ class Run:
         self.send(message, fd)
 
     def send(self, message, fd=None):
-        socket.send_fds(self.sock, [json.dumps(message).encode()], [] if fd is None else [fd])
+        """A worker that was killed before it could listen is found to be gone by next()."""
+        with contextlib.suppress(BrokenPipeError):
+            socket.send_fds(self.sock, [json.dumps(message).encode()], [] if fd is None else [fd])
 
     def next(self):
         """The next event; None when the worker is gone."""
