@@ -45,7 +45,7 @@ static int out_open(struct out *o, struct group *g, int dirfd, const char *suffi
 	*o = (struct out){.dirfd = dirfd, .fd = -1, .text = BUF_INIT(16 * FLUSH)};
 	o->name = xasprintf("%s-%s", g->id, suffix);
 	o->beside = xasprintf(".%s.new", o->name);
-	o->fd = openat(dirfd, o->beside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+	o->fd = openat(dirfd, o->beside, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
 		       layout_mode_file(g->run));
 	return o->fd < 0 ? error_errno(err, "write '%s'", o->name) : 0;
 }
@@ -60,11 +60,35 @@ static int out_flush(struct out *o, size_t above, struct error *err)
 	return r < 0 ? error_set(err, r, "write '%s': %s", o->name, strerror(-r)) : 0;
 }
 
+/* A recovery that found nothing to do changes nothing that somebody may watch. */
+static bool is_there_already(const struct out *o)
+{
+	auto_close int fd =
+		openat(o->dirfd, o->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat is, was;
+	if (fd < 0 || fstat(fd, &was) < 0 || fstat(o->fd, &is) < 0 || is.st_size != was.st_size ||
+	    is.st_mode != was.st_mode || is.st_uid != was.st_uid || is.st_gid != was.st_gid)
+		return false;
+	char a[4096], b[sizeof(a)];
+	for (off_t at = 0; at < is.st_size;) {
+		ssize_t n = pread(fd, a, sizeof(a), at);
+		if (n <= 0 || pread(o->fd, b, (size_t)n, at) != n || memcmp(a, b, (size_t)n) != 0)
+			return false;
+		at += n;
+	}
+	return true;
+}
+
 static int out_finish(struct out *o, struct error *err)
 {
 	int r = out_flush(o, 0, err);
 	if (r < 0)
 		return r;
+	if (is_there_already(o)) {
+		fs_unlink_quiet(o->dirfd, o->beside);
+		fs_close_quiet(TAKE_FD(o->fd));
+		return 0;
+	}
 	if (renameat(o->dirfd, o->beside, o->dirfd, o->name) < 0)
 		return error_errno(err, "write '%s'", o->name);
 	fs_close_quiet(TAKE_FD(o->fd));

@@ -7,7 +7,7 @@
 venv=${SLIPWAY_AWS_VENV:-$T/venv}
 if [ ! -x "$venv/bin/aws" ]; then
 	python3 -m venv "$venv" >"$T/pip.log" 2>&1 || skip_all "this python3 makes no virtual environment"
-	timeout 100 "$venv/bin/pip" install -q --retries 1 --timeout 10 awscli boto3 >>"$T/pip.log" 2>&1 ||
+	timeout 100 "$venv/bin/pip" install -q --no-compile --retries 1 --timeout 10 awscli boto3 >>"$T/pip.log" 2>&1 ||
 		skip_all "pip reaches no index with awscli"
 fi
 endpoint || exit 1
@@ -57,5 +57,5 @@ ends_well
 passes() { SLIPWAY_AWS_VENV=$venv bash "$top_srcdir/tests/e2e/$1" >"$T/sub" 2>&1 || { grep -v '^ok' "$T/sub"; return 1; }; }
 ok "the management API by the current boto3" passes api-boto.sh
 ok "S3 by the current boto3" passes s3-boto.sh
-ok "docs/endpoint.md, as written" passes docs-endpoint.sh
+[ -z "${SLIPWAY_EXHAUST:-}" ] || ok "docs/endpoint.md, as written" passes docs-endpoint.sh
 done_testing
