@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <pwd.h>
@@ -388,19 +389,8 @@ void proc_allow_core_dumps(bool allow)
 #endif
 }
 
-char *proc_boot_id(void)
-{
-	auto_close int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	char *text = NULL;
-	size_t len;
-	if (fd < 0 || fs_read_fd(fd, 64, &text, &len, NULL) < 0)
-		return xstrdup("");
-	text[strcspn(text, "\n")] = '\0';
-	return text;
-}
-
 /* The name, field 2, may hold blanks and parentheses: count from its end. */
-double proc_started(pid_t pid)
+uint64_t proc_start_ticks(pid_t pid)
 {
 	char path[64];
 	auto_free char *text = NULL;
@@ -412,10 +402,37 @@ double proc_started(pid_t pid)
 	const char *p = strrchr(text, ')');
 	for (int field = 2; p && field < STAT_START; field++)
 		p = strchr(p + 1, ' ');
+	return p ? strtoull(p + 1, NULL, 10) : 0;
+}
+
+double proc_started(pid_t pid)
+{
+	uint64_t ticks = proc_start_ticks(pid);
 	struct timespec up;
-	if (!p || clock_gettime(CLOCK_BOOTTIME, &up) < 0)
+	if (!ticks || clock_gettime(CLOCK_BOOTTIME, &up) < 0)
 		return 0;
 	double age = (double)up.tv_sec + (double)up.tv_nsec / 1e9 -
-		     (double)strtoull(p + 1, NULL, 10) / (double)sysconf(_SC_CLK_TCK);
+		     (double)ticks / (double)sysconf(_SC_CLK_TCK);
 	return clock_wall() - age;
+}
+
+/* A container has the boot id of its kernel, or one of its own that is mounted over it and that a
+ * unit with a /proc of its own does not see. */
+char *proc_boot_id(void)
+{
+	auto_close int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	auto_free char *text = NULL;
+	size_t len;
+	if (fd < 0 || fs_read_fd(fd, 64, &text, &len, NULL) < 0)
+		return xstrdup("");
+	text[strcspn(text, "\n")] = '\0';
+	uint64_t ticks = proc_start_ticks(1);
+	return ticks ? xasprintf("%s+%" PRIu64, text, ticks) : TAKE(text);
+}
+
+bool proc_same_boot(const char *a, const char *b)
+{
+	size_t len = strcspn(a, "+");
+	return strcspn(b, "+") == len && strncmp(a, b, len) == 0 &&
+	       (!a[len] || !b[len] || strcmp(a + len, b + len) == 0);
 }

@@ -30,7 +30,7 @@ static void note_start(pid_t pid, void *arg)
 {
 	const struct hook_request *request = ((struct child *)arg)->hook->request;
 	if (request->on_start)
-		request->on_start(pid, hook_process_start(pid), request->arg);
+		request->on_start(pid, proc_start_ticks(pid), request->arg);
 }
 
 static pid_t start_process(struct child *c, struct error *err)

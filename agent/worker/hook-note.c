@@ -176,7 +176,7 @@ bool hook_note_load(int group_fd, struct hook_note *ret)
 	auto_hook_note struct hook_note note = {0};
 	auto_free char *here = proc_boot_id();
 	if (json_read_file(group_fd, NOTE, NOTE_MAX, &doc, NULL) < 0 || from_json(doc, &note) < 0 ||
-	    strcmp(note.boot, here) != 0)
+	    !proc_same_boot(note.boot, here))
 		return false;
 	*ret = note;
 	note = (struct hook_note){0};
@@ -226,7 +226,7 @@ static bool parse_left(char *line, const char *boot, struct left *ret)
 	long pid;
 	int used = 0;
 	if (sscanf(line, "%ld %" SCNu64 " %63s %n", &pid, &ret->start_time, there, &used) != 3 ||
-	    !used || pid <= 0 || strcmp(there, boot) != 0)
+	    !used || pid <= 0 || !proc_same_boot(there, boot))
 		return false;
 	ret->pid = (pid_t)pid;
 	ret->deployment = line + used;

@@ -6,6 +6,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/proc.h"
 #include "common/log.h"
 #include "common/str.h"
 
@@ -61,12 +62,6 @@ static bool read_stat(pid_t pid, struct stat_fields *ret)
 	return false;
 }
 
-uint64_t hook_process_start(pid_t pid)
-{
-	struct stat_fields fields;
-	return read_stat(pid, &fields) ? fields.process.start : 0;
-}
-
 /* Those of a session; 0: all. */
 static size_t list_processes(pid_t session, struct hook_process **ret)
 {
@@ -95,7 +90,7 @@ void hook_process_signal(pid_t pid, uint64_t start, int sig)
 {
 	auto_close int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	/* the descriptor first: from here on the number cannot become somebody else's */
-	if (pidfd >= 0 && hook_process_start(pid) == start)
+	if (pidfd >= 0 && proc_start_ticks(pid) == start)
 		syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
 }
 

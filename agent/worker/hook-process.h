@@ -27,8 +27,6 @@ enum hook_variable {
 };
 enum hook_variable hook_process_variable(pid_t pid, const char *wanted);
 
-/* When did this process start? 0: it is not there. */
-uint64_t hook_process_start(pid_t pid);
 /* Wait for its end, for other_fd (-1: none) or the deadline, at most HOOK_WAIT_MAX_MS. Returns 1
  * when it has ended (it is not reaped), 0 for everything else, or negative errno. fd may also be
  * anything else that becomes readable. */

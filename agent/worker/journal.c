@@ -130,7 +130,7 @@ static int get_begin(struct journal *j, struct record *rec, uint32_t *ret_mounts
 	strcpy(j->txid, txid);
 	j->deployment = xstrdup(record_text(rec));
 	auto_free char *boot = proc_boot_id();
-	j->same_boot = str_eq(record_text(rec), boot);
+	j->same_boot = proc_same_boot(record_text(rec), boot);
 	*ret_mounts = record_u32(rec);
 	if (*ret_mounts > MOUNTS_MAX)
 		return error_set(err, ERR_FORMAT, "too many mounts");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Scripts without a service manager: their time, and all that they start. */
 #include "agent/worker/hook-process.h"
+#include "common/proc.h"
 #include "common/clock.h"
 #include "common/str.h"
 #include "tests/unit/hook.h"
@@ -247,7 +248,7 @@ static pid_t start_sleeper(void)
 static void a_leftover_is_killed_only_if_it_is_the_one(void **state)
 {
 	pid_t pid = start_sleeper();
-	uint64_t start = hook_process_start(pid);
+	uint64_t start = proc_start_ticks(pid);
 	assert_true(start > 0);
 	hook_kill_leftover(pid, start + 1, &(struct hook_whose){"d-1", NULL, NULL});
 	hook_kill_leftover(pid, 0, &(struct hook_whose){"d-1", NULL, NULL});

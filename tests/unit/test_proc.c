@@ -303,13 +303,27 @@ static void a_process_and_the_boot_are_known_by_when_they_began(void **state)
 {
 	auto_free char *boot = proc_boot_id();
 	auto_free char *again = proc_boot_id();
-	assert_int_equal(strlen(boot), 36);
+	assert_int_equal(strcspn(boot, "+"), 36);
 	assert_string_equal(boot, again);
+	assert_true(proc_same_boot(boot, again));
 	double started = proc_started(getpid()), now = clock_wall();
 	if (started < now - 600 || started > now + 1)
 		fail_msg("%f is not when this test started, now is %f", started, now);
 	assert_true(proc_started(0) == 0);
 	assert_true(proc_started(-1) == 0);
+}
+
+static void a_container_that_starts_again_is_another_boot(void **state)
+{
+	assert_true(proc_same_boot("a-b+12", "a-b+12"));
+	assert_false(proc_same_boot("a-b+12", "a-b+13"));
+	assert_false(proc_same_boot("a-b+12", "a-b+1"));
+	assert_false(proc_same_boot("a-b+12", "a-c+12"));
+	assert_false(proc_same_boot("a-b", "a-bc"));
+	/* Process 1 was hidden from one of the two. */
+	assert_true(proc_same_boot("a-b", "a-b+12"));
+	assert_true(proc_same_boot("a-b+12", "a-b"));
+	assert_false(proc_same_boot("", "a-b+12"));
 }
 
 static void core_dumps_can_be_forbidden(void **state)
@@ -326,6 +340,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(core_dumps_can_be_forbidden),
+		cmocka_unit_test(a_container_that_starts_again_is_another_boot),
 		tempdir_test(a_program_runs_with_exactly_its_arguments_and_environment),
 		tempdir_test(given_descriptors_start_at_3_and_no_other_is_left),
 		tempdir_test(crossed_descriptors_do_not_overwrite_each_other),
