@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# make exhaust: run the crash tests that are named, at full size and one after another (each has its own two
-# processes), and add up what they tried. Each prints, among its TAP, a line
+# make exhaust, make exhaust-aws: run the tests that are named, at full size and two at a time (EXHAUST_AT_ONCE), and add up
+# what they tried. Each prints, among its TAP, a line
 #
 #   # exhaust: NAME: N kill points|error points|power cuts|races|..., M violations
 #
@@ -37,7 +37,7 @@ add()
 	violations=$((violations + bad))
 }
 
-# The whole output of a part that has ended with status $2, in file $1.
+# The whole output of the part $name that has ended with status $2, in file $1.
 judge()
 {
 	local line told=0
@@ -55,15 +55,41 @@ judge()
 	fi
 }
 
+# run NAME PROGRAM: in the background; its status and seconds stay beside its log.
+run()
+{
+	{
+		local status=0 begun=$SECONDS
+		timeout -k 10 5400 "$2" >"$logs/$1.log" 2>&1 || status=$?
+		echo "$status $((SECONDS - begun))" >"$logs/$1.ended"
+	} &
+	pids[$!]=$1
+}
+
+# The next test to end.
+reap()
+{
+	local pid name status took
+	wait -n -p pid || true
+	name=${pids[$pid]}
+	unset "pids[$pid]"
+	read -r status took <"$logs/$name.ended"
+	judge "$logs/$name.log" "$status"
+	echo "exhaust: $name: $took s"
+}
+
 export SLIPWAY_EXHAUST=1
+pids=()
+rm -f "$logs"/*.ended
 for test in "$@"; do
-	name=${test##*/} name=${name%.*}
+	[ ${#pids[@]} -lt "${EXHAUST_AT_ONCE:-2}" ] || reap
+	name=${test##*/}
 	program=$top_builddir/$test
 	[ -x "$program" ] || program=$top_srcdir/$test
-	begun=$SECONDS status=0
-	timeout -k 10 5400 "$program" >"$logs/$name.log" 2>&1 || status=$?
-	judge "$logs/$name.log" $status
-	echo "exhaust: $name: $((SECONDS - begun)) s"
+	run "${name%.*}" "$program"
+done
+while [ ${#pids[@]} -gt 0 ]; do
+	reap
 done
 for what in "${!others[@]}"; do
 	echo "exhaust: ${others[$what]} $what"
