@@ -26,6 +26,34 @@ static const char *const throttling_types[] = {
 	"EC2ThrottledException",
 };
 
+/* "I do not accept who you are", whatever the status. */
+static const char *const denied_types[] = {
+	"AccessDeniedException",
+	"AccessDenied",
+	"UnrecognizedClientException",
+	"InvalidClientTokenId",
+	"ExpiredTokenException",
+	"ExpiredToken",
+	"InvalidSignatureException",
+	"SignatureDoesNotMatch",
+	"RequestTimeTooSkewed",
+	"RequestExpired",
+	"RequestInTheFuture",
+	"InvalidAccessKeyId",
+	"AuthFailure",
+	"MissingAuthenticationTokenException",
+	"MissingAuthenticationToken",
+	"IncompleteSignatureException",
+};
+
+static bool is_of(const char *type, const char *const *types, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (str_eq(type, types[i]))
+			return true;
+	return false;
+}
+
 /* "com.amazon.coral#ValidationException:http://..." gives "ValidationException". */
 static void set_type(struct wire_fault *f, const char *type)
 {
@@ -57,12 +85,14 @@ void wire_fault_parse(int status, const char *header_type, const char *body, siz
 
 bool wire_fault_is_throttling(int status, const struct wire_fault *f)
 {
-	if (status == 429 || strcasestr(f->type, "throttl"))
-		return true;
-	for (size_t i = 0; i < ARRAY_LEN(throttling_types); i++)
-		if (str_eq(f->type, throttling_types[i]))
-			return true;
-	return false;
+	return status == 429 || strcasestr(f->type, "throttl") ||
+	       is_of(f->type, throttling_types, ARRAY_LEN(throttling_types));
+}
+
+bool wire_fault_is_denied(int status, const struct wire_fault *f)
+{
+	return status == 401 || status == 403 ||
+	       is_of(f->type, denied_types, ARRAY_LEN(denied_types));
 }
 
 bool wire_fault_is_transient(int status, const struct wire_fault *f)

@@ -115,29 +115,6 @@ void doctor_credentials(struct doctor *doctor)
 
 /* Authorisation */
 
-static const char *const refusals[] = {
-	"AccessDeniedException",
-	"AccessDenied",
-	"UnrecognizedClientException",
-	"InvalidClientTokenId",
-	"ExpiredTokenException",
-	"ExpiredToken",
-	"InvalidSignatureException",
-	"SignatureDoesNotMatch",
-	"AuthFailure",
-	"MissingAuthenticationTokenException",
-	"IncompleteSignatureException",
-	"MissingAuthenticationToken",
-};
-
-static bool is_refusal(int status, const char *type)
-{
-	for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
-		if (str_eq(refusals[i], type))
-			return true;
-	return status == 401 || status == 403;
-}
-
 static const char *advise_refusal(const struct doctor *doctor, const char *type)
 {
 	if (!doctor->aws)
@@ -146,7 +123,7 @@ static const char *advise_refusal(const struct doctor *doctor, const char *type)
 	if (str_starts(type, "AccessDenied"))
 		return "its role or user lacks the policy: codedeploy-commands-secure:* "
 		       "(enable_auth_policy), or the account is not allowed here";
-	if (strstr(type, "Signature"))
+	if (strstr(type, "Signature") || str_starts(type, "Request"))
 		return "the clock, the secret key or the region is wrong";
 	return "its credentials are expired or of another account: renew them";
 }
@@ -164,7 +141,7 @@ static void judge(struct doctor *doctor, const struct http_response *response)
 	if (wire_fault_is_throttling(status, &fault))
 		doctor_say(doctor, DOCTOR_WARNING, "wait: the agent slows down by itself",
 			   "the endpoint asks this host to slow down (%s)", fault.type);
-	else if (is_refusal(status, fault.type))
+	else if (wire_fault_is_denied(status, &fault))
 		doctor_say(doctor, DOCTOR_FAILED, advise_refusal(doctor, fault.type),
 			   "the endpoint refuses this host: %s%s%s (HTTP %d)", fault.type,
 			   *fault.message ? ": " : "", fault.message, status);

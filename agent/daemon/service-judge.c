@@ -7,34 +7,6 @@
 #include "common/str.h"
 #include "common/wire.h"
 
-#include <stdio.h>
-#include <string.h>
-
-/* Faults that say "I do not accept who you are", whatever their status. */
-static bool is_denied(int status, const char *type)
-{
-	static const char *const types[] = {
-		"AccessDeniedException",
-		"AccessDenied",
-		"UnrecognizedClientException",
-		"InvalidClientTokenId",
-		"ExpiredTokenException",
-		"ExpiredToken",
-		"InvalidSignatureException",
-		"SignatureDoesNotMatch",
-		"RequestTimeTooSkewed",
-		"RequestExpired",
-		"RequestInTheFuture",
-		"InvalidAccessKeyId",
-		"AuthFailure",
-		"MissingAuthenticationTokenException",
-		"IncompleteSignatureException",
-	};
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		if (str_eq(type, types[i]))
-			return true;
-	return status == 401 || status == 403;
-}
 
 static void parse_fault(const struct http_response *response, struct wire_fault *ret)
 {
@@ -62,7 +34,7 @@ static enum outcome judge_fault(const struct http_response *response, struct err
 	if (wire_fault_is_throttling(response->status, &fault)) {
 		outcome = OUTCOME_THROTTLED;
 		code = ERR_THROTTLED;
-	} else if (is_denied(response->status, fault.type)) {
+	} else if (wire_fault_is_denied(response->status, &fault)) {
 		outcome = OUTCOME_DENIED;
 		code = ERR_DENIED;
 	} else if (response->status < 400 || wire_fault_is_transient(response->status, &fault) ||

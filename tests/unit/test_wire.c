@@ -303,11 +303,15 @@ static void faults_are_read_from_body_header_or_status(void **state)
 	assert_string_equal(f.type, "ThrottlingException");
 	assert_string_equal(f.message, "Rate exceeded");
 	assert_true(wire_fault_is_throttling(400, &f));
+	assert_false(wire_fault_is_denied(400, &f));
+	assert_true(wire_fault_is_denied(401, &f));
 	assert_true(wire_fault_is_transient(400, &f));
 
 	wire_fault_parse(403, "AccessDenied:http://x/", "<xml>", 5, &f);
 	assert_string_equal(f.type, "AccessDenied");
 	assert_false(wire_fault_is_transient(403, &f));
+	assert_true(wire_fault_is_denied(403, &f));
+	assert_true(wire_fault_is_denied(400, &f));
 
 	wire_fault_parse(502, NULL, "<html>", 6, &f);
 	assert_string_equal(f.type, "HTTP 502");
