@@ -8,7 +8,6 @@
 #include "common/str.h"
 #include "common/usage.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -338,15 +337,11 @@ int conf_load(const struct conf_option *table, size_t count, const char *file,
 int conf_load_file(const struct conf_option *table, size_t count, const char *file, void *settings,
 		   struct error *err)
 {
-	/* through symlinks: configuration management places them */
-	auto_close int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return error_errno(err, "open '%s'", file);
 	auto_free char *text = NULL;
 	size_t len;
-	int r = fs_read_fd(fd, CONF_FILE_MAX, &text, &len, err);
+	int r = fs_read_path(file, CONF_FILE_MAX, &text, &len, err);
 	if (r < 0)
-		return error_prefix(err, r, "%s", file);
+		return r;
 	auto_yaml struct yaml *doc = NULL;
 	r = yaml_parse(file, text, len, CONF_FILE_MAX, &doc, err);
 	if (r < 0)

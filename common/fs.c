@@ -131,6 +131,15 @@ int fs_read_file(int dirfd, const char *name, size_t max, char **ret, size_t *re
 	return r < 0 ? error_prefix(err, r, "%s", name) : 0;
 }
 
+int fs_read_path(const char *path, size_t max, char **ret, size_t *ret_len, struct error *err)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return error_errno(err, "open '%s'", path);
+	int r = fs_read_fd(fd, max, ret, ret_len, err);
+	return r < 0 ? error_prefix(err, r, "%s", path) : 0;
+}
+
 static int open_resolved(int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
 	struct open_how how = {

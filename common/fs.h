@@ -24,6 +24,9 @@ int fs_open_regular(int dirfd, const char *name, int flags, struct error *err) M
  * symlink. */
 int fs_read_file(int dirfd, const char *name, size_t max, char **ret, size_t *ret_len,
 		 struct error *err) MUST_CHECK;
+/* The same of a path that a person named: through symlinks, configuration management places them. */
+int fs_read_path(const char *path, size_t max, char **ret, size_t *ret_len,
+		 struct error *err) MUST_CHECK;
 /* Same from an open descriptor, from its current offset. */
 int fs_read_fd(int fd, size_t max, char **ret, size_t *ret_len, struct error *err) MUST_CHECK;
 

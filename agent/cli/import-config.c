@@ -10,7 +10,6 @@
 #include "common/str.h"
 #include "common/yaml.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -217,12 +216,8 @@ static const char *const places[] = {
 /* 1: read, 0: not there. */
 static int read_place(const char *path, char **ret, size_t *ret_len, struct error *err)
 {
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR ? 0
-							   : error_errno(err, "open '%s'", path);
-	int r = fs_read_fd(fd, FILE_MAX, ret, ret_len, err);
-	return r < 0 ? error_prefix(err, r, "%s", path) : 1;
+	int r = fs_read_path(path, FILE_MAX, ret, ret_len, err);
+	return r == -ENOENT || r == -ENOTDIR ? 0 : r < 0 ? r : 1;
 }
 
 int import_config_read(const char *from, const struct paths *paths, struct import_config *ret,

@@ -7,7 +7,6 @@
 #include "common/str.h"
 
 #include <ctype.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,13 +111,11 @@ int env_file_parse(const char *text, struct conf_map *ret, unsigned *ret_bad, st
 
 int env_file_load(const char *path, struct conf_map *ret, unsigned *ret_bad, struct error *err)
 {
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return error_errno(err, "open '%s'", path);
 	auto_free char *text = NULL;
 	size_t len;
-	int r = fs_read_fd(fd, ENV_FILE_MAX, &text, &len, err);
-	if (r >= 0)
-		r = env_file_parse(text, ret, ret_bad, err);
+	int r = fs_read_path(path, ENV_FILE_MAX, &text, &len, err);
+	if (r < 0)
+		return r;
+	r = env_file_parse(text, ret, ret_bad, err);
 	return r < 0 ? error_prefix(err, r, "%s", path) : 0;
 }
