@@ -5,6 +5,7 @@
 #include "agent/worker/import.h"
 #include "agent/worker/install.h"
 #include "agent/worker/official.h"
+#include "agent/worker/transact.h"
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/json.h"
@@ -20,21 +21,6 @@
 #define NOTE_MAX OFFICIAL_FILE_MAX
 
 typedef int each_fn(struct group *g, struct error *err);
-
-static int check_idle(struct group *g, struct error *err)
-{
-	enum install_state state;
-	int r = install_state(g->fd, &state, NULL, err);
-	if (r < 0)
-		return r;
-	if (!g->state->open && state == INSTALL_NONE)
-		return 0;
-	auto_free char *label = state_label(g->state);
-	return error_set(err, ERR_BUSY,
-			 "group '%s' has a deployment going on; 'slipway status' says how far it "
-			 "is, and 'slipway recover' finishes what a crash left",
-			 label);
-}
 
 static int count_one(const char *path, char type, void *arg)
 {
@@ -58,7 +44,7 @@ static int tell(struct group *g, struct error *err)
 
 static int check(struct group *g, struct error *err)
 {
-	int r = check_idle(g, err);
+	int r = transact_check_idle(g, err);
 	return r < 0 ? r : tell(g, err);
 }
 
@@ -84,7 +70,7 @@ static int give(struct group *g, struct error *err)
 {
 	auto_json json_t *note = NULL;
 	size_t unwritable = 0;
-	int r = check_idle(g, err);
+	int r = transact_check_idle(g, err);
 	if (r >= 0)
 		r = json_read_file(g->fd, IMPORT_NOTE, NOTE_MAX, &note, err);
 	if (r < 0 && r != -ENOENT)

@@ -7,6 +7,7 @@
 #include "agent/worker/install.h"
 #include "agent/worker/manifest.h"
 #include "agent/worker/scratch.h"
+#include "agent/worker/transact.h"
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/json.h"
@@ -49,26 +50,6 @@ static const char *last_of(const struct state *state)
 	return state->last ? state_deployment_id(state->last) : NULL;
 }
 
-/* Is nothing going on in it, and nothing left half way? */
-static int check_idle(struct group *g, struct error *err)
-{
-	enum install_state state;
-	int r = install_state(g->fd, &state, NULL, err);
-	if (r < 0)
-		return r;
-	if (!g->state->open && state == INSTALL_NONE)
-		return 0;
-	auto_free char *label = state_label(g->state);
-	if (!g->state->open)
-		return error_set(
-			err, ERR_BUSY,
-			"group '%s': an install was interrupted; 'slipway recover' puts it "
-			"right",
-			label);
-	return error_set(err, ERR_BUSY, "group '%s' is busy: deployment '%s' is going on", label,
-			 state_deployment_id(g->state->open));
-}
-
 /* The revision is best effort: without it content cannot be compared, which is told. */
 static void open_revision(struct group *g, struct inspected *i)
 {
@@ -90,7 +71,7 @@ static int take(struct inspection *s, struct inspected *ret, struct error *err)
 	auto_group struct group g = {.lock_fd = -1, .fd = -1, .dir_fd = -1};
 	int r = group_open(s->run, s->id, "verify", true, &g, err);
 	if (r >= 0)
-		r = check_idle(&g, err);
+		r = transact_check_idle(&g, err);
 	if (r >= 0)
 		r = scratch_open(&ret->scratch, s->run, err);
 	if (r >= 0)
@@ -117,7 +98,7 @@ static int check_unchanged(struct inspection *s, const struct inspected *i, stru
 	auto_group struct group g = {.lock_fd = -1, .fd = -1, .dir_fd = -1};
 	int r = group_open(s->run, s->id, "verify", true, &g, err);
 	if (r >= 0)
-		r = check_idle(&g, err);
+		r = transact_check_idle(&g, err);
 	if (r < 0)
 		return r;
 	if (str_eq(i->last, last_of(g.state)) && same_manifest(&i->scratch, &g))

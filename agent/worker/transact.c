@@ -99,3 +99,23 @@ int transact_recover(struct group *g, enum install_state *ret, struct error *err
 		return lock_fd;
 	return install_recover(g->fd, ret, err);
 }
+
+int transact_check_idle(struct group *g, struct error *err)
+{
+	enum install_state state;
+	int r = install_state(g->fd, &state, NULL, err);
+	if (r < 0)
+		return r;
+	if (!g->state->open && state == INSTALL_NONE)
+		return 0;
+	auto_free char *label = state_label(g->state);
+	if (!g->state->open)
+		return error_set(err, ERR_BUSY,
+				 "group '%s': an install was interrupted; 'slipway recover' puts "
+				 "it right",
+				 label);
+	return error_set(err, ERR_BUSY,
+			 "group '%s' is busy: deployment '%s' is going on; 'slipway status' says "
+			 "how far it is, and 'slipway recover' finishes what a crash left",
+			 label, state_deployment_id(g->state->open));
+}
