@@ -206,16 +206,16 @@ static int pending_key(int dirfd, EVP_PKEY **ret, struct error *err)
 }
 
 /* The message's lists are the caller's; only csr and name are owned here. */
-static int ask(const char *endpoint, const char *ca_pem, const struct identity_enroll *enroll,
-	       const char *name, EVP_PKEY *key, struct wire_enrolled *ret, struct error *err)
+static int ask(const char *endpoint, const struct http_options *options,
+	       const struct identity_enroll *enroll, const char *name, EVP_PKEY *key,
+	       struct wire_enrolled *ret, struct error *err)
 {
 	auto_free char *csr = NULL;
 	int r = pki_csr_new(key, name, &csr, err);
 	if (r < 0)
 		return r;
 	auto_http_client struct http_client *client = NULL;
-	const struct http_options options = {.ca_pem = ca_pem};
-	r = http_client_new(NULL, &options, &client, err);
+	r = http_client_new(NULL, options, &client, err);
 	if (r < 0)
 		return r;
 	const struct wire_enroll message = {.token = (char *)enroll->token,
@@ -229,9 +229,9 @@ static int ask(const char *endpoint, const char *ca_pem, const struct identity_e
 }
 
 /* Ask for a certificate, or take up the answer that an earlier try was given. */
-static int get_answer(int host_fd, int dirfd, const char *endpoint, const char *ca_pem,
-		      const struct identity_enroll *enroll, const char *name,
-		      struct wire_enrolled *ret, struct error *err)
+static int get_answer(int host_fd, int dirfd, const char *endpoint,
+		      const struct http_options *options, const struct identity_enroll *enroll,
+		      const char *name, struct wire_enrolled *ret, struct error *err)
 {
 	int r = identity_answer_load(host_fd, dirfd, endpoint, enroll->ca_fingerprint, name, ret,
 				     err);
@@ -240,7 +240,7 @@ static int get_answer(int host_fd, int dirfd, const char *endpoint, const char *
 	auto_pkey EVP_PKEY *key = NULL;
 	r = pending_key(dirfd, &key, err);
 	if (r >= 0)
-		r = ask(endpoint, ca_pem, enroll, name, key, ret, err);
+		r = ask(endpoint, options, enroll, name, key, ret, err);
 	if (r >= 0)
 		r = check_answer(ret, key, enroll->ca_fingerprint, err);
 	if (r < 0)
@@ -252,11 +252,17 @@ static int enroll_now(const struct paths *paths, const struct identity_enroll *e
 		      const char *endpoint, const struct place *place, struct error *err)
 {
 	auto_free char *ca_pem = NULL, *name = NULL;
+	auto_settings struct settings settings = {0};
+	struct http_options options = {0};
 	int r = host_name(enroll->name, &name, err);
+	if (r >= 0)
+		r = settings_load(&settings, paths, err);
 	if (r < 0)
 		return r;
-	r = tls_find_ca(place->host, place->port, enroll->ca_fingerprint, HANDSHAKE_MS, &ca_pem,
-			err);
+	proxies_set(&settings, PROXIES_COMMANDS, &options);
+	const struct proxy_rules proxy = {options.proxy, options.no_proxy};
+	r = tls_find_ca(place->host, place->port, &proxy, enroll->ca_fingerprint, HANDSHAKE_MS,
+			&ca_pem, err);
 	if (r < 0)
 		return r;
 	auto_close int dirfd = open_agent_dir(paths, err);
@@ -266,7 +272,8 @@ static int enroll_now(const struct paths *paths, const struct identity_enroll *e
 	if (host_fd < 0)
 		return host_fd;
 	auto_wire_enrolled struct wire_enrolled answer = {0};
-	r = get_answer(host_fd, dirfd, endpoint, ca_pem, enroll, name, &answer, err);
+	options.ca_pem = ca_pem;
+	r = get_answer(host_fd, dirfd, endpoint, &options, enroll, name, &answer, err);
 	if (r >= 0)
 		r = save_trust(host_fd, endpoint, &answer, err);
 	if (r >= 0)

@@ -5,17 +5,14 @@
 #include "common/tls.h"
 
 #include "common/clock.h"
-#include "common/dial.h"
 #include "common/pki-error.h"
 #include "common/pki.h"
-#include "common/str.h"
 #include "common/tls-handshake.h"
+#include "common/tunnel.h"
 
-#include <netdb.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <string.h>
 
 DEFINE_CLEANUP(SSL_CTX *, SSL_CTX_free)
 #define auto_ssl_ctx CLEANUP(SSL_CTX_free_at)
@@ -25,25 +22,6 @@ DEFINE_CLEANUP(X509_STORE *, X509_STORE_free)
 #define auto_store CLEANUP(X509_STORE_free_at)
 DEFINE_CLEANUP(X509_STORE_CTX *, X509_STORE_CTX_free)
 #define auto_store_ctx CLEANUP(X509_STORE_CTX_free_at)
-DEFINE_CLEANUP(struct addrinfo *, freeaddrinfo)
-#define auto_addrinfo CLEANUP(freeaddrinfo_at)
-
-static int connect_any(const char *host, const char *port, uint64_t deadline_us, struct error *err)
-{
-	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-	auto_addrinfo struct addrinfo *list = NULL;
-	int r = getaddrinfo(host, port, &hints, &list);
-	if (r != 0)
-		return error_set(err, ERR_NETWORK, "find the address of '%s': %s", host,
-				 gai_strerror(r));
-	int fd = -EHOSTUNREACH;
-	for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
-		fd = dial_address(a->ai_addr, a->ai_addrlen, deadline_us);
-	if (fd < 0)
-		return error_set(err, ERR_NETWORK, "connect to '%s' port %s: %s", host, port,
-				 strerror(-fd));
-	return fd;
-}
 
 /* The presented certificate with this fingerprint, borrowed; NULL. */
 static X509 *find_by_fingerprint(STACK_OF(X509) * chain, const char *fingerprint)
@@ -117,15 +95,16 @@ static int look_at_chain(SSL *ssl, const char *host, const char *fingerprint, ch
 	return pki_cert_to_pem(ca, ret_ca_pem, err);
 }
 
-int tls_find_ca(const char *host, const char *port, const char *fingerprint, uint64_t timeout_ms,
-		char **ret_ca_pem, struct error *err)
+int tls_find_ca(const char *host, const char *port, const struct proxy_rules *proxy,
+		const char *fingerprint, uint64_t timeout_ms, char **ret_ca_pem, struct error *err)
 {
 	uint64_t deadline_us = clock_mono_us() + timeout_ms * 1000;
 	if (!pki_fingerprint_equal(fingerprint, fingerprint))
 		return error_set(err, ERR_INPUT,
 				 "a CA fingerprint has 64 hex digits (SHA-256), see what "
 				 "'slipway-controld init' printed");
-	auto_close int fd = connect_any(host, port, deadline_us, err);
+	int status;
+	auto_close int fd = tunnel_open(host, port, proxy, timeout_ms, &status, err);
 	if (fd < 0)
 		return fd;
 	auto_ssl_ctx SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/error.h"
+#include "common/proxy.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,10 +29,12 @@ int tls_trace_error(const struct tls_trace *trace, const char *host, struct erro
 void tls_list_names(void *cert, char *out, size_t room);
 
 /* For a host that joins and knows its endpoint's CA by fingerprint only: a TLS handshake with
- * host:port (a name, an IPv4 or IPv6 address without brackets) in which nothing is sent. The chain
+ * host:port (a name, an IPv4 or IPv6 address without brackets; through a proxy where its rules say
+ * so) in which nothing is sent. The chain
  * that the peer presents must hold a CA certificate with this SHA-256 fingerprint, which
  * (transitively) signed the peer's own certificate, which is for host. Gives that CA as PEM; the
  * caller frees. ERR_TRUST names both fingerprints and the subject; ERR_NETWORK when there is no
  * TLS peer. */
-int tls_find_ca(const char *host, const char *port, const char *fingerprint, uint64_t timeout_ms,
-		char **ret_ca_pem, struct error *err) MUST_CHECK;
+int tls_find_ca(const char *host, const char *port, const struct proxy_rules *proxy,
+		const char *fingerprint, uint64_t timeout_ms, char **ret_ca_pem,
+		struct error *err) MUST_CHECK;

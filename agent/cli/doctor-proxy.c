@@ -6,28 +6,23 @@
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/dial.h"
-#include "common/fs.h"
 #include "common/str.h"
+#include "common/tunnel.h"
 
-#include <poll.h>
 #include <string.h>
 
 #define PROXY_MS 5000
-#define ANSWER_MAX 8192
 
 /* "http://user:password@host:port/" taken apart; the password is shown to nobody. */
 struct place {
-	char *host, *port, *login; /* login NULL: none */
-	bool http;
+	char *host, *port;
+	bool http, login;
 };
 
 static void place_clear(struct place *place)
 {
 	free(place->host);
 	free(place->port);
-	if (place->login)
-		explicit_bzero(place->login, strlen(place->login));
-	free(place->login);
 }
 #define auto_place CLEANUP(place_clear)
 
@@ -38,8 +33,7 @@ static bool place_parse(const char *uri, struct place *ret)
 	size_t len = strcspn(rest, "/?#");
 	const char *at = memrchr(rest, '@', len);
 	ret->http = !scheme || str_starts(uri, "http://");
-	if (at)
-		ret->login = xstrndup(rest, (size_t)(at - rest));
+	ret->login = at != NULL;
 	const char *host = at ? at + 1 : rest;
 	auto_free char *url = xasprintf("http://%.*s", (int)(rest + len - host), host);
 	if (!doctor_split_url(url, &ret->host, &ret->port))
@@ -49,44 +43,6 @@ static bool place_parse(const char *uri, struct place *ret)
 		ret->port = xstrdup("1080");
 	}
 	return true;
-}
-
-static int hex_digit(char c)
-{
-	const char *digits = "0123456789abcdef";
-	const char *at = c ? strchr(digits, c | 0x20) : NULL;
-	return at ? (int)(at - digits) : -1;
-}
-
-static void base64(const unsigned char *in, size_t len, char *out)
-{
-	static const char letters[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	for (size_t i = 0; i < len; i += 3) {
-		size_t have = len - i < 3 ? len - i : 3;
-		unsigned bits = 0;
-		for (size_t k = 0; k < 3; k++)
-			bits = bits << 8 | (k < have ? in[i + k] : 0);
-		for (size_t k = 0; k < 4; k++)
-			*out++ = k <= have ? letters[bits >> (18 - 6 * k) & 63] : '=';
-	}
-	*out = '\0';
-}
-
-/* "user:p%40ss" to base64 of "user:p@ss". Caller frees. */
-static char *basic(const char *login)
-{
-	auto_free char *plain = xcalloc(1, strlen(login) + 1);
-	size_t n = 0;
-	for (const char *p = login; *p; p++) {
-		bool coded = *p == '%' && hex_digit(p[1]) >= 0 && hex_digit(p[2]) >= 0;
-		plain[n++] = coded ? (char)(hex_digit(p[1]) << 4 | hex_digit(p[2])) : *p;
-		p += coded ? 2 : 0;
-	}
-	char *out = xcalloc(1, 4 * (n / 3 + 1) + 1);
-	base64((const unsigned char *)plain, n, out);
-	explicit_bzero(plain, n);
-	return out;
 }
 
 static int connect_first(const struct place *place, uint64_t deadline_us, struct error *err)
@@ -102,50 +58,6 @@ static int connect_first(const struct place *place, uint64_t deadline_us, struct
 	return fd < 0 ? error_set(err, fd, "%s port %s: %s", place->host, place->port,
 				  strerror(-fd))
 		      : fd;
-}
-
-/* Until the empty line behind the headers. Returns the status, or below 0. */
-static int read_status(int fd, uint64_t deadline_us, struct error *err)
-{
-	char answer[ANSWER_MAX];
-	size_t have = 0;
-	int status = 0;
-	while (have + 1 < sizeof(answer)) {
-		int r = dial_wait(fd, POLLIN, deadline_us);
-		if (r < 0)
-			return error_set(err, r, "it does not answer: %s", strerror(-r));
-		/* byte by byte: what comes behind is TLS's */
-		ssize_t n = recv(fd, answer + have, 1, MSG_DONTWAIT);
-		if (n < 0 && errno == EAGAIN)
-			continue;
-		if (n <= 0)
-			return error_set(err, ERR_NETWORK, "it closed the connection");
-		have += (size_t)n;
-		answer[have] = '\0';
-		if (str_ends(answer, "\r\n\r\n") || str_ends(answer, "\n\n"))
-			break;
-	}
-	if (sscanf(answer, "HTTP/%*d.%*d %d", &status) != 1)
-		return error_set(err, ERR_NETWORK, "it does not speak HTTP");
-	return status;
-}
-
-static int ask_for_endpoint(struct doctor *doctor, const struct place *place, int fd,
-			    uint64_t deadline_us, struct error *err)
-{
-	auto_free char *code = place->login ? basic(place->login) : NULL;
-	bool six = strchr(doctor->host, ':');
-	auto_free char *to = xasprintf(six ? "[%s]:%s" : "%s:%s", doctor->host, doctor->port);
-	auto_free char *ask = xasprintf("CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s%s%s\r\n", to, to,
-					code ? "Proxy-Authorization: Basic " : "", code ? code : "",
-					code ? "\r\n" : "");
-	int r = dial_wait(fd, POLLOUT, deadline_us);
-	size_t len = strlen(ask);
-	if (r == 0 && send(fd, ask, len, MSG_NOSIGNAL) != (ssize_t)len)
-		r = -errno;
-	explicit_bzero(ask, len);
-	return r < 0 ? error_set(err, r, "it does not take a request: %s", strerror(-r))
-		     : read_status(fd, deadline_us, err);
 }
 
 static void say_status(struct doctor *doctor, const struct place *place, int status)
@@ -190,14 +102,19 @@ static void try_it(struct doctor *doctor, const struct place *place)
 			   place->host, place->port);
 		return;
 	}
-	int status = ask_for_endpoint(doctor, place, fd, deadline_us, &err);
-	if (status < 0)
+	int status;
+	uint64_t now_us = clock_mono_us();
+	const struct proxy_rules rules = {.uri = doctor->proxy.uri};
+	int r = tunnel_open(doctor->host, doctor->port, &rules,
+			    deadline_us > now_us ? (deadline_us - now_us) / 1000 + 1 : 1, &status,
+			    &err);
+	if (r >= 0)
+		doctor->fd = r;
+	if (r < 0 && status < 300)
 		doctor_say(doctor, DOCTOR_FAILED, "is it a HTTP proxy that allows CONNECT?",
 			   "the proxy %s:%s: %s", place->host, place->port, err.text);
 	else
 		say_status(doctor, place, status);
-	if (status >= 200 && status < 300)
-		doctor->fd = TAKE_FD(fd);
 }
 
 /* What is for S3 and GitHub: only connected to, and only where it is another one. */

@@ -39,6 +39,21 @@ exits 1 "a certificate for another name is refused" \
 exits 1 "an unknown token is refused" join web1 --token slt-unknown
 exits 6 "an endpoint that is not there is unreachable" \
 	"$SLIPWAY" --root "$T/web1" enroll https://127.0.0.1:1 --token "$token" --ca-fingerprint "$fingerprint" --name web1
+# By a proxy: nothing else reaches the endpoint.
+start proxy python3 "$top_srcdir/tests/e2e/proxy.py"
+proxy=$(line_of proxy 's/^listening on //p') || exit 1
+mkdir -p "$T/far/etc/slipway"
+echo "proxy_uri_commands: http://127.0.0.1:1" >"$T/far/etc/slipway/agent.yml"
+exits 6 "a dead proxy is named as the reason" join far --token "$token"
+says "as such" "through the proxy"
+echo "proxy_uri_commands: http://u:p%40ss@127.0.0.1:$proxy" >"$T/far/etc/slipway/agent.yml"
+exits 1 "with a proxy, too, another CA is refused" "$SLIPWAY" --root "$T/far" enroll "$url" --token "$token" --ca-fingerprint "$other" --name far
+exits 0 "a host joins through its proxy" join far --token "$(new_token)"
+is "which was asked for the endpoint alone, each time" "CONNECT ${url#https://} u:p@ss" "$(grep CONNECT "$T/proxy.out" | sort -u)"
+is "by the look at the CA, twice, and by the request" 3 "$(grep -c CONNECT "$T/proxy.out")"
+https_proxy=http://127.0.0.1:1 exits 6 "without a key the environment says which" join web1 --token "$token"
+stop proxy
+
 ok "no refusal left an identity" test ! -e "$T/web1/var/lib/slipway/agent/identity.json"
 
 # Joining: the token is still good, because nothing was sent to strangers

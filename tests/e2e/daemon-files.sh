@@ -116,38 +116,7 @@ stop daemon
 
 # Secrets that others may read: one warning for each, with the command that helps.
 warned() { logged "holds the host's key and has mode 0640: others may read it; run 'chmod 0600 $A/keys/key.pem'"; }
-cat >"$T/proxy.py" <<'Y'
-import base64, socket, threading
-
-def copy(a, b):
-    try:
-        while data := a.recv(65536):
-            b.sendall(data)
-        b.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass
-
-def serve(client):
-    head = b""
-    while b"\r\n\r\n" not in head:
-        data = client.recv(65536)
-        if not data:
-            return
-        head += data
-    host, port = head.split()[1].decode().rsplit(":", 1)
-    known = base64.b64encode(b"user:unspoken") in head
-    print("asked" if known else "unknown", head.split()[0].decode(), port, flush=True)
-    there = socket.create_connection((host, int(port)))
-    client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-    threading.Thread(target=copy, args=(there, client), daemon=True).start()
-    copy(client, there)
-
-with socket.create_server(("127.0.0.1", 0)) as server:
-    print("listening on", server.getsockname()[1], flush=True)
-    while True:
-        threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
-Y
-start proxy python3 "$T/proxy.py"
+start proxy python3 "$top_srcdir/tests/e2e/proxy.py"
 proxy=$(line_of proxy 's/^listening on //p') || exit 1
 echo "proxy_uri: http://user:unspoken@127.0.0.1:$proxy" >"$R/etc/slipway/agent.yml"
 chmod 0644 "$R/etc/slipway/agent.yml"
@@ -163,8 +132,8 @@ echo "ready go fetch result" >"$FAKE/DownloadBundle"
 n=$((n + 1))
 order PollHostCommand "command c-$n a/b/c/d-$n DownloadBundle"
 ok "a command and its bundle come through the proxy" within 20 completed_of $n
-ok "which knows the password" grep -qx "asked CONNECT $port" "$T/proxy.out"
-is "nothing else is asked for" "" "$(grep -vx -e "asked CONNECT $port" -e 'listening on .*' "$T/proxy.out")"
+ok "which knows the password" grep -qx "CONNECT 127.0.0.1:$port user:unspoken" "$T/proxy.out"
+is "nothing else is asked for" "" "$(grep -vx -e "CONNECT 127.0.0.1:$port user:unspoken" -e 'listening on .*' "$T/proxy.out")"
 eval "$(sed -n "s/.* run '\(chmod [^']*\)'.*/\1/p" "$T/daemon.err")"
 kill -HUP "${started[daemon]}"
 ok "with the modes that it names" within 10 logged "were read again"

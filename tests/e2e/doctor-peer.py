@@ -12,19 +12,11 @@ import threading
 import time
 import warnings
 
+from proxy import read_head, serve as proxy
+
 directory = sys.argv[1]
 warnings.simplefilter("ignore")  # TLS 1.1 is old, and meant
 open_for_ever = []
-
-
-def read_head(conn):
-    head = b""
-    while b"\r\n\r\n" not in head:
-        data = conn.recv(65536)
-        if not data:
-            return b""
-        head += data
-    return head
 
 
 def answer(conn, status, body, skew):
@@ -80,25 +72,6 @@ def refuse(status):
         read_head(conn)
         conn.sendall(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode())
     return serve
-
-
-def copy(a, b):
-    try:
-        while data := a.recv(65536):
-            b.sendall(data)
-        b.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass
-
-
-def proxy(conn):
-    head = read_head(conn)
-    print("asked", head.split()[1].decode(), b"Basic dTpwQHNz" in head, flush=True)
-    host, port = head.split()[1].decode().rsplit(":", 1)
-    there = socket.create_connection((host, int(port)))
-    conn.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-    threading.Thread(target=copy, args=(there, conn), daemon=True).start()
-    copy(conn, there)
 
 
 kinds = {

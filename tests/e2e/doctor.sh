@@ -111,8 +111,8 @@ finds 13 "a proxy that cannot reach it" "HTTP 502"
 echo "proxy_uri_commands: http://u:p%40ss@127.0.0.1:$(at proxy)" >"$yml"
 exits 0 "a proxy that works, for commands only" doctor
 says "says which, and why" "as proxy_uri_commands in agent.yml" <(tr -s ' \n' ' ' <"$T/out")
-is "it was asked for the endpoint, with the password, and so were the requests" "asked 127.0.0.1:$(at good) True" \
-	"$(grep asked "$T/peers.out" | sort -u)"
+is "it was asked for the endpoint, with the password, and so were the requests" "CONNECT 127.0.0.1:$(at good) u:p@ss" \
+	"$(grep ^CONNECT "$T/peers.out" | sort -u)"
 printf 'proxy_uri: http://127.0.0.1:%s\nno_proxy: 127.0.0.0/8\n' "$(at closed)" >"$yml"
 exits 0 "an exception goes around a dead proxy" doctor
 says "and is named" "'127.0.0.0/8' of no_proxy excepts it" <(tr -s ' \n' ' ' <"$T/out")
