@@ -6,6 +6,7 @@ Rounds are interleaved and paired; what is printed are medians and ratios. Nothi
 files soon after deleting many is several times slower); the whole folder goes at the end.
 """
 import argparse
+import hashlib
 import json
 import os
 import pathlib
@@ -232,6 +233,11 @@ def pack(folder, target):
             tar.add(path, arcname=path.name)
 
 
+def file_md5(path):
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "md5").hexdigest()
+
+
 def fresh_root(bench, name):
     root = bench.dir / name
     (root / "etc/slipway").mkdir(parents=True)
@@ -362,7 +368,7 @@ def bench_tiny(bench):
 class Source:
     """A host in AWS (tests/aws/fake-aws.py) whose bundles lie on an nginx with TLS."""
 
-    def __init__(self, bench):
+    def __init__(self, bench, *bundles):
         self.bench, self.root, self.fake = bench, fresh_root(bench, "fetch"), bench.dir / "fetch-aws"
         self.www, self.number = bench.dir / "fetch-www", 0
         (self.www / "bucket").mkdir(parents=True)
@@ -374,8 +380,11 @@ class Source:
             self.url = f"https://127.0.0.1:{free.getsockname()[1]}"
         conf = bench.dir / "fetch.conf"
         places = "".join(f"{n}_temp_path {bench.dir}/fetch-{n}; " for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        # S3's ETag of an object is its MD5, which slipwayd compares.
+        etags = "".join(f"{bundle.stat().st_size} '\"{file_md5(bundle)}\"'; " for bundle in bundles)
         conf.write_text(f"daemon off; master_process off; pid {bench.dir}/fetch.pid; error_log {bench.dir}/fetch.err; events {{}} {'user root; ' * (os.getuid() == 0)}\n"
-                        f"http {{ access_log off; sendfile on; {places} server {{ listen {self.url[8:]} ssl; "
+                        f"http {{ access_log off; sendfile on; {places} map $sent_http_content_length $md5 {{ {etags}}} etag off; "
+                        f"server {{ add_header ETag $md5; listen {self.url[8:]} ssl; "
                         f"ssl_certificate {self.ca}; ssl_certificate_key {key}; root {self.www}; }} }}\n", encoding="ascii")
         bench.start(shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"), "-c", conf, "-e", f"{bench.dir}/fetch.err")
         top = pathlib.Path(__file__).resolve().parents[2]
@@ -409,10 +418,14 @@ def bench_fetch(bench):
     if not shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"):
         bench.row("fetch: not measured, needs nginx", "")
         return
-    source = Source(bench)
+    bundles = []
+    for megabytes in (500, 1000):
+        make_big(bench.dir / f"fetch-{megabytes}", megabytes)
+        bundles.append(bench.dir / f"fetch-{megabytes}.tgz")
+        pack(bench.dir / f"fetch-{megabytes}", bundles[-1])
+    source = Source(bench, *bundles)
     bundle = source.www / "bucket/app.tgz"
-    make_big(bench.dir / "fetch-big", 500)
-    pack(bench.dir / "fetch-big", bundle)
+    bundles[0].rename(bundle)
     ours, theirs = [], []
     for n in range(bench.rounds):
         plain = bench.dir / f"fetch-bare-{n}"
@@ -425,8 +438,7 @@ def bench_fetch(bench):
         bench.run("cmp", next(plain.rglob("app/*")), next((source.root / "tree").rglob("srv/app/*")))
     bench.row("500 MB tgz: fetch, verify, unpack", f"{median(ours):.2f} s", f"{median(theirs):.2f} s (curl | tar)",
               f"{median([a / b for a, b in zip(ours, theirs)]):.2f}", "1.0")
-    make_big(bench.dir / "fetch-bigger", 1000)
-    pack(bench.dir / "fetch-bigger", bundle)
+    bundles[1].rename(bundle)
     watch = Peak(bench, source.root)
     watch.start()
     source.deploy()

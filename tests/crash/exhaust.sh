@@ -80,7 +80,6 @@ reap()
 
 export SLIPWAY_EXHAUST=1
 pids=()
-rm -f "$logs"/*.ended
 for test in "$@"; do
 	[ ${#pids[@]} -lt "${EXHAUST_AT_ONCE:-2}" ] || reap
 	name=${test##*/}
