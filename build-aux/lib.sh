@@ -7,8 +7,7 @@ build_packages=(build-essential autoconf automake pkg-config python3
 test_packages=(libcmocka-dev strace zip unzip curl openssl awscli xfsprogs e2fsprogs btrfs-progs acl libcap2-bin nbdkit libnbd-bin fuse3 exfat-fuse exfatprogs clang-14 libclang-rt-14-dev
 	git xz-utils zstd bzip2 lz4 lzip libarchive-tools p7zip-full procps mandoc man-db groff bash-completion zsh shellcheck python3-yaml python3-pip python3-venv python3-boto3 prometheus python3-prometheus-client openssh-client ansible-lint systemd-container mmdebstrap iproute2
 	nginx-light radosgw ceph-mon ceph-osd ceph-common)
-packaging_packages=(debhelper dpkg-dev lintian rpm rpmlint xz-utils
-	gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static mmdebstrap)
+packaging_packages=(debhelper dpkg-dev lintian rpm rpmlint xz-utils mmdebstrap)
 
 # need_packages WHY PACKAGE...: install those that are missing; say so first.
 need_packages() {
