@@ -34,14 +34,14 @@ const char *proxies_key(const struct settings *settings, enum proxies_use use)
 	return find(settings, use).key;
 }
 
-/* "http://user:password@host:port" */
+/* "http://user:password@host:port"; also where a '/' of the password is not encoded. */
 static bool has_password(const char *uri)
 {
 	const char *scheme = uri ? strstr(uri, "://") : NULL;
 	const char *authority = scheme ? scheme + 3 : uri;
 	if (!authority)
 		return false;
-	const char *at = memchr(authority, '@', strcspn(authority, "/?#"));
+	const char *at = strrchr(authority, '@');
 	return at && memchr(authority, ':', (size_t)(at - authority));
 }
 

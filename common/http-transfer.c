@@ -2,7 +2,7 @@
 #include "common/http-transfer.h"
 
 #include "common/alloc.h"
-#include "common/proxy.h"
+#include "common/http-proxy.h"
 #include "common/str.h"
 
 #include <ctype.h>
@@ -285,13 +285,18 @@ static void set_tls(struct http_transfer *t, const struct http_options *options)
 }
 
 /* Both are set in any case: libcurl would look into the environment by itself. */
-static void set_proxy(struct http_transfer *t, const struct http_options *options)
+static int set_proxy(struct http_transfer *t, const struct http_options *options,
+		     struct error *err)
 {
 	const struct proxy_rules rules = {options->proxy, options->no_proxy};
 	struct proxy_choice choice;
 	proxy_choose(&rules, t->request.url, &choice);
+	int r = http_proxy_check(&choice, err);
+	if (r < 0)
+		return r;
 	curl_easy_setopt(t->easy, CURLOPT_PROXY, choice.uri ? choice.uri : "");
 	curl_easy_setopt(t->easy, CURLOPT_NOPROXY, "");
+	return 0;
 }
 
 static void set_rest(struct http_transfer *t, const struct http_options *options)
@@ -321,6 +326,8 @@ int http_transfer_setup(struct http_transfer *t, struct http_pool *pool, CURL *e
 		.body = BUF_INIT(request->max_body ? request->max_body : BODY_MAX)};
 	int r = check_url(t, options->allow_http, err);
 	if (r >= 0)
+		r = set_proxy(t, options, err);
+	if (r >= 0)
 		r = set_headers(t, err);
 	if (r < 0) {
 		http_transfer_clear(t);
@@ -330,7 +337,6 @@ int http_transfer_setup(struct http_transfer *t, struct http_pool *pool, CURL *e
 	set_method(t);
 	set_limits(t, options);
 	set_tls(t, options);
-	set_proxy(t, options);
 	set_rest(t, options);
 	return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "common/http-proxy.h"
 #include "common/str.h"
 
 #include <curl/curl.h>
@@ -24,6 +25,9 @@ int tunnel_open(const char *host, const char *port, const struct proxy_rules *ru
 	auto_free char *url = xasprintf("http://%s", to), *meant = xasprintf("https://%s", to);
 	struct proxy_choice proxy;
 	proxy_choose(rules, meant, &proxy);
+	int r = http_proxy_check(&proxy, err);
+	if (r < 0)
+		return r;
 	/* libcurl keeps what such a connection has decrypted to itself */
 	if (proxy.uri && str_starts(proxy.uri, "https://"))
 		return error_set(err, ERR_INPUT,

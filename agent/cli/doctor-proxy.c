@@ -6,12 +6,16 @@
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/dial.h"
+#include "common/http-proxy.h"
 #include "common/str.h"
 #include "common/tunnel.h"
 
 #include <string.h>
 
 #define PROXY_MS 5000
+#define HOW_TO_WRITE \
+	"write it as http://[user:password@]host:port, with '/', '@', ':', '%' and blanks of " \
+	"user and password percent-encoded"
 
 /* "http://user:password@host:port/" taken apart; the password is shown to nobody. */
 struct place {
@@ -28,6 +32,9 @@ static void place_clear(struct place *place)
 
 static bool place_parse(const char *uri, struct place *ret)
 {
+	const struct proxy_choice choice = {.uri = uri};
+	if (http_proxy_check(&choice, NULL) < 0)
+		return false;
 	const char *scheme = strstr(uri, "://");
 	const char *rest = scheme ? scheme + 3 : uri;
 	size_t len = strcspn(rest, "/?#");
@@ -131,7 +138,7 @@ static void try_other(struct doctor *doctor, enum proxies_use use, const char *w
 	auto_place struct place place = {0};
 	struct error err = {0};
 	if (!place_parse(options.proxy, &place)) {
-		doctor_say(doctor, DOCTOR_FAILED, "write it as http://[user:password@]host:port",
+		doctor_say(doctor, DOCTOR_FAILED, HOW_TO_WRITE,
 			   "%s is no address of a proxy", key);
 		return;
 	}
@@ -166,7 +173,7 @@ void doctor_proxy(struct doctor *doctor)
 {
 	auto_place struct place place = {0};
 	if (doctor->proxy.uri && !place_parse(doctor->proxy.uri, &place)) {
-		doctor_say(doctor, DOCTOR_FAILED, "write it as http://[user:password@]host:port",
+		doctor_say(doctor, DOCTOR_FAILED, HOW_TO_WRITE,
 			   "what is set for the endpoint is no address of a proxy");
 		return;
 	}

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/proxies.h"
-#include "common/proxy.h"
+#include "common/http-proxy.h"
+#include "common/http.h"
+#include "common/tunnel.h"
 #include "tests/unit/unit.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const variables[] = {"http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY",
 					"all_proxy",  "ALL_PROXY",  "no_proxy",    "NO_PROXY"};
@@ -133,8 +136,65 @@ static void each_use_has_its_own_key_before_the_common_one(void **state)
 	assert_false(proxies_have_password(&settings));
 	settings.proxy_uri_github = "http://u:p@gh:1";
 	assert_true(proxies_have_password(&settings));
+	settings.proxy_uri_github = "http://u:p/w@gh:1";
+	assert_true(proxies_have_password(&settings));
 	settings = (struct settings){0};
 	assert_null(proxies_key(&settings, PROXIES_COMMANDS));
+}
+
+/* libcurl's own words quote the whole address. */
+static void an_address_that_is_none_is_refused_without_its_password(void **state)
+{
+	static const char *const good[] = {
+		"proxy.example:3128",	    "http://proxy.example:3128/", "http://u:p%2Fw@p:1",
+		"socks5h://u:p@[fd00::1]:1080", "HTTP://u@p",
+	};
+	static const char *const bad[] = {
+		"http://deploy:s3cr3t/pw@proxy.example:3128",
+		"http://deploy:3128/s3cr3t@proxy.example:3128",
+		"http://deploy:s3@cr3t@proxy.example:3128",
+		"http://deploy:s3cr3t#1@proxy.example:3128",
+		"deploy:s3cr3t/@proxy.example",
+		"http://deploy:s3cr3t @proxy.example:3128",
+		"http://deploy:s3cr3t%0a@proxy.example:3128",
+		"ftp://deploy:s3cr3t@proxy.example:3128",
+	};
+	struct proxy_choice choice = {0};
+	struct error err = {0};
+	assert_int_equal(http_proxy_check(&choice, &err), 0);
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		choice.uri = good[i];
+		if (http_proxy_check(&choice, &err) < 0)
+			fail_msg("%s: %s", good[i], err.text);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		choice.uri = bad[i];
+		if (http_proxy_check(&choice, &err) != ERR_INPUT)
+			fail_msg("%s is taken", bad[i]);
+		assert_null(strstr(err.text, "cr3t"));
+		assert_null(strstr(err.text, "example"));
+	}
+	choice.variable = "https_proxy";
+	assert_int_equal(http_proxy_check(&choice, &err), ERR_INPUT);
+	assert_non_null(strstr(err.text, "'https_proxy'"));
+}
+
+static void no_request_quotes_a_proxys_password(void **state)
+{
+	const char *const uri = "http://deploy:s3cr3t/pw@proxy.example:3128";
+	const struct http_options options = {.proxy = uri};
+	const struct http_request request = {.method = "GET", .url = "https://127.0.0.1:9/"};
+	const struct proxy_rules rules = {.uri = uri};
+	auto_http_client struct http_client *client = NULL;
+	auto_http_response struct http_response response = {0};
+	struct error err = {0}, of_tunnel = {0};
+	int status;
+	assert_int_equal(http_client_new(NULL, &options, &client, &err), 0);
+	assert_int_equal(http_perform(client, &request, &response, &err), ERR_INPUT);
+	assert_null(strstr(err.text, "s3cr3t"));
+	assert_int_equal(tunnel_open("127.0.0.1", "9", &rules, 1000, &status, &of_tunnel),
+			 ERR_INPUT);
+	assert_string_equal(of_tunnel.text, err.text);
 }
 
 int main(void)
@@ -150,6 +210,8 @@ int main(void)
 				       without_environment),
 		cmocka_unit_test_setup(credentials_and_brackets_are_not_the_host,
 				       without_environment),
+		cmocka_unit_test(an_address_that_is_none_is_refused_without_its_password),
+		cmocka_unit_test(no_request_quotes_a_proxys_password),
 		cmocka_unit_test_setup(each_use_has_its_own_key_before_the_common_one,
 				       without_environment),
 	};
