@@ -130,8 +130,10 @@ static int reader_init(struct reader *in, const struct bundle_job *job, struct e
 	*in = (struct reader){.job = job, .etag = job->source->etag, .chunk = xcalloc(1, STEP)};
 	if (fstat(job->source->fd, &st) < 0)
 		return error_errno(err, "look at it");
-	if (job->source->feed && !S_ISFIFO(st.st_mode))
-		return error_set(err, ERR_INPUT, "it is not a pipe");
+	/* into one that can be written, vmsplice() would write */
+	if (job->source->feed &&
+	    (!S_ISFIFO(st.st_mode) || (fcntl(job->source->fd, F_GETFL) & O_ACCMODE) != O_RDONLY))
+		return error_set(err, ERR_INPUT, "it is not a pipe to read from");
 	if (!job->source->feed && !S_ISREG(st.st_mode)) /* a device has no end */
 		return error_set(err, ERR_INPUT, "it is not a regular file");
 	in->total = (uint64_t)(job->source->size_bytes >= 0 ? job->source->size_bytes : st.st_size);
@@ -175,7 +177,8 @@ static ssize_t read_pipe(struct reader *in, struct error *err)
 	size_t have = 0;
 	while (have == 0 || (in->offset == 0 && have < HEAD_LEN)) {
 		struct iovec room = {in->chunk + have, STEP - have};
-		ssize_t n = preadv2(in->job->source->fd, &room, 1, -1, RWF_NOWAIT);
+		/* preadv2() with RWF_NOWAIT knows pipes only since Linux 6.4 */
+		ssize_t n = vmsplice(in->job->source->fd, &room, 1, SPLICE_F_NONBLOCK);
 		if (n == 0)
 			break;
 		if (n > 0) {

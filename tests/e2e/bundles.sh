@@ -135,6 +135,21 @@ mkdir -p o/.archive.new/junk
 ok "what a crash left behind" "$TOOL" unpack tgz good.tgz o
 is "is removed" archive "$(left)"
 
+# from a pipe, as it is downloaded; a kernel before 6.4 knows RWF_NOWAIT of regular files only
+piped() { rm -rf o && mkdir o && cat "$2" | "${@:3}" "$TOOL" unpack "$1" - o >said; }
+old_kernel=(strace -f -qq -o /dev/null -e trace=preadv2 -e inject=preadv2:error=EOPNOTSUPP)
+ok "from a pipe" piped tgz good.tgz
+ok "from a pipe: the tree is the same" same_tree
+if strace -o /dev/null true 2>/dev/null; then
+	ok "from a pipe, on a kernel before 6.4" piped tgz good.tgz "${old_kernel[@]}"
+	ok "from a pipe, on a kernel before 6.4: the tree is the same" same_tree
+else
+	skip "from a pipe, on a kernel before 6.4" "strace does not work here"
+fi
+mkfifo both
+exits 1 "a pipe that can be written, too, is refused" "$TOOL" unpack tgz - o <>both
+says "a pipe that can be written, too" "not a pipe to read from" "$T/out"
+
 # Appended entries win
 
 mkdir v2 && echo two >v2/appspec.yml
