@@ -12,8 +12,9 @@
 
 #define TIMEOUT_MS 80000
 #define CONNECT_TIMEOUT_MS 15000
-#define LOW_SPEED_BYTES 1 /* a second; below it, for ... */
-#define LOW_SPEED_S 60    /* ... this long, a transfer of a body has stalled */
+#define DOWN_SPEED_MIN 1024 /* bytes a second; below it, for LOW_SPEED_S, a body has stalled */
+#define UP_SPEED_MIN 1
+#define LOW_SPEED_S 60
 #define BODY_MAX (1024 * 1024)
 #define HEADERS_MAX 128
 #define HEADER_BYTES_MAX (64 * 1024)
@@ -260,7 +261,8 @@ static void set_limits(struct http_transfer *t, const struct http_options *optio
 			 (long)(q->on_body ? BUFFER_STREAM : BUFFER_SMALL));
 	/* only where a body flows: it wakes every second, and would end a long poll */
 	if (streamed) {
-		curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_LIMIT, (long)LOW_SPEED_BYTES);
+		curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_LIMIT,
+				 (long)(q->on_body ? DOWN_SPEED_MIN : UP_SPEED_MIN));
 		curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_TIME, (long)LOW_SPEED_S);
 	}
 }

@@ -54,7 +54,7 @@ struct http_request {
 			Content-Length */
 	uint64_t body_size;
 	uint64_t timeout_ms; /* whole request; 0: 80 s, but for on_body and body_fd: none, they end
-				when nothing moves for 60 s */
+				when nothing moves for 60 s, on_body also below 1 KiB/s */
 	uint64_t connect_timeout_ms; /* 0: the client's. Its timer wakes us once even on a
 					connection that is there already */
 	size_t max_body;             /* ceiling of the answer in memory; 0: 1 MiB */

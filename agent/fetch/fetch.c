@@ -32,6 +32,7 @@ enum {
 	BROKEN_MS = 100, /* a connection that brought something may simply be made again */
 	DETOURS_MAX = 8, /* at once, in a row: redirects, regions, credentials */
 	HEADERS = FETCH_SIGNED_HEADERS + 4,
+	DEADLINE_S = 3600, /* for all of it: as long as AWS waits for an event */
 };
 
 struct fetch {
@@ -59,13 +60,14 @@ struct fetch {
 	uint64_t max_bytes; /* 0: no ceiling */
 	char *validator, *etag;
 	bool opaque;
-	bool begun;      /* this attempt's answer */
-	bool whole;      /* nothing more will come, but the sink is not done */
-	uint64_t before; /* bytes when the attempt began */
+	bool begun;     /* this attempt's answer */
+	bool whole;     /* nothing more will come, but the sink is not done */
+	uint64_t most;  /* bytes that were ever there at the end of an attempt */
+	bool advanced;  /* this attempt got further than all before it */
 	/* when to ask again */
 	unsigned attempts; /* failed in a row */
 	struct http_call *call;
-	sd_event_source *timer;
+	sd_event_source *timer, *deadline;
 };
 
 static void fetch_free(struct fetch *fetch)
@@ -76,6 +78,7 @@ static void fetch_free(struct fetch *fetch)
 		http_cancel(fetch->call);
 	aws_wait_cancel(fetch->wait);
 	sd_event_source_disable_unref(fetch->timer);
+	sd_event_source_disable_unref(fetch->deadline);
 	fetch_sink_clear(&fetch->sink);
 	http_client_free(fetch->own_http);
 	fetch_source_clear(&fetch->source);
@@ -151,8 +154,7 @@ static void retry_later(struct fetch *fetch, bool throttled, uint64_t wait_ms,
 		end(fetch, why);
 		return;
 	}
-	bool moved = fetch->sink.bytes >= fetch->before + PROGRESS_BYTES;
-	uint64_t ms = moved ? BROKEN_MS : pause_ms(fetch->attempts, throttled);
+	uint64_t ms = fetch->advanced ? BROKEN_MS : pause_ms(fetch->attempts, throttled);
 	if (wait_ms > ms)
 		ms = wait_ms;
 	if (fetch->handler.pause)
@@ -292,10 +294,12 @@ static bool is_all(const struct fetch *fetch)
 
 static void finish(struct fetch *fetch)
 {
-	if (fetch_sink_is_idle(&fetch->sink))
+	if (fetch_sink_is_idle(&fetch->sink)) {
 		end(fetch, NULL);
-	else
-		fetch->whole = true;
+		return;
+	}
+	fetch->whole = true;
+	loop_timer_off(fetch->deadline);
 }
 
 static void on_room(int code, void *arg)
@@ -418,14 +422,24 @@ static void failed(struct fetch *fetch, enum fetch_verdict verdict,
 	retry_later(fetch, verdict == FETCH_THROTTLED, advice->wait_ms, err);
 }
 
+/* One that began again has to get further than those before it: else two ends that differ could
+ * take turns for ever. */
+static void note_progress(struct fetch *fetch)
+{
+	fetch->advanced = fetch->sink.bytes >= fetch->most + PROGRESS_BYTES;
+	if (fetch->advanced)
+		fetch->attempts = 0;
+	if (fetch->sink.bytes > fetch->most)
+		fetch->most = fetch->sink.bytes;
+}
+
 static void on_done(struct http_call *call, struct http_response *response, void *arg)
 {
 	struct fetch *fetch = arg;
 	struct fetch_advice advice;
 	struct error err = {0};
 	fetch->call = NULL;
-	if (fetch->sink.bytes >= fetch->before + PROGRESS_BYTES)
-		fetch->attempts = 0;
+	note_progress(fetch);
 	enum fetch_verdict verdict =
 		fetch_judge(response, fetch->source.kind, clock_wall_s(), &advice, &err);
 	if (verdict == FETCH_AGAIN && is_all(fetch)) {
@@ -488,7 +502,6 @@ static int ask(struct fetch *fetch, const struct fetch_signature *signature, str
 		add_header(&request, headers, "If-Range", fetch->validator);
 	}
 	fetch->begun = false;
-	fetch->before = fetch->sink.bytes;
 	int r = http_start(fetch->http, &request, on_done, fetch, &fetch->call, err);
 	if (token)
 		explicit_bzero(token, strlen(token));
@@ -544,6 +557,7 @@ static void on_credentials(const struct aws_credentials *credentials, const stru
 
 static int attempt(struct fetch *fetch, struct error *err)
 {
+	fetch->advanced = false;
 	int r = check_room(fetch, fetch->size_bytes, err);
 	if (r < 0)
 		return r;
@@ -626,6 +640,16 @@ static int check_size(const struct fetch *fetch, struct error *err)
 			 fetch->size_bytes, fetch->max_bytes);
 }
 
+static int on_deadline(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct fetch *fetch = arg;
+	struct error err = {0};
+	error_set(&err, ERR_NETWORK, "not all of it came within an hour: %" PRIu64 " bytes are here",
+		  fetch->sink.bytes);
+	end(fetch, &err);
+	return 0;
+}
+
 static int start(struct fetch *fetch, const struct fetch_order *order, int *ret_fd,
 		 struct error *err)
 {
@@ -638,6 +662,9 @@ static int start(struct fetch *fetch, const struct fetch_order *order, int *ret_
 		r = fetch_sink_pipe(&fetch->sink, ret_fd, err);
 	else
 		r = fetch_sink_file(&fetch->sink, order->dirfd, err);
+	if (r == 0)
+		r = loop_timer(fetch->loop, &fetch->deadline, DEADLINE_S * UINT64_C(1000), 1000,
+			       on_deadline, fetch, err);
 	return r < 0 ? r : attempt(fetch, err);
 }
 

@@ -132,6 +132,13 @@ exits 0 "an error of theirs, and a cut" slip deploy github:o/r@v1
 says "are told" "goes on in"
 ok "and mended" installed
 is "an archive without a strong validator begins again" 0 "$(grep -c '"range": "bytes' "$P/log")"
+# Such an attempt is progress only where it gets further than all before it.
+order codeload "cut 200000"
+order codeload "cut 70000"
+order codeload "cut 200000"
+exits 0 "cuts that come earlier, then later again" slip deploy github:o/r@v1
+is "end in pauses that grow" "0 2" "$(grep -oE 'goes on in [0-9]+' "$T/err" | awk '{ print $4 }' | head -n 2 | xargs)"
+is "also where one got further than the one before it" 1 "$(grep -c 'goes on in 0 s' "$T/err")"
 forget
 order archive "header Retry-After 1"
 order archive "json 404 {}"
