@@ -3,7 +3,8 @@
  * ends this program, the same command goes on from the record, and --undo goes back from it:
  *
  *   import   record; stop and mask the other; records of the groups; access to the identity;
- *            agent.yml (only now slipwayd would poll); record: done; slipwayd starts
+ *            agent.yml (only now slipwayd would poll); record: taken; slipwayd starts;
+ *            record: done
  *   --undo   record; stop slipwayd; agent.yml as before; files of the official layout, and the
  *            groups are forgotten; identity; unmask and start the other; slipwayd; no record */
 #include "agent/cli/host.h"
@@ -142,7 +143,8 @@ static int ask(struct import *im, const char *step)
 
 static int fail(struct import *im, const struct error *err)
 {
-	bool begun = im->record.phase == IMPORT_BEGUN || im->record.phase == IMPORT_UNDOING;
+	enum import_phase phase = im->record.phase;
+	bool begun = phase == IMPORT_BEGUN || phase == IMPORT_TAKEN || phase == IMPORT_UNDOING;
 	bool again = begun && err->code != ERR_REFUSED;
 	const char *next = again ? "the same command goes on where it was" : NULL;
 	return next ? cli_fail(im->cli, cli_exit_of(err->code), err, "%s", next)
@@ -329,14 +331,16 @@ static void release(struct import *im)
 	struct error err = {0};
 	const struct paths *paths = &im->cli->paths;
 	int r = import_service_release(paths, &im->record, &err);
-	if (r >= 0)
-		r = import_record_remove(paths, &err);
 	if (r >= 0 && im->record.was_active)
 		r = import_service_do(paths, "start", IMPORT_UNIT, &err);
-	if (r < 0)
+	if (r >= 0)
+		r = import_record_remove(paths, &err);
+	if (r < 0) {
 		fprintf(stderr, "slipway: %s\n", err.text);
-	else
-		fputs("slipway: " IMPORT_UNIT " is as it was\n", stderr);
+		return;
+	}
+	im->record.phase = IMPORT_NONE;
+	fputs("slipway: " IMPORT_UNIT " is as it was\n", stderr);
 }
 
 static int open_identity(struct import *im, struct error *err)
@@ -350,14 +354,18 @@ static int open_identity(struct import *im, struct error *err)
 	return r;
 }
 
+/* From now on slipwayd may deploy, so groups are not looked at again. */
 static int finish(struct import *im, struct error *err)
 {
 	const struct paths *paths = &im->cli->paths;
-	im->record.phase = IMPORT_DONE;
+	im->record.phase = IMPORT_TAKEN;
 	int r = import_record_save(paths, &im->record, err);
 	if (r >= 0 && im->ours.loaded)
 		r = import_service_do(paths, "restart", IMPORT_OURS, err);
-	return r;
+	if (r < 0)
+		return r;
+	im->record.phase = IMPORT_DONE;
+	return import_record_save(paths, &im->record, err);
 }
 
 static int end(struct import *im)
@@ -412,6 +420,19 @@ static int act(struct import *im)
 	return end(im);
 }
 
+/* What is left of an import that ended before slipwayd had started. */
+static int act_last(struct import *im)
+{
+	struct error err = {0};
+	im->talk.result = json_pack("{s:i}", "exit", CLI_DONE);
+	if (import_service_look(&im->cli->paths, IMPORT_OURS, &im->ours, &err) < 0 ||
+	    (!im->dry && finish(im, &err) < 0))
+		return fail(im, &err);
+	if (im->ours.loaded)
+		say(im, "started", "would start", IMPORT_OURS);
+	return end(im);
+}
+
 static int pretend(struct import *im)
 {
 	struct error err = {0};
@@ -429,8 +450,11 @@ static int pretend(struct import *im)
 static int import(struct import *im, const char *from)
 {
 	struct error err = {0};
-	if (check_phase(im, &err) < 0 ||
-	    import_config_read(from, &im->cli->paths, &im->config, &err) < 0 || look(im, &err) < 0)
+	if (check_phase(im, &err) < 0)
+		return fail(im, &err);
+	if (im->record.phase == IMPORT_TAKEN)
+		return act_last(im);
+	if (import_config_read(from, &im->cli->paths, &im->config, &err) < 0 || look(im, &err) < 0)
 		return fail(im, &err);
 	int code = ask(im, "check");
 	if (code)
@@ -478,9 +502,7 @@ static int start_ours(struct import *im, struct error *err)
 static int resume_ours(struct import *im, int code)
 {
 	struct error err = {0};
-	im->record.phase = IMPORT_DONE;
-	if (import_record_save(&im->cli->paths, &im->record, &err) < 0 ||
-	    (im->ours.loaded && import_service_do(&im->cli->paths, "start", IMPORT_OURS, &err) < 0))
+	if (finish(im, &err) < 0)
 		fprintf(stderr, "slipway: %s\n", err.text);
 	return code;
 }
@@ -493,7 +515,8 @@ static int undo_act(struct import *im)
 		return fail(im, &err);
 	int code = ask(im, "give-check");
 	if (code)
-		return before == IMPORT_DONE ? resume_ours(im, code) : code;
+		return before == IMPORT_TAKEN || before == IMPORT_DONE ? resume_ours(im, code)
+								       : code;
 	if (restore_settings(im, &err) < 0)
 		return fail(im, &err);
 	say(im, "restored", "would restore",

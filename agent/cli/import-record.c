@@ -16,6 +16,7 @@
 static const char *const phases[] = {
 	[IMPORT_NONE] = "none",
 	[IMPORT_BEGUN] = "begun",
+	[IMPORT_TAKEN] = "taken",
 	[IMPORT_DONE] = "done",
 	[IMPORT_UNDOING] = "undoing",
 };

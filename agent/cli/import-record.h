@@ -14,6 +14,7 @@
 enum import_phase {
 	IMPORT_NONE, /* no record */
 	IMPORT_BEGUN,
+	IMPORT_TAKEN, /* all is here: only slipwayd has to start with it */
 	IMPORT_DONE,
 	IMPORT_UNDOING,
 };

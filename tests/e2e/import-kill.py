@@ -11,7 +11,8 @@ from worker import *
 
 EXHAUST = bool(os.environ.get("SLIPWAY_EXHAUST"))
 EVERY = ["renameat", "renameat2", "fsync", "unlinkat", "mkdirat", "clone", "clone3", "sendmsg", "recvmsg", "fchmod"]
-SOME = {"command": [("renameat", 2), ("fsync", 3), ("clone", 3), ("recvmsg", 4)], "worker": [("renameat", 1), ("fsync", 3)]}
+SOME = {"command": [("renameat", 2), ("fsync", 3), ("clone", 3), ("recvmsg", 4)], "worker": [("renameat", 1), ("fsync", 3)],
+        "systemctl": [("restart slipwayd.service", 1), ("start codedeploy-agent.service", 1)]}
 GROUP = "0f5c1b1e-1111-2222-3333-444455556666"
 SLIPWAY = os.path.join(os.environ["top_builddir"], "slipway")
 ROOT, UNITS = os.path.join(T, "host"), os.path.join(T, "units")
@@ -111,7 +112,16 @@ def insist(*arguments):
 
 
 def kill_at(call, number, whom, arguments):
-    """Returns True when it was killed there."""
+    """Returns True when it was killed there. systemctl: the command, when it has that done."""
+    if whom == "systemctl":
+        at = os.path.join(UNITS, "kill-at")
+        with open(at, "w") as f:
+            f.write(call)
+        slip("import", "codedeploy", *arguments)
+        reached = not os.path.exists(at)
+        if not reached:
+            os.unlink(at)
+        return reached
     log = os.path.join(T, "strace")
     tracer = ["strace", "-qq", "-o", log, "-e", "trace=" + call, "-e", "inject=%s:signal=KILL:when=%d" % (call, number)]
     if whom == "command":
@@ -128,8 +138,8 @@ def kill_at(call, number, whom, arguments):
 def try_all(start, arguments, objects, back):
     """arguments: of the command that is killed. back: the arguments of the other direction."""
     tried = 0
-    for whom in ("command", "worker"):
-        for call, number in [(call, 1) for call in EVERY] if EXHAUST else SOME[whom]:
+    for whom in ("command", "worker", "systemctl"):
+        for call, number in [(call, 1) for call in EVERY] if EXHAUST and whom != "systemctl" else SOME[whom]:
             while True:
                 put_back(start)
                 if not kill_at(call, number, whom, arguments):
@@ -149,7 +159,7 @@ def try_all(start, arguments, objects, back):
                     done, wrong = run.returncode == 0, problems_of(False, objects)
                 if not done or wrong:
                     ok("%s, then %s" % (name, follow or "again"), False, "%r %s %s" % (wrong, run.returncode, run.stderr))
-                if not EXHAUST:
+                if not EXHAUST or whom == "systemctl":
                     break
                 number += 1
     return tried

@@ -208,6 +208,28 @@ ok "  the other runs again" unit codedeploy-agent active
 ok "  and is not masked" bash -c "! [ -e $FAKE_UNITS/codedeploy-agent.service.masked ]"
 ok "  nothing is recorded" test ! -e "$T/host/var/lib/slipway/host/import.json"
 
+new_host 1
+echo "$root/ongoing-deployment/d-CCCCCCCC2" >"$FAKE_UNITS/last-command"
+echo "start codedeploy-agent.service" >"$FAKE_UNITS/kill-at"
+exits 137 "killed when the other was to run again" slip import codedeploy
+rm "$root/ongoing-deployment/d-CCCCCCCC2"
+exits 0 "it can be given back" slip import codedeploy --undo
+ok "  the other runs again" unit codedeploy-agent active
+
+# --- the last step ----------------------------------------------------------------------------------------------------------------
+for code in 1 137; do
+	how=$([ $code = 1 ] && echo fail || echo kill)
+	new_host 1
+	echo "restart slipwayd.service" >"$FAKE_UNITS/$how-at"
+	exits "$code" "slipwayd cannot start: $how" slip import codedeploy
+	exits 0 "a dry run of the rest" slip import codedeploy --dry-run
+	says "says what is left" "would start slipwayd.service" "$T/out"
+	ok "and does nothing" test ! -e "$FAKE_UNITS/slipwayd.service.active"
+	exits 0 "the same command goes on" slip import codedeploy --json
+	ok "slipwayd runs" unit slipwayd active
+	exits 2 "and then it is done" slip import codedeploy
+done
+
 new_host 2
 exits 0 "a group that is here already" slip deploy "$T/r1" --group $group --file-exists-behavior OVERWRITE
 refused 3 "its files may be anybody's" "has a group '$group' already"

@@ -1,12 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # A service manager with two services, whose state is in files of $FAKE_UNITS: UNIT.active, UNIT.masked, UNIT.known. What was asked is
-# in the file "asked".
+# in the file "asked"; at the request that stands in the file "kill-at" whoever asks is killed.
 set -euo pipefail
 state=$FAKE_UNITS
 unit=${2-}
 has() { [ -e "$state/$unit.$1" ]; }
 echo "$*" >>"$state/asked"
+if [ -e "$state/kill-at" ] && [ "$*" = "$(cat "$state/kill-at")" ]; then
+	rm "$state/kill-at"
+	kill -KILL $PPID
+	exit 1
+fi
+if [ -e "$state/fail-at" ] && [ "$*" = "$(cat "$state/fail-at")" ]; then
+	rm "$state/fail-at"
+	echo "Job for $unit failed." >&2
+	exit 1
+fi
 case $1 in
 show)
 	load=not-found
