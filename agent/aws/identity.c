@@ -26,7 +26,7 @@ void aws_identity_free(struct aws_identity *identity)
 	free(identity);
 }
 
-static bool env_is_true(const char *name)
+bool aws_env_is_true(const char *name)
 {
 	const char *value = getenv(name);
 	return value && strcasecmp(value, "true") == 0;
@@ -37,10 +37,10 @@ struct partition_options aws_options(const struct settings *settings,
 {
 	return (struct partition_options){
 		.secure = settings->enable_auth_policy,
-		.fips = settings->use_fips_mode || env_is_true("AWS_USE_FIPS_ENDPOINT"),
+		.fips = settings->use_fips_mode || aws_env_is_true("AWS_USE_FIPS_ENDPOINT"),
 		.dual_stack = settings->use_dualstack_endpoint ||
-			      env_is_true("AWS_USE_DUALSTACK_ENDPOINT"),
-		.suffix = identity->suffix,
+			      aws_env_is_true("AWS_USE_DUALSTACK_ENDPOINT"),
+		.suffix = identity ? identity->suffix : NULL,
 	};
 }
 

@@ -26,8 +26,10 @@ void aws_identity_free(struct aws_identity *identity);
 DEFINE_CLEANUP(struct aws_identity *, aws_identity_free)
 #define auto_aws_identity CLEANUP(aws_identity_free_at)
 
+/* "true" in any case, as the SDKs have it. */
+bool aws_env_is_true(const char *name);
 /* What agent.yml and the environment (AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT) say of
- * endpoints; suffix is borrowed from identity. */
+ * endpoints; suffix is borrowed from identity, and not known where that is NULL. */
 struct partition_options aws_options(const struct settings *settings,
 				     const struct aws_identity *identity);
 /* The command service: deploy_control_endpoint, or by region and options. Caller frees *ret. */

@@ -6,6 +6,7 @@
  * that to a GET does. */
 #include "agent/aws/imds.h"
 
+#include "agent/aws/identity.h"
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/http.h"
@@ -46,17 +47,11 @@ struct imds {
 	void *arg;
 };
 
-static bool env_is_true(const char *name)
-{
-	const char *value = getenv(name);
-	return value && strcasecmp(value, "true") == 0;
-}
-
 int imds_options(bool disable_v1, struct imds_options *ret, struct error *err)
 {
 	const char *endpoint = getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT");
 	const char *mode = getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
-	if (env_is_true("AWS_EC2_METADATA_DISABLED"))
+	if (aws_env_is_true("AWS_EC2_METADATA_DISABLED"))
 		return error_set(err, -ENOENT,
 				 "the instance's metadata are switched off "
 				 "(AWS_EC2_METADATA_DISABLED)");
@@ -76,7 +71,7 @@ int imds_options(bool disable_v1, struct imds_options *ret, struct error *err)
 		.endpoint = !str_empty(endpoint) ? endpoint
 			    : is_v6              ? ENDPOINT_V6
 						 : ENDPOINT_V4,
-		.allow_v1 = !disable_v1 && !env_is_true("AWS_EC2_METADATA_V1_DISABLED"),
+		.allow_v1 = !disable_v1 && !aws_env_is_true("AWS_EC2_METADATA_V1_DISABLED"),
 	};
 	return 0;
 }

@@ -587,11 +587,6 @@ static int open_client(struct fetch *fetch, const struct settings *settings, str
 	return r;
 }
 
-static bool is_set(const char *variable)
-{
-	return str_eq(getenv(variable), "true");
-}
-
 static int set_s3(struct fetch *fetch, const struct fetch_order *order, struct error *err)
 {
 	const struct settings *settings = order->settings;
@@ -602,9 +597,7 @@ static int set_s3(struct fetch *fetch, const struct fetch_order *order, struct e
 	fetch->aws = order->aws;
 	fetch->override = xstrdup_null(settings->s3_endpoint_override);
 	fetch->path_style = settings->s3_path_style;
-	fetch->partition.fips = settings->use_fips_mode || is_set("AWS_USE_FIPS_ENDPOINT");
-	fetch->partition.dual_stack =
-		settings->use_dualstack_endpoint || is_set("AWS_USE_DUALSTACK_ENDPOINT");
+	fetch->partition = aws_options(settings, NULL); /* suffix: with the first credentials */
 	return 0;
 }
 

@@ -50,5 +50,12 @@ is "and it was asked" "${s3##*:}" "$(through)"
 settings "proxy_uri_s3: $proxy"
 exits 0 "with a key it does not" slip plan s3://bucket/app.tgz
 exits 13 "but for what has none" slip doctor
+
+# The proxy knows where each of AWS's names is.
+settings "proxy_uri_s3: $proxy"
+sed -i '/^s3_endpoint_override/d' "$R/etc/slipway/agent.yml"
+AWS_USE_FIPS_ENDPOINT=TRUE exits 0 "S3 by FIPS" slip plan s3://bucket/app.tgz
+is "whatever letters the environment says it in" "s3-fips.us-east-1.amazonaws.com:443" \
+	"$(sed -nE '/"operation": "CONNECT"/s/.*"path": "([^"]*)".*/\1/p' "$P/log" | sort -u | xargs)"
 is "the metadata service was asked by nobody's proxy" "" "$(complaints | grep -i imds)"
 done_testing
