@@ -32,7 +32,8 @@ struct kept {
 struct import {
 	struct run *run;
 	const char *tracking;
-	bool resume; /* groups that are here as imported ones are left as they are */
+	bool resume;  /* groups that are here as imported ones are left as they are */
+	bool stopped; /* the official agent has no process, and had none before */
 	struct official_group *groups;
 	size_t n_groups;
 };
@@ -58,10 +59,18 @@ static int check_ongoing(struct import *im, struct error *err)
 	int r = official_ongoing(im->run->root_fd, im->tracking, &deployment, err);
 	if (r <= 0)
 		return r;
+	if (!im->stopped)
+		return error_set(err, ERR_BUSY,
+				 "the official agent has deployment '%s' going on ('%s/%s'): try "
+				 "again when it has ended",
+				 deployment, im->run->root_path, im->tracking);
 	return error_set(err, ERR_BUSY,
-			 "the official agent has deployment '%s' going on ('%s/%s'): try again "
-			 "when it has ended",
-			 deployment, im->run->root_path, im->tracking);
+			 "the official agent does not run, and has left deployment '%s' open: %s, "
+			 "so that it closes it, or remove '%s/%s/%s'",
+			 deployment,
+			 im->resume ? "'slipway import codedeploy --undo' starts it again"
+				    : "start it",
+			 im->run->root_path, im->tracking, deployment);
 }
 
 static int load_here(struct run *run, const char *id, struct state **ret, struct error *err)
@@ -388,8 +397,11 @@ static int take_group(struct import *im, const struct official_group *og, struct
 {
 	auto_state struct state *state = NULL;
 	auto_close int lock_fd = group_lock(im->run, og->id, "import", err);
-	int r = lock_fd;
-	if (r < 0 || (r = make_state(im, og, &state, err)) < 0 ||
+	/* again: a deployment may have come between */
+	int r = lock_fd < 0 ? lock_fd : check_here(im, og->id, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	if ((r = make_state(im, og, &state, err)) < 0 ||
 	    (r = write_records(im, og, state, err)) < 0)
 		return r;
 	struct error quiet = {0};
@@ -488,7 +500,8 @@ int import_verb(struct run *run, const json_t *message, int fd, json_t *result, 
 	if ((r = json_need_str(message, "step", &step, err)) < 0 ||
 	    (r = json_need_str(message, "root_dir", &root_dir, err)) < 0 ||
 	    (r = json_opt_str(message, "tracking", &im.tracking, err)) < 0 ||
-	    (r = json_opt_bool(message, "resume", &im.resume, err)) < 0)
+	    (r = json_opt_bool(message, "resume", &im.resume, err)) < 0 ||
+	    (r = json_opt_bool(message, "stopped", &im.stopped, err)) < 0)
 		return run_exit_code(r);
 	if (!str_is_filename(im.tracking))
 		r = error_set(err, ERR_INPUT, "'%s' is no name of a directory", im.tracking);
