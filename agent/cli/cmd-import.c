@@ -129,6 +129,8 @@ static int ask(struct import *im, const char *step)
 	json_set_str(request, "root_dir", im->record.root_dir);
 	json_set_str(request, "tracking", im->record.tracking);
 	json_set_bool(request, "resume", im->record.phase != IMPORT_NONE);
+	/* check_process() has seen no other process of it */
+	json_set_bool(request, "stopped", !im->official.active);
 	int r = talk_run(&im->talk, request, -1, &err);
 	if (r < 0)
 		return cli_fail(im->cli, cli_exit_of(r), &err, "%s", host_hint(r));
@@ -303,6 +305,18 @@ static int begin(struct import *im, struct error *err)
 	return r < 0 ? r : import_record_save(&im->cli->paths, record, err);
 }
 
+/* systemd may have left a process: that of a script refuses to end during a deployment. */
+static int check_ended(struct import *im, struct error *err)
+{
+	if (!import_service_pid(&im->config))
+		return 0;
+	return error_set(err, ERR_BUSY,
+			 "systemd has stopped " IMPORT_UNIT
+			 ", and its process has not ended ('%s'): it has a deployment going on, "
+			 "try again when that has ended",
+			 im->config.pid_file);
+}
+
 static int hold(struct import *im, struct error *err)
 {
 	const struct paths *paths = &im->cli->paths;
@@ -312,11 +326,13 @@ static int hold(struct import *im, struct error *err)
 		return 0;
 	}
 	int r = 0;
-	if (!im->dry) {
-		r = im->official.active ? import_service_do(paths, "stop", IMPORT_UNIT, err) : 0;
+	if (!im->dry && im->official.active) {
+		r = import_service_do(paths, "stop", IMPORT_UNIT, err);
 		if (r >= 0)
-			r = import_service_hold(paths, record, err);
+			r = check_ended(im, err);
 	}
+	if (!im->dry && r >= 0)
+		r = import_service_hold(paths, record, err);
 	if (r >= 0 && record->conditioned)
 		say(im, "stopped, and held by a drop-in,", "would stop, and hold by a drop-in,",
 		    IMPORT_UNIT);
@@ -325,7 +341,7 @@ static int hold(struct import *im, struct error *err)
 	return r;
 }
 
-/* Back to where it was: it had taken a command while it was being stopped. */
+/* Back to where it was: it had a deployment going on after all, or a group came up here. */
 static void release(struct import *im)
 {
 	struct error err = {0};
@@ -400,11 +416,15 @@ static int act(struct import *im)
 {
 	struct error err = {0};
 	bool fresh = im->record.phase == IMPORT_NONE;
-	if (begin(im, &err) < 0 || hold(im, &err) < 0)
+	if (begin(im, &err) < 0 || hold(im, &err) < 0) {
+		if (err.code == ERR_BUSY && fresh)
+			release(im);
 		return fail(im, &err);
+	}
 	int code = ask(im, "take");
 	/* one that says so has taken nothing; one that was killed may have */
-	if (code == CLI_BUSY && fresh && im->talk.result && !json_array_size(im->talk.groups))
+	if ((code == CLI_BUSY || code == CLI_REFUSED) && fresh && im->talk.result &&
+	    !json_array_size(im->talk.groups))
 		release(im);
 	if (code)
 		return code;

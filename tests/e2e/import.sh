@@ -197,6 +197,10 @@ fi
 new_host 1
 printf '%s' i-123 >"$root/ongoing-deployment/d-CCCCCCCC1"
 refused 6 "a deployment is going on" "d-CCCCCCCC1"
+rm "$FAKE_UNITS/codedeploy-agent.service.active"
+exits 6 "one that an agent has left that does not run" slip import codedeploy
+says "  is named, and what helps" "start it, so that it closes it, or remove '$root/ongoing-deployment/d-CCCCCCCC1'"
+touch "$FAKE_UNITS/codedeploy-agent.service.active"
 touch -d '2 days ago' "$root/ongoing-deployment/d-CCCCCCCC1"
 exits 0 "one of the day before yesterday counts as none, as with theirs" slip import codedeploy
 
@@ -212,9 +216,16 @@ new_host 1
 echo "$root/ongoing-deployment/d-CCCCCCCC2" >"$FAKE_UNITS/last-command"
 echo "start codedeploy-agent.service" >"$FAKE_UNITS/kill-at"
 exits 137 "killed when the other was to run again" slip import codedeploy
+exits 6 "the same command finds that deployment" slip import codedeploy
+says "  and what helps" "'slipway import codedeploy --undo' starts it again"
 rm "$root/ongoing-deployment/d-CCCCCCCC2"
 exits 0 "it can be given back" slip import codedeploy --undo
 ok "  the other runs again" unit codedeploy-agent active
+
+new_host 1
+: >"$names/${group}_most_recent_install"
+exits 0 "a pointer that a crash has left empty counts as missing" slip import codedeploy
+exits 0 "and nothing differs" slip verify
 
 # --- the last step ----------------------------------------------------------------------------------------------------------------
 for code in 1 137; do
@@ -249,6 +260,12 @@ within 10 titled
 echo "${started[rival]}" >"$cd/state/.pid/codedeploy-agent.pid"
 exits 3 "an agent that runs without systemd" slip import codedeploy
 says "is to be stopped first" "codedeploy-agent stop"
+touch "$FAKE_UNITS/codedeploy-agent.service.active"
+exits 6 "one whose process does not end when systemd stops it" slip import codedeploy
+says "  is told" "its process has not ended ('$cd/state/.pid/codedeploy-agent.pid')"
+ok "  the service runs again" unit codedeploy-agent active
+ok "  and nothing is recorded" test ! -e "$T/host/var/lib/slipway/host/import.json"
+rm "$FAKE_UNITS/codedeploy-agent.service.active"
 mkdir -p "$T/host/etc/slipway"
 echo "aws: true" >"$T/host/etc/slipway/agent.yml"
 start slipwayd env AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:1 "$SLIPWAYD" --root "$T/host"
