@@ -324,7 +324,9 @@ int journal_add_stage(struct journal *j, uint32_t mount, const struct live_ident
 	record_start(&j->out, REC_STAGE);
 	record_put_u32(&j->out, mount);
 	live_ident_put(&j->out, stage);
-	return append(j, NULL, err);
+	int r = append(j, NULL, err);
+	/* a worker that is killed while it stages must not leave a stage that nobody knows */
+	return r < 0 ? r : record_flush(&j->file, err);
 }
 
 int journal_add_dir(struct journal *j, const struct plan_dir *dir, struct error *err)

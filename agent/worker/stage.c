@@ -208,6 +208,26 @@ int stage_make(struct txn *t, struct error *err)
 	return 0;
 }
 
+/* fd: what there is in its place, or below 0. ERR_CONFLICT: it is another. */
+static int look_at_stage(const struct journal_mount *jm, int fd, const char *name,
+			 struct error *err)
+{
+	if (fd == -ENOTDIR || fd == -ELOOP)
+		return error_set(err, ERR_CONFLICT, "the staging directory %s/%s: %s", jm->path,
+				 name, strerror(-fd));
+	if (fd < 0)
+		return error_set(err, ERR_UNDO, "the staging directory %s/%s: %s", jm->path, name,
+				 strerror(-fd));
+	if (!jm->has_stage)
+		return check_ours(fd, true, jm->path, err);
+	struct live_ident ident;
+	int r = live_ident(fd, &ident, err);
+	if (r >= 0 && !live_ident_equal(&ident, &jm->stage))
+		return error_set(err, ERR_CONFLICT,
+				 "%s/%s is not the staging directory that was made", jm->path, name);
+	return r;
+}
+
 static int open_one(struct txn *t, uint32_t i, bool needed, struct error *err)
 {
 	const struct journal_mount *jm = &t->journal->mounts[i];
@@ -230,20 +250,16 @@ static int open_one(struct txn *t, uint32_t i, bool needed, struct error *err)
 		m->gone = needed;
 		return 0;
 	}
-	struct live_ident ident;
-	if (m->fd < 0)
-		return error_set(err, ERR_UNDO, "the staging directory %s/%s: %s", jm->path, name,
-				 strerror(-m->fd));
-	r = live_ident(m->fd, &ident, err);
-	if (r >= 0 && !jm->has_stage &&
-	    (r = check_ours(m->fd, true, jm->path, err)) == ERR_CONFLICT) {
+	r = look_at_stage(jm, m->fd, name, err);
+	if (r == ERR_CONFLICT && !needed) {
+		/* whoever owns the parent has put it there; the tree is whole without ours */
 		log_warning("%s; it stays", err->text);
-		fs_close_quiet(TAKE_FD(m->fd)); /* what is staged is lost, nothing was changed */
+		fs_close_quiet(TAKE_FD(m->fd));
+		m->gone = true;
 		return 0;
 	}
-	if (r >= 0 && jm->has_stage && !live_ident_equal(&ident, &jm->stage))
-		r = error_set(err, ERR_UNDO, "%s/%s is not the staging directory that was made",
-			      jm->path, name);
+	if (r == ERR_CONFLICT)
+		return err->code = ERR_UNDO;
 	return r < 0 ? r : live_mount(m->fd, &m->id, err);
 }
 
