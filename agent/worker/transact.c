@@ -92,8 +92,11 @@ int transact_undo(struct group *g, install_kept_fn *kept, void *arg, struct erro
 int transact_recover(struct group *g, enum install_state *ret, struct error *err)
 {
 	int r = install_state(g->fd, ret, NULL, err);
-	if (r < 0 || *ret == INSTALL_NONE || *ret == INSTALL_INSTALLED)
+	if (r < 0 || *ret == INSTALL_INSTALLED)
 		return r;
+	/* Nobody else reads what a plan has left in this group. */
+	if (*ret == INSTALL_NONE)
+		return install_recover(g->fd, ret, err);
 	auto_close int lock_fd = transact_lock(g->run, err);
 	if (lock_fd < 0)
 		return lock_fd;
