@@ -73,6 +73,8 @@ json_t *job_to_json(const struct job *job)
 	json_t *obj = json_object();
 	json_set_str(obj, "verb", verbs[job->verb]);
 	json_set_bool(obj, "rollback", job->rollback);
+	if (job->ignore_stop)
+		json_set_bool(obj, "ignore_stop", true);
 	json_object_set_new(obj, "specification", wire_spec_to_json(job->spec));
 	if (job->events) {
 		json_t *list = json_array();
@@ -109,6 +111,7 @@ int job_from_json(const json_t *obj, struct job **ret, struct error *err)
 	int r;
 	if ((r = json_need_str(obj, "verb", &verb, err)) < 0 ||
 	    (r = json_opt_bool(obj, "rollback", &job->rollback, err)) < 0 ||
+	    (r = json_opt_bool(obj, "ignore_stop", &job->ignore_stop, err)) < 0 ||
 	    (r = json_need_obj(obj, "specification", &spec, err)) < 0 ||
 	    (r = json_opt_array(obj, "events", &events, err)) < 0)
 		return r;

@@ -31,6 +31,7 @@ struct job {
 	enum job_verb verb;
 	struct wire_spec *spec; /* owned */
 	bool rollback;          /* put the previous revision back when it fails */
+	bool ignore_stop;       /* local: go on when an event up to ApplicationStop fails */
 	char **events;          /* local: what is walked, in this order; NULL for the endpoint's */
 };
 void job_free(struct job *job);

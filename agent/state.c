@@ -294,6 +294,20 @@ bool state_step_succeeded(const struct state_deployment *d, const char *event)
 	return step && (step->status == STATE_SUCCEEDED || step->status == STATE_SKIPPED);
 }
 
+bool state_is_left(const struct state_deployment *d)
+{
+	if (d->succeeded || d->rolled_back)
+		return false;
+	if (state_step_succeeded(d, "Install"))
+		return true;
+	for (size_t i = 0; i < d->n_steps && !d->job->rollback; i++)
+		if (d->steps[i].status != STATE_SKIPPED &&
+		    !str_eq(d->steps[i].event, "DownloadBundle") &&
+		    !str_eq(d->steps[i].event, "Install"))
+			return true;
+	return false;
+}
+
 struct state_revision *state_revision_find(const struct state *state, const char *deployment_id)
 {
 	for (size_t i = 0; deployment_id && i < state->n_revisions; i++)

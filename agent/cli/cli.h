@@ -23,7 +23,7 @@ enum cli_exit {
 	CLI_USAGE = 2,   /* bad usage or input, nothing touched */
 	CLI_REFUSED = 3, /* by the plan, nothing touched */
 	CLI_UNDO = 4,    /* failed and could not be undone, a person is needed */
-	CLI_LEFT = 5,    /* failed, new revision left in place as asked */
+	CLI_LEFT = 5,    /* failed, left as it is as asked: state_is_left() */
 	CLI_BUSY = 6,    /* busy or unreachable, try again */
 };
 

@@ -62,9 +62,12 @@ static const struct cli_option deploy_options[] = {
 	{.name = "events",
 	 .arg = "A,B",
 	 .kind = CLI_EVENTS,
-	 .help = "only these lifecycle events, in this order; default: all"},
+	 .help = "only these lifecycle events, in this order, and DownloadBundle and Install in "
+		 "any case; default: all"},
 	BEHAVIOR_OPTION,
 	{.name = "no-rollback", .help = "leave the new revision in place when it fails"},
+	{.name = "ignore-application-stop-failures",
+	 .help = "go on when ApplicationStop of the installed revision fails"},
 	{0},
 };
 static const struct cli_option plan_options[] = {
@@ -253,6 +256,7 @@ static int fill_request(const struct cli *cli, const struct cli_args *args, json
 		return r;
 	json_set_str(request, "appspec", cli_value(args, "appspec"));
 	json_set_bool(request, "rollback", !cli_has(args, "no-rollback"));
+	json_set_bool(request, "ignore_stop", cli_has(args, "ignore-application-stop-failures"));
 	const char *events = cli_value(args, "events");
 	const char *behavior = cli_value(args, "file-exists-behavior");
 	r = events ? add_events(request, events, err) : 0;

@@ -17,7 +17,7 @@ static const char outro[] =
 	"Every command takes --root DIR, --json and --help.\n"
 	"Exit codes: 0 done; 1 failed, the host is as before; 2 bad usage or input, nothing was "
 	"touched; 3 refused by the plan, nothing was touched; 4 failed and could not be undone, a "
-	"person is needed; 5 failed, left in place as asked; 6 busy or unreachable, try again.\n"
+	"person is needed; 5 failed, left as it is, as asked; 6 busy or unreachable, try again.\n"
 	"\n"
 	"The manual: man slipway";
 

@@ -14,6 +14,8 @@ static const struct cli_option options[] = {
 	 .kind = CLI_KEPT,
 	 .help = "this deployment: one that 'slipway status' shows as kept"},
 	{.name = "no-rollback", .help = "leave it in place when it fails"},
+	{.name = "ignore-application-stop-failures",
+	 .help = "go on when ApplicationStop of the installed revision fails"},
 	{0},
 };
 
@@ -31,7 +33,8 @@ static int run_as(struct cli *cli, const struct cli_args *args, const char *verb
 	json_set_str(request, "verb", verb);
 	json_set_str(request, "group", group->group_id);
 	json_set_str(request, "to", cli_value(args, "to"));
-	json_set_bool(request, "rollback_on_failure", !cli_has(args, "no-rollback"));
+	json_set_bool(request, "rollback", !cli_has(args, "no-rollback"));
+	json_set_bool(request, "ignore_stop", cli_has(args, "ignore-application-stop-failures"));
 	return talk_do(cli, request, -1);
 }
 

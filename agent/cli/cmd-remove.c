@@ -9,6 +9,8 @@ static const struct cli_option options[] = {
 	 .kind = CLI_GROUP,
 	 .needed = true,
 	 .help = "deployment group; must be given"},
+	{.name = "ignore-application-stop-failures",
+	 .help = "go on when ApplicationStop of the installed revision fails"},
 	{0},
 };
 
@@ -28,6 +30,7 @@ static int run(struct cli *cli, const struct cli_args *args)
 	json_t *request = json_object();
 	json_set_str(request, "verb", "remove");
 	json_set_str(request, "group", group->group_id);
+	json_set_bool(request, "ignore_stop", cli_has(args, "ignore-application-stop-failures"));
 	return talk_do(cli, request, -1);
 }
 

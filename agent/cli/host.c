@@ -97,6 +97,12 @@ int host_group(const struct host *host, const char *name, const struct state **r
 	return find_by_name(host, name, ret, err);
 }
 
+/* Not one whose every deployment was refused: a name that somebody mistyped. */
+static bool is_used(const struct state *state)
+{
+	return state->installed || state->open || state->n_revisions > 0;
+}
+
 int host_need_group(const struct host *host, const char *name, const struct state **ret,
 		    struct error *err)
 {
@@ -105,8 +111,15 @@ int host_need_group(const struct host *host, const char *name, const struct stat
 	int r = name ? host_group(host, name, ret, err) : ERR_NOT_FOUND;
 	if (r != ERR_NOT_FOUND)
 		return r;
-	if (!name && host->count == 1) {
-		*ret = host->groups[0];
+	const struct state *used = NULL;
+	size_t n_used = 0;
+	for (size_t i = 0; i < host->count; i++)
+		if (is_used(host->groups[i])) {
+			used = host->groups[i];
+			n_used++;
+		}
+	if (!name && (host->count == 1 || n_used == 1)) {
+		*ret = used ? used : host->groups[0];
 		return 0;
 	}
 	auto_buf struct buf known = BUF_INIT(sizeof(err->text));

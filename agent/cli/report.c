@@ -282,7 +282,7 @@ static void print_now(const struct state_deployment *d, FILE *out)
 		lines_itemf(out, "now", "%s is back", back);
 	else if (back)
 		lines_item(out, "now", "no file of it is left: the host is as before");
-	else if (d->phase == STATE_CLOSED && state_step_ran(d, "Install"))
+	else if (d->phase == STATE_CLOSED && state_step_succeeded(d, "Install"))
 		lines_item(out, "now", "what it had installed was left in place");
 	else if (d->phase == STATE_CLOSED)
 		lines_item(out, "now", "the files are as before; the application may be stopped");
@@ -486,6 +486,53 @@ static bool has_run(const struct cli *cli, const char *id)
 	return *id && host_deployment(cli, id, NULL, &d, &group, NULL) == 0 && !was_refused(d);
 }
 
+/* "--group G" for a command that is shown; "" where there is no other. Caller frees. */
+static char *group_option(const struct host *host, const struct state *state)
+{
+	if (host->count < 2)
+		return xstrdup("");
+	auto_free char *label = host_state_label(state);
+	auto_free char *clean = cli_clean(label);
+	return xasprintf(" --group %s", clean);
+}
+
+/* What a failed deployment has left, as was asked. */
+static void say_left(const struct cli *cli, const json_t *result)
+{
+	auto_host struct host host = {0};
+	const struct state *state = NULL;
+	bool in_place = str_eq(member(result, "installed"), member(result, "deployment"));
+	fputs(in_place ? "failed: the new revision was left in place, as asked\n"
+		       : "failed: the files are as before, but scripts have run: the application may "
+			 "be stopped\n",
+	      stderr);
+	if (host_load(cli, &host, NULL) < 0 ||
+	    host_group(&host, member(result, "group_id"), &state, NULL) < 0)
+		return;
+	auto_free char *group = group_option(&host, state);
+	if (!in_place && state->installed)
+		fprintf(stderr, "  'slipway redeploy%s' installs and starts what is there once more\n",
+			group);
+	else if (in_place && state->last_successful)
+		fprintf(stderr, "  'slipway rollback%s' puts the last that succeeded back\n", group);
+	else if (in_place)
+		fprintf(stderr, "  'slipway remove --group %s' takes it away\n",
+			*group ? group + strlen(" --group ") : member(result, "group_id"));
+}
+
+/* ApplicationStop is a script of the revision that is to go: a broken one would stay for ever. */
+static void say_way_around_stop(const struct cli *cli, const char *id)
+{
+	auto_state_deployment struct state_deployment *d = NULL;
+	auto_free char *group = NULL;
+	if (!*id || host_deployment(cli, id, NULL, &d, &group, NULL) < 0 || !d->failure ||
+	    !str_eq(d->failure->event, "ApplicationStop"))
+		return;
+	fputs("  that script is of the revision that is installed: with "
+	      "--ignore-application-stop-failures\n  this command goes on without it\n",
+	      stderr);
+}
+
 /* The last line: the state of the host, and what to do. */
 static void say_ending(const struct cli *cli, const json_t *result,
 		       const struct report_problems *problems, int exit_code)
@@ -520,9 +567,7 @@ static void say_ending(const struct cli *cli, const json_t *result,
 		      stderr);
 		break;
 	case CLI_LEFT:
-		fputs("failed: the new revision was left in place, as asked\n"
-		      "  'slipway rollback' puts the last that succeeded back\n",
-		      stderr);
+		say_left(cli, result);
 		break;
 	case CLI_BUSY:
 		if (str_eq(member(result, "code"), "not_mounted")) {
@@ -538,6 +583,7 @@ static void say_ending(const struct cli *cli, const json_t *result,
 		break;
 	default:
 		fputs("failed: the host is as before\n", stderr);
+		say_way_around_stop(cli, id);
 		if (has_run(cli, id))
 			fprintf(stderr, "  'slipway logs %s' shows all that the scripts printed\n",
 				id);

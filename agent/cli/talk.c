@@ -243,8 +243,7 @@ static bool read_record(const struct talk *talk, int *ret_exit)
 	else if (d->undo_failed)
 		*ret_exit = CLI_UNDO;
 	else
-		*ret_exit = !d->rolled_back && state_step_succeeded(d, "Install") ? CLI_LEFT
-										  : CLI_FAILED;
+		*ret_exit = state_is_left(d) ? CLI_LEFT : CLI_FAILED;
 	return true;
 }
 

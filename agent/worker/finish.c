@@ -272,13 +272,21 @@ static int rolling_back(struct group *g, struct error *err)
 	return close_deployment(g, false, err);
 }
 
+/* An install that failed and could not undo itself (a mount in the way): neither tree is whole. */
+static bool is_half_way(const struct group *g)
+{
+	enum install_state state;
+	return install_state(g->fd, &state, NULL, NULL) < 0 ||
+	       (state != INSTALL_NONE && state != INSTALL_INSTALLED && state != INSTALL_SETTLING);
+}
+
 int finish_failed(struct group *g, struct error *err)
 {
 	struct state_deployment *d = g->state->open;
 	assert(d->failure);
 	if (d->undo_failed)
 		d->phase = STATE_ROLLING_BACK;
-	bool leave = !d->job->rollback && !d->undo_failed;
+	bool leave = !d->job->rollback && !d->undo_failed && !is_half_way(g);
 	if (leave && state_step_succeeded(d, "Install"))
 		add_to_message(d->failure, "left in place, as asked");
 	int r = enter(g, leave ? STATE_LEAVING : STATE_ROLLING_BACK, err);
@@ -366,6 +374,5 @@ int finish_exit_code(const struct state_deployment *d)
 		return 0;
 	if (d->undo_failed)
 		return 4;
-	bool left = !d->rolled_back && state_step_succeeded(d, "Install");
-	return left ? 5 : 1;
+	return state_is_left(d) ? 5 : 1;
 }

@@ -59,6 +59,14 @@ void lifecycle_set_failure(struct group *g, const char *event, int code, const s
 	cause_find_error(why->code, why->text, &d->failure->causes);
 }
 
+void lifecycle_ignore_failure(struct group *g)
+{
+	struct state_deployment *d = g->state->open;
+	log_warning("'%s' of '%s' failed, which is ignored as was asked: %s", d->failure->event,
+		    state_deployment_id(d), d->failure->message);
+	state_failure_free(TAKE(d->failure));
+}
+
 /* The event's hooks in the revision whose turn it is; ret->event is NULL where there is nothing to
  * run. *ret_whose (may be NULL). */
 static int load_hooks(struct group *g, const char *event, struct hooks *ret,

@@ -26,6 +26,9 @@ int lifecycle_resume(struct group *g, const char *event, const char **ret_messag
 /* Fill the open deployment's failure from an error that is not a script's, unless it is filled. */
 void lifecycle_set_failure(struct group *g, const char *event, int code, const struct error *why);
 
+/* The deployment goes on as if the event that has just failed had not. */
+void lifecycle_ignore_failure(struct group *g);
+
 /* The text of a step in the caller's and the record's words: start and end it. */
 size_t lifecycle_begin(struct group *g, const char *step);
 /* The last step, which a killed worker has started, goes on. */

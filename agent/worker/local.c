@@ -124,6 +124,7 @@ static int parse_request(const json_t *message, int fd, struct local_request *re
 	int r;
 	if ((r = json_opt_str(message, "group", &request->group, err)) < 0 ||
 	    (r = json_opt_bool(message, "rollback", &request->job->rollback, err)) < 0 ||
+	    (r = json_opt_bool(message, "ignore_stop", &request->job->ignore_stop, err)) < 0 ||
 	    (r = take_source(message, fd, request, err)) < 0 ||
 	    (r = group_check_id(request->group, err)) < 0 ||
 	    (r = make_spec(message, request, &request->job->spec, err)) < 0)
@@ -183,11 +184,15 @@ static void begin(struct group *g, struct job *job)
 
 static int walk_all(struct group *g, struct error *err)
 {
-	char *const *events = g->state->open->job->events;
+	const struct job *job = g->state->open->job;
 	const char *message = "";
-	for (size_t i = 0; events[i]; i++)
-		if (lifecycle_walk(g, events[i], &message, err) < 0)
+	for (size_t i = 0; job->events[i]; i++) {
+		if (lifecycle_walk(g, job->events[i], &message, err) >= 0)
+			continue;
+		if (!job->ignore_stop || !job_failure_is_ignorable(job->events[i]))
 			return finish_failed(g, err);
+		lifecycle_ignore_failure(g);
+	}
 	return finish_succeeded(g, message, err);
 }
 
@@ -270,8 +275,8 @@ int local_deploy_verb(struct run *run, const json_t *message, int fd, json_t *re
 }
 
 /* A new deployment of what is kept: the specification of the old one under a new id. */
-static int make_kept_job(const struct state_revision *revision, enum job_verb verb, bool rollback,
-			 struct job **ret, struct error *err)
+static int make_kept_job(const struct state_revision *revision, enum job_verb verb,
+			 const json_t *message, struct job **ret, struct error *err)
 {
 	auto_json json_t *doc = wire_spec_to_json(revision->spec);
 	char id[JOB_LOCAL_ID_LEN];
@@ -282,8 +287,12 @@ static int make_kept_job(const struct state_revision *revision, enum job_verb ve
 	json_object_del(doc, "AllPossibleLifecycleEvents");
 	auto_job struct job *job = xcalloc(1, sizeof(*job));
 	job->verb = verb;
-	job->rollback = rollback;
-	int r = wire_spec_from_json(doc, &job->spec, err);
+	job->rollback = true;
+	int r = json_opt_bool(message, "rollback", &job->rollback, err);
+	if (r >= 0)
+		r = json_opt_bool(message, "ignore_stop", &job->ignore_stop, err);
+	if (r >= 0)
+		r = wire_spec_from_json(doc, &job->spec, err);
 	if (r >= 0)
 		r = job_local_events(NULL, &job->events, err);
 	if (r < 0)
@@ -321,11 +330,9 @@ static int kept_verb(struct run *run, const json_t *message, enum job_verb verb,
 		     struct error *err)
 {
 	const char *group = JOB_LOCAL_GROUP, *to = NULL;
-	bool rollback = true;
 	int r;
 	if ((r = json_opt_str(message, "group", &group, err)) < 0 ||
-	    (r = json_opt_str(message, "to", &to, err)) < 0 ||
-	    (r = json_opt_bool(message, "rollback_on_failure", &rollback, err)) < 0)
+	    (r = json_opt_str(message, "to", &to, err)) < 0)
 		return 2;
 	auto_group struct group g = {.lock_fd = -1, .fd = -1, .dir_fd = -1};
 	r = local_open_group(run, group, job_verb_to_string(verb), true, &g, err);
@@ -335,7 +342,7 @@ static int kept_verb(struct run *run, const json_t *message, enum job_verb verb,
 	if (!revision)
 		return run_exit_code(err->code);
 	struct job *job = NULL;
-	r = make_kept_job(revision, verb, rollback, &job, err);
+	r = make_kept_job(revision, verb, message, &job, err);
 	if (r < 0)
 		return run_exit_code(r);
 	begin(&g, job);
@@ -372,7 +379,8 @@ static bool has_files(const struct group *g)
 	return install_manifest_each(g->fd, one_is_enough, NULL, &ignored) == -EEXIST;
 }
 
-static int make_remove_job(const struct group *g, struct job **ret, struct error *err)
+static int make_remove_job(const struct group *g, const json_t *message, struct job **ret,
+			   struct error *err)
 {
 	const struct state_revision *installed = state_revision_find(g->state, g->state->installed);
 	auto_free char *label = state_label(g->state);
@@ -384,9 +392,10 @@ static int make_remove_job(const struct group *g, struct job **ret, struct error
 	if (!installed)
 		return error_set(err, ERR_NOT_FOUND, "nothing is installed in group '%s'", label);
 	auto_job struct job *job = NULL;
-	int r = make_kept_job(installed, JOB_REMOVE, true, &job, err);
+	int r = make_kept_job(installed, JOB_REMOVE, message, &job, err);
 	if (r < 0)
 		return r;
+	job->rollback = true;
 	static const enum wire_event walked[] = {WIRE_APPLICATION_STOP, WIRE_INSTALL};
 	job_events_free(job->events);
 	job->events = xcalloc(ARRAY_LEN(walked) + 1, sizeof(*job->events));
@@ -406,7 +415,7 @@ int local_remove_verb(struct run *run, const json_t *message, int fd, json_t *re
 	int r = local_open_group(run, group, "remove", true, &g, err);
 	struct job *job = NULL;
 	if (r >= 0)
-		r = make_remove_job(&g, &job, err);
+		r = make_remove_job(&g, message, &job, err);
 	if (r < 0)
 		return run_exit_code(r);
 	begin(&g, job);

@@ -6,7 +6,7 @@
 . "$top_srcdir/tests/e2e/cli-lib.sh"
 
 local_host host
-echo 'max_revisions: 9' >>"$T/host/etc/slipway/agent.yml"
+echo 'max_revisions: 16' >>"$T/host/etc/slipway/agent.yml"
 make_revision "$T/r1" 1
 make_revision "$T/r2" 2
 make_revision "$T/r3" 3
@@ -80,6 +80,33 @@ says "the error says so" "left in place, as asked"
 exits 0 "rollback goes back to the last that succeeded" slip rollback
 is "its files are back" 2 "$(installed host)"
 
+cp -R "$T/r2" "$T/r4"
+printf '  BeforeInstall:\n    - location: scripts/early.sh\n' >>"$T/r4/appspec.yml"
+printf '#!/bin/sh\nexit 4\n' >"$T/r4/scripts/early.sh"
+chmod +x "$T/r4/scripts/early.sh"
+before=$(tree_of host)
+exits 5 "one that fails before its files are there has stopped the application" slip deploy "$T/r4" --no-rollback
+same_tree "and touched no file" "$before"
+says "the error says so" "the application may be stopped"
+says "and the way out" "'slipway redeploy' installs and starts"
+slip status >"$T/status"
+says "status has it, too" "the application may be stopped" "$T/status"
+exits 0 "that way works" slip redeploy
+is "the application has started" ValidateService "$(events_of host | tail -n 1)"
+slip status >"$T/status"
+is "and status says so" "" "$(grep caution "$T/status")"
+
+# --- ApplicationStop of the installed revision is broken ------------------------------------------------------------------
+cp -R "$T/r2" "$T/r5"
+printf '#!/bin/sh\nexit 9\n' >"$T/r5/scripts/stop.sh"
+exits 0 "a revision whose ApplicationStop fails is deployed" slip deploy "$T/r5"
+exits 1 "the next one cannot stop it" slip deploy "$T/r2"
+says "and says how it can" "--ignore-application-stop-failures"
+exits 1 "nor can redeploy" slip redeploy
+exits 0 "redeploy can, if asked" slip redeploy --ignore-application-stop-failures
+exits 0 "so can another revision" slip deploy "$T/r2" --ignore-application-stop-failures
+exits 0 "whose own ApplicationStop works" slip redeploy
+
 # --- from what the host has kept ----------------------------------------------------------------------------------------
 echo spoilt >"$T/host/tree/srv/app/revision"
 exits 0 "redeploy needs no bundle" slip redeploy
@@ -89,6 +116,12 @@ exits 0 "rollback --to goes back to a given one" slip rollback --to "$first"
 is "its files are there" 1 "$(installed host)"
 ok "and nothing of the second" test ! -e "$T/host/tree/srv/app/only-2"
 exits 2 "one that was never kept is refused" slip rollback --to d-NOTTHERE
+
+# A name that was mistyped is a group of which nothing is there.
+printf 'version: 0.0\nos: linux\nfiles:\n  - source: none\n    destination: /srv/typo\n' >"$T/r5/appspec.yml"
+exits 2 "a refused deployment in a new group" slip deploy "$T/r5" --group typo
+exits 0 "makes no choice necessary" slip redeploy
+cp "$T/r2/appspec.yml" "$T/r5/"
 
 # --- several groups, and away ---------------------------------------------------------------------------------------------
 make_revision "$T/other" 9
@@ -100,6 +133,10 @@ exits 2 "remove always does" slip remove
 exits 0 "remove takes the files of one group away" slip remove --group other
 ok "all of them" test ! -e "$T/host/tree/srv/other/revision"
 is "the other group keeps its own" 1 "$(installed host)"
+sed -i 's,/srv/app,/srv/third,' "$T/r5/appspec.yml"
+exits 0 "another application, with a broken ApplicationStop" slip deploy "$T/r5" --group third
+exits 1 "an application that cannot be stopped stays" slip remove --group third
+exits 0 "unless that is asked for" slip remove --group third --ignore-application-stop-failures
 exits 0 "and then of the other" slip remove --group default-local-deployment-group
 slip status >"$T/status"
 says "status tells it from a deployment" "-local remove succeeded, " "$T/status"

@@ -137,6 +137,25 @@ def _(host):
     umount(path)
 
 
+@case("a mount comes in the middle of the switch")
+def _(host):
+    before_it = host.path("opt/app")
+    entries = revision_of(files(a="one", b="one"), entries=TWO_PLACES)
+    host.slip("one", 0, "deploy", entries)
+    before = host.picture()
+    new = revision_of(files(a="two", b="two"), entries=TWO_PLACES)
+    for how in ([], ["--no-rollback"]):
+        with host.stopped(["deploy", new] + how, SWITCH, switched(host)) as run:
+            mount("-t", "tmpfs", "none", before_it)
+            code, said = run.go_on()
+        equal("it waits, since neither tree is whole" + "".join(how), 6, code, said)
+        holds("it says for what", before_it, said)
+        host.says("so does recovery", 6, before_it, "recover")
+        umount(before_it)
+        host.slip("without it", 0, "recover")
+        unchanged(host, before)
+
+
 @case("a mount disappears between crash and recovery")
 def _(host):
     path, other = host.path("srv"), os.path.join(T, "comes-and-goes")

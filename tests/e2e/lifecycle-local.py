@@ -113,7 +113,7 @@ run = host.deploy(revision("bad", fails="AfterInstall"), rollback=False)
 equal("unless it is not wanted", (5, None, "bad"),
       (run.result["exit"], run.result.get("rolled_back"), host.files()["srv/app/index.html"]), run.result)
 run = host.deploy(revision("bad", fails="BeforeInstall"), rollback=False)
-equal("which leaves nothing when nothing was installed", 1, run.result["exit"])
+equal("nor when nothing of it was installed, but its scripts have run", 5, run.result["exit"])
 run = host.local({"verb": "rollback", "group": GROUP})
 equal("rollback then goes to the last successful one", "n3", host.files()["srv/app/index.html"], run.result)
 
