@@ -295,7 +295,8 @@ static int check_kind(const struct bundle_writer *w, const struct bundle_entry *
 				 "entry '%.200s' is of a kind that cannot be unpacked", w->path);
 	if (maker->special && !w->limits.allow_setid)
 		return error_set(err, ERR_INPUT,
-				 "entry '%.200s' is a %s; set allow_setid to accept such entries",
+				 "entry '%.200s' is a %s: take it out of the revision (allow_setid "
+				 "of agent.yml lets it be unpacked, nothing installs it)",
 				 w->path, maker->name);
 	if (S_ISLNK(entry->mode) && strlen(entry->symlink) >= PATH_MAX)
 		return error_set(err, ERR_INPUT, "the symlink '%.200s' is longer than %d bytes",

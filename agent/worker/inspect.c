@@ -11,6 +11,7 @@
 #include "common/alloc.h"
 #include "common/fs.h"
 #include "common/json.h"
+#include "common/log.h"
 #include "common/str.h"
 
 #include <dirent.h>
@@ -218,24 +219,28 @@ static bool has_state(struct run *run, const char *id)
 	return faccessat(run->groups_fd, path, F_OK, 0) == 0;
 }
 
-/* Busy groups are told, and do not end it. */
+/* What cannot be looked at is told, and does not end it; what is worse than busy counts. */
 static int inspect_each(struct inspection *s, struct dirent *const *entries, int count,
 			struct error *err)
 {
-	bool drift = false, busy = false;
+	bool drift = false;
+	int failed = 0;
 	for (int i = 0; i < count; i++) {
 		struct error one = {0};
 		s->id = entries[i]->d_name;
 		int r = has_state(s->run, s->id) ? inspect(s, &one) : 0;
-		if (r < 0 && (r != ERR_BUSY || !busy))
-			*err = one;
-		if (r < 0 && r != ERR_BUSY)
-			return r;
 		drift |= r > 0;
-		busy |= r < 0;
+		if (r >= 0)
+			continue;
+		if (r != ERR_BUSY)
+			log_error("%s", one.text);
+		if (!failed || (failed == ERR_BUSY && r != ERR_BUSY)) {
+			*err = one;
+			failed = r;
+		}
 	}
 	/* Drift is told as such whatever became of the other groups: it is there. */
-	return drift ? 1 : busy ? ERR_BUSY : 0;
+	return drift ? 1 : failed;
 }
 
 static int inspect_all(struct inspection *s, struct error *err)
