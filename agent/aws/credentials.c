@@ -40,6 +40,7 @@ struct aws_provider {
 	const struct settings *settings;
 	bool disable_v1; /* of the settings that it was made with */
 	char *root, *onpremises_file, *credentials_file;
+	bool names_nobody; /* onpremises_file is there, but has no ARN */
 	struct aws_keys_stamp stamp; /* of the file that the keys are from */
 	struct imds *imds;
 	struct aws_identity *identity;
@@ -364,8 +365,10 @@ static void on_document(int code, const char *text, const struct error *why, voi
 	struct aws_provider *p = arg;
 	struct error err = {0};
 	if (code < 0) {
-		error_set(&err, code, "this host has no identity at AWS: there is no '%s', and %s",
-			  p->onpremises_file, why->text);
+		error_set(&err, code, "this host has no identity at AWS: %s'%s'%s, and %s",
+			  p->names_nobody ? "" : "there is no ", p->onpremises_file,
+			  p->names_nobody ? " has neither iam_user_arn nor iam_session_arn" : "",
+			  why->text);
 		has_failed(p, &err);
 		return;
 	}
@@ -472,6 +475,7 @@ static int identify(struct aws_provider *p, bool *ret_there, struct error *err)
 	auto_aws_onpremises struct aws_onpremises *file = NULL;
 	int r = read_onpremises(p->onpremises_file, &p->stamp, &file, err);
 	*ret_there = r == 0 && file;
+	p->names_nobody = r == 0 && !file;
 	if (r == -ENOENT || (r == 0 && !file))
 		return 0;
 	if (r < 0)

@@ -536,6 +536,22 @@ static void other_settings_make_it_outdated(void **state)
 	assert_false(aws_provider_is_outdated(f->provider));
 }
 
+static void a_file_that_names_nobody_is_not_said_to_be_missing(void **state)
+{
+	struct fixture *f = *state;
+	set_page("GET /latest/dynamic/instance-identity/document", 404, "", NULL);
+	f->settings.on_premises_config_file = xasprintf("%s/f.yml", f->dir->path);
+	renew(f, false);
+	get(f);
+	assert_non_null(strstr(f->why.text, "there is no '"));
+	write_file(f, "f.yml", "region: eu-west-1\n");
+	pass(62);
+	get(f);
+	assert_null(strstr(f->why.text, "there is no '"));
+	assert_non_null(strstr(f->why.text, "/f.yml' has neither iam_user_arn nor iam_session_arn"));
+	free(TAKE(f->settings.on_premises_config_file));
+}
+
 static void a_session_follows_its_file(void **state)
 {
 	struct fixture *f = *state;
@@ -585,6 +601,7 @@ int main(void)
 		fixture_test(several_wait_for_one_refresh),
 		fixture_test(a_provider_may_go_while_somebody_waits),
 		fixture_test(a_users_keys_follow_their_file),
+		fixture_test(a_file_that_names_nobody_is_not_said_to_be_missing),
 		fixture_test(a_session_follows_its_file),
 		fixture_test(other_settings_make_it_outdated),
 	};
