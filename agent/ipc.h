@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define IPC_PACKET_MAX ((size_t)64 * 1024)
+#define IPC_PACKET_MAX ((size_t)96 * 1024)
 #define IPC_SOCKET_NAME "agent.sock"
 
 /* Send request and wait for the answer; new reference in *ret. -ENOENT or -ECONNREFUSED when no

@@ -6,7 +6,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define LABEL_MAX 100 /* bytes of a value; names of applications may be longer */
+/* Bytes of a value: "APPLICATION/GROUP" of AWS, so that no two groups become one series. */
+#define LABEL_MAX 201
 
 void exposition_family(struct exposition *e, const char *name, const char *kind, const char *help)
 {
@@ -49,7 +50,7 @@ void exposition_sample(struct exposition *e, const char *suffix, const char *con
 	if (value > -1e15 && value < 1e15 && (double)(int64_t)value == value)
 		buf_addf(&e->text, " %" PRId64 "\n", (int64_t)value);
 	else
-		buf_addf(&e->text, " %.6g\n", value);
+		buf_addf(&e->text, " %.15g\n", value);
 }
 
 void exposition_end(struct exposition *e)

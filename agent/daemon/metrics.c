@@ -197,8 +197,8 @@ static void add_deployments(const struct metrics *metrics, struct exposition *e)
 		for (size_t k = 0; k < TALLY_RESULTS; k++) {
 			const char *const labels[] = {"group", g->name, "result",
 						      tally_result_names[k], NULL};
-			if (g->deployments[k] || k <= TALLY_FAILED)
-				exposition_sample(e, "", labels, (double)g->deployments[k]);
+			/* also at 0: else the first one is no increase */
+			exposition_sample(e, "", labels, (double)g->deployments[k]);
 		}
 	}
 }

@@ -26,6 +26,7 @@ ok "a deployment before the daemon runs" run_deploy
 start_daemon
 within 20 metrics
 is "it is counted" 1 "$(value 'slipway_deployments_total{group="shop",result="succeeded"}')"
+is "what has not happened is 0" 0 "$(value 'slipway_deployments_total{group="shop",result="undo_failed"}')"
 is "its Install has a duration" 1 "$(value 'slipway_event_duration_seconds_count{event="Install"}')"
 ok "another one" run_deploy
 is "counts as well" 2 "$(value 'slipway_deployments_total{group="shop",result="succeeded"}')"

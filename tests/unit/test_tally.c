@@ -197,6 +197,21 @@ static void both_formats_name_what_they_have_to(void **state)
 	}
 }
 
+static void long_names_stay_apart_and_seconds_exact(void **state)
+{
+	char a[202], b[202];
+	snprintf(a, sizeof(a), "%0100d/%0100d", 0, 1);
+	snprintf(b, sizeof(b), "%0100d/%0100d", 0, 2);
+	struct exposition e = {.text = BUF_INIT(4096)};
+	exposition_family(&e, "x", "gauge", "Help.");
+	exposition_sample(&e, "", (const char *const[]){"group", a, NULL}, 1);
+	exposition_sample(&e, "", (const char *const[]){"group", b, NULL}, 1234567.25);
+	assert_non_null(strstr(buf_str(&e.text), a));
+	assert_non_null(strstr(buf_str(&e.text), b));
+	assert_non_null(strstr(buf_str(&e.text), " 1234567.25\n"));
+	buf_clear(&e.text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +225,7 @@ int main(void)
 		tempdir_test(the_first_look_counts_the_older_file_as_well),
 		cmocka_unit_test(another_version_of_the_count_is_refused),
 		cmocka_unit_test(both_formats_name_what_they_have_to),
+		cmocka_unit_test(long_names_stay_apart_and_seconds_exact),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
