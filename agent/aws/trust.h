@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which certificates are trusted where AWS and GitHub are asked: ca_file of agent.yml, else
- * AWS_SSL_CA_BUNDLE (a file), else AWS_SSL_CA_DIRECTORY (a file, or a directory: every *.pem in
- * it), else the system's. */
+ * AWS_SSL_CA_BUNDLE (a file), else AWS_SSL_CA_DIRECTORY (a file, or a directory: every *.pem,
+ * *.crt, *.cer and 4a6481c9.0 in it), else the system's. */
 #pragma once
 
 #include "agent/settings.h"

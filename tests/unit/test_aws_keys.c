@@ -3,7 +3,9 @@
 #include "agent/aws/fault.h"
 #include "agent/aws/keys.h"
 #include "agent/aws/sign.h"
+#include "agent/aws/trust.h"
 #include "common/alloc.h"
+#include "common/log.h"
 #include "common/sigv4.h"
 #include "common/str.h"
 #include "tests/unit/tempdir.h"
@@ -346,6 +348,52 @@ static void a_signed_request_is_accepted(void **state)
 	assert_string_equal(headers[1].value, "commands.example:8443");
 }
 
+static void count_warnings(int level, const char *text, void *arg)
+{
+	unsigned *count = arg;
+	*count += level == LOG_WARNING && strstr(text, "2 of its files are passed over");
+}
+
+static unsigned count_of(const char *text, const char *what)
+{
+	unsigned n = 0;
+	for (; (text = strstr(text, what)); text++)
+		n++;
+	return n;
+}
+
+static void a_directory_of_certificates_is_read_as_openssl_has_it(void **state)
+{
+	const struct tempdir *dir = *state;
+	const struct settings settings = {0};
+	struct http_options options = {0};
+	auto_free char *text = NULL, *again = NULL;
+	unsigned warnings = 0;
+	struct error err = {0};
+	tempdir_write(dir, "README", "-----BEGIN README");
+	tempdir_write(dir, "crl.r0", "-----BEGIN CRL");
+	setenv("AWS_SSL_CA_DIRECTORY", dir->path, 1);
+	assert_int_equal(aws_trust(&settings, &options, &text, &err), -ENOENT);
+	tempdir_write(dir, "a.pem", "-----BEGIN A");
+	tempdir_write(dir, "b.crt", "-----BEGIN B");
+	tempdir_write(dir, "c.cer", "-----BEGIN C");
+	tempdir_write(dir, "0123abcd.0", "-----BEGIN D");
+	tempdir_write(dir, "der.cer", "0\x82");
+	assert_int_equal(symlinkat("a.pem", dir->fd, "4a6481c9.12"), 0);
+	assert_int_equal(symlinkat("gone.pem", dir->fd, "dangling.pem"), 0);
+	log_to_sink(count_warnings, &warnings);
+	int r = aws_trust(&settings, &options, &again, &err);
+	log_to_sink(NULL, NULL);
+	unsetenv("AWS_SSL_CA_DIRECTORY");
+	if (r < 0)
+		fail_msg("%s", err.text);
+	assert_ptr_equal(options.ca_pem, again);
+	assert_int_equal(count_of(again, "-----BEGIN "), 4);
+	assert_int_equal(count_of(again, "-----BEGIN A"), 1);
+	assert_int_equal(count_of(again, "-----BEGIN README"), 0);
+	assert_int_equal(warnings, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +407,7 @@ int main(void)
 		cmocka_unit_test(an_instance_is_who_its_document_says),
 		cmocka_unit_test(a_document_that_makes_no_sense_is_no_identity),
 		tempdir_test(a_file_tells_when_it_has_changed),
+		tempdir_test(a_directory_of_certificates_is_read_as_openssl_has_it),
 		cmocka_unit_test(faults_are_told_apart_by_what_helps),
 		cmocka_unit_test(a_signed_request_is_accepted),
 	};
