@@ -55,6 +55,33 @@ static void check_path(struct doctor *doctor, const char *key, const char *path)
 		   "%s: '%s': %s", key, path, strerror(errno));
 }
 
+/* What path will be made in, where it is not there yet. */
+static char *existing(const char *path)
+{
+	char *dir = xstrdup(path);
+	struct stat st;
+	while (stat(dir, &st) < 0 && errno == ENOENT) {
+		char *slash = strrchr(dir, '/');
+		if (!slash || slash == dir) {
+			snprintf(dir, strlen(dir) + 1, "/");
+			break;
+		}
+		*slash = '\0';
+	}
+	return dir;
+}
+
+/* The worker makes it when it needs it. */
+static void check_place(struct doctor *doctor, const char *key, const char *path)
+{
+	auto_free char *dir = path ? existing(path) : NULL;
+	if (!dir || str_eq(dir, path))
+		check_path(doctor, key, path);
+	else
+		doctor_detail(doctor, "%s: '%s' is not there yet, and will be made in '%s'", key,
+			      path, dir);
+}
+
 static int load_settings(struct doctor *doctor, struct error *err)
 {
 	int level = log_get_level();
@@ -90,8 +117,8 @@ void doctor_configuration(struct doctor *doctor)
 		check_mode(doctor, file, "it holds a proxy's password", 0007, 0640);
 	check_mode(doctor, file, "root does what it says", 0002, 0640);
 	check_path(doctor, "ca_file", doctor->settings.ca_file);
-	check_path(doctor, "root_dir", doctor->settings.root_dir);
-	check_path(doctor, "log_dir", doctor->settings.log_dir);
+	check_place(doctor, "root_dir", doctor->settings.root_dir);
+	check_place(doctor, "log_dir", doctor->settings.log_dir);
 	check_path(doctor, "destination_root", doctor->settings.destination_root);
 }
 
@@ -301,22 +328,6 @@ void doctor_signer(struct doctor *doctor)
 }
 
 /* Disk */
-
-/* What path will be made in, where it is not there yet. */
-static char *existing(const char *path)
-{
-	char *dir = xstrdup(path);
-	struct stat st;
-	while (stat(dir, &st) < 0 && errno == ENOENT) {
-		char *slash = strrchr(dir, '/');
-		if (!slash || slash == dir) {
-			snprintf(dir, strlen(dir) + 1, "/");
-			break;
-		}
-		*slash = '\0';
-	}
-	return dir;
-}
 
 static void check_room(struct doctor *doctor, const char *what, const char *dir,
 		       const struct statvfs *fs)

@@ -73,6 +73,10 @@ is "one object with a verdict for each layer" "ok 14" \
 # --- configuration, identity ---------------------------------------------------------------------------------------------------------
 echo "max_revisions: many" >"$yml"
 finds 10 "a mistake in agent.yml" "agent.yml:1"
+printf 'root_dir: %s\nlog_dir: %s\n' "$T/made/later/root" "$T/made/later/log" >"$yml"
+exits 0 "directories that the worker will make" doctor
+echo "destination_root: $T/made/later" >"$yml"
+finds 10 "one that nobody makes" "destination_root: '$T/made/later'"
 rm "$yml"
 mv "$A/identity.json" "$T/kept"
 exits 0 "a host that is not enrolled" doctor
