@@ -114,7 +114,8 @@ void doctor_aws_identity(struct doctor *doctor)
 	struct error err = {0};
 	doctor->aws = doctor_aws_ask(doctor);
 	const struct aws_identity *id = identity_of(doctor->aws);
-	if (rival_check(&doctor->cli->paths, NULL, NULL, &err) < 0)
+	const struct settings *settings = &doctor->settings;
+	if (rival_check(&doctor->cli->paths, settings->pid_dir, settings->program_name, &err) < 0)
 		doctor_say(doctor, DOCTOR_FAILED,
 			   "'slipway import codedeploy' takes over from it and stops it", "%s",
 			   err.text);

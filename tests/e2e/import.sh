@@ -272,6 +272,13 @@ start slipwayd env AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:1 "$SLIPWA
 ok "slipwayd does not poll as long as it runs" within 20 grep -q "the official agent runs as PID ${started[rival]}" "$T/slipwayd.err"
 says "and says what helps" "slipway import codedeploy" "$T/slipwayd.err"
 stop slipwayd
+mkdir "$T/pids"
+mv "$cd/state/.pid/codedeploy-agent.pid" "$T/pids/renamed.pid"
+printf 'aws: true\npid_dir: %s\nprogram_name: renamed\n' "$T/pids" >"$T/host/etc/slipway/agent.yml"
+AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:1 slip doctor >"$T/out" || :
+says "doctor finds it where agent.yml says" "runs as PID ${started[rival]}" "$T/out"
+mv "$T/pids/renamed.pid" "$cd/state/.pid/codedeploy-agent.pid"
+echo "aws: true" >"$T/host/etc/slipway/agent.yml"
 kill "${started[rival]}"
 within 10 gone "${started[rival]}"
 start slipwayd env AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:1 "$SLIPWAYD" --root "$T/host"
