@@ -43,6 +43,22 @@ static void advise_unit(char *out, size_t room, const char *name)
 	snprintf(out, room, "'systemctl status %s' and 'journalctl -u %s' say why", name, name);
 }
 
+/* Also one that nobody has asked for yet. */
+static bool is_masked(const struct unit *unit)
+{
+	static const char *const places[] = {"/etc/systemd/system", "/run/systemd/system"};
+	char to[16];
+	if (str_eq(unit->load, "masked"))
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		auto_free char *path = fs_join(places[i], unit->name);
+		ssize_t n = readlink(path, to, sizeof(to));
+		if (n == (ssize_t)strlen("/dev/null") && memcmp(to, "/dev/null", (size_t)n) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* The ones that have to be there. wanted: an endpoint's deployments hang on it. */
 static void judge_unit(struct doctor *doctor, const struct unit *unit, bool wanted)
 {
@@ -55,9 +71,11 @@ static void judge_unit(struct doctor *doctor, const struct unit *unit, bool want
 	} else if (str_eq(unit->active, "failed")) {
 		doctor_say(doctor, DOCTOR_FAILED, next, "%s has failed", unit->name);
 	} else if (!is_recover && !str_eq(unit->active, "active")) {
-		snprintf(next, sizeof(next), "systemctl enable --now %s", unit->name);
-		doctor_say(doctor, wanted ? DOCTOR_FAILED : DOCTOR_WARNING, next, "%s is %s (%s)",
-			   unit->name, unit->active, unit->sub);
+		auto_free char *start = xasprintf("systemctl enable --now %s", unit->name);
+		auto_free char *unmask = xasprintf("systemctl unmask %s && %s", unit->name, start);
+		doctor_say(doctor, wanted ? DOCTOR_FAILED : DOCTOR_WARNING,
+			   is_masked(unit) ? unmask : start, "%s is %s (%s)", unit->name,
+			   unit->active, unit->sub);
 	} else {
 		doctor_say(doctor, DOCTOR_OK, NULL, "%s is %s (%s)", unit->name, unit->active,
 			   unit->sub);

@@ -94,6 +94,10 @@ exits 0 "and for metrics" "$HOST" exec ctl --user=nobody -- slipway metrics
 in_host ctl systemctl stop slipwayd
 exits 20 "a daemon that is stopped" in_host ctl slipway doctor
 says "is named, with the command that helps" "systemctl enable --now slipwayd.service" "$T/out"
+in_host ctl systemctl mask slipwayd
+exits 20 "and one that is masked" in_host ctl slipway doctor
+says "with what comes before" "systemctl unmask slipwayd.service" "$T/out"
+in_host ctl systemctl unmask slipwayd
 in_host ctl sh -c 'echo "metrics_file: /run/slipway/agent/slipway.prom" >>/etc/slipway/agent.yml && systemctl start slipwayd'
 ok "its sandbox lets it write metrics beside its socket" within 20 in_host ctl test -s /run/slipway/agent/slipway.prom
 in_host ctl sed -i '/^metrics_file/d' /etc/slipway/agent.yml
