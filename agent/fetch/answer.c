@@ -2,6 +2,7 @@
 #include "agent/fetch/answer.h"
 
 #include "common/alloc.h"
+#include "common/cleanup.h"
 #include "common/str.h"
 
 #include <stdio.h>
@@ -10,6 +11,11 @@
 
 #define WAIT_MAX_S 900   /* a server that asks for more is not believed */
 #define STRONG_DATE_S 60 /* RFC 9110, 8.8.2.2: younger dates may hide a change */
+
+void fetch_advice_clear(struct fetch_advice *advice)
+{
+	free(TAKE(advice->location));
+}
 
 /* The text of an element in a short XML body, "" when there is none. */
 static void xml_text(const char *body, const char *element, char *out, size_t room)
@@ -106,16 +112,19 @@ static enum fetch_verdict judge_moved(const struct http_response *response,
 				      struct fetch_advice *ret, struct error *err)
 {
 	const char *location = http_header_get(response, "location");
-	error_set(err, ERR_HTTP, "HTTP %d", response->status);
-	if (!location || strlen(location) >= sizeof(ret->location))
+	if (str_empty(location)) {
+		error_set(err, ERR_HTTP, "HTTP %d: it is redirected, but without an address",
+			  response->status);
 		return FETCH_NO;
+	}
+	error_set(err, ERR_HTTP, "HTTP %d", response->status);
 	bool here = location[0] == '/' && location[1] != '/';
 	if (!here && !str_starts(location, "https://")) {
 		error_set(err, ERR_HTTP,
 			  "it is redirected to an address without https://: refused");
 		return FETCH_NO;
 	}
-	snprintf(ret->location, sizeof(ret->location), "%s", location);
+	ret->location = xstrdup(location);
 	return FETCH_MOVED;
 }
 

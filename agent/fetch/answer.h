@@ -21,12 +21,14 @@ enum fetch_verdict {
 };
 
 struct fetch_advice {
-	uint64_t wait_ms;    /* that the server asks for; 0: it says nothing */
-	char location[2048]; /* https://..., or a path of the same host */
+	uint64_t wait_ms; /* that the server asks for; 0: it says nothing */
+	char *location;   /* https://..., or a path of the same host; owned */
 	char region[64];
 };
+void fetch_advice_clear(struct fetch_advice *advice);
+#define auto_fetch_advice CLEANUP(fetch_advice_clear)
 
-/* err is filled unless it is good; its text never holds more of an address than its host. */
+/* ret is filled in any case; err unless it is good; its text never holds more of an address than its host. */
 enum fetch_verdict fetch_judge(const struct http_response *response, enum fetch_kind kind,
 			       int64_t now_s, struct fetch_advice *ret, struct error *err);
 

@@ -436,7 +436,7 @@ static void note_progress(struct fetch *fetch)
 static void on_done(struct http_call *call, struct http_response *response, void *arg)
 {
 	struct fetch *fetch = arg;
-	struct fetch_advice advice;
+	auto_fetch_advice struct fetch_advice advice = {0};
 	struct error err = {0};
 	fetch->call = NULL;
 	note_progress(fetch);

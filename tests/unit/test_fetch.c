@@ -242,7 +242,7 @@ static void only_what_can_succeed_is_tried_again(void **state)
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		auto_http_response struct http_response response;
-		struct fetch_advice advice;
+		auto_fetch_advice struct fetch_advice advice = {0};
 		struct error err = {0};
 		make(&cases[i].said, &response);
 		enum fetch_verdict verdict =
@@ -255,6 +255,23 @@ static void only_what_can_succeed_is_tried_again(void **state)
 	}
 }
 
+/* Addresses that are signed are long. */
+static void a_redirect_is_as_long_as_it_is(void **state)
+{
+	char line[6000] = "location: https://codeload.example/";
+	size_t len = strlen(line);
+	memset(line + len, 'x', sizeof(line) - len - 1);
+	auto_http_response struct http_response response, nowhere;
+	auto_fetch_advice struct fetch_advice advice = {0}, none = {0};
+	struct error err = {0};
+	make(&(struct said){302, {line}, NULL}, &response);
+	assert_int_equal(fetch_judge(&response, FETCH_GITHUB, 0, &advice, &err), FETCH_MOVED);
+	assert_string_equal(advice.location, strchr(line, ' ') + 1);
+	make(&(struct said){302, {NULL}, NULL}, &nowhere);
+	assert_int_equal(fetch_judge(&nowhere, FETCH_GITHUB, 0, &none, &err), FETCH_NO);
+	assert_string_equal(err.text, "HTTP 302: it is redirected, but without an address");
+}
+
 static void a_silence_is_tried_again_but_not_our_own_trouble(void **state)
 {
 	static const struct {
@@ -264,7 +281,7 @@ static void a_silence_is_tried_again_but_not_our_own_trouble(void **state)
 		     {-ENOSPC, FETCH_NO},        {ERR_SIGNATURE, FETCH_NO}, {-EPIPE, FETCH_NO}};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct http_response response = {.code = cases[i].code, .body = BUF_INIT(1)};
-		struct fetch_advice advice;
+		auto_fetch_advice struct fetch_advice advice = {0};
 		struct error err = {0};
 		assert_int_equal(fetch_judge(&response, FETCH_S3, 0, &advice, &err),
 				 cases[i].verdict);
@@ -369,6 +386,7 @@ int main(void)
 		cmocka_unit_test(revisions_of_a_specification_are_sources),
 		cmocka_unit_test(an_object_has_its_address),
 		cmocka_unit_test(only_what_can_succeed_is_tried_again),
+		cmocka_unit_test(a_redirect_is_as_long_as_it_is),
 		cmocka_unit_test(a_silence_is_tried_again_but_not_our_own_trouble),
 		cmocka_unit_test(only_a_strong_validator_continues_a_download),
 		cmocka_unit_test(a_part_continues_only_where_we_are),
