@@ -86,8 +86,8 @@ static bool names_region(const struct http_response *response, struct fetch_advi
 	return len > 0 && strspn(ret->region, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
 }
 
-static enum fetch_verdict judge_s3(const struct http_response *response, struct fetch_advice *ret,
-				   struct error *err)
+static enum fetch_verdict judge_s3(const struct http_response *response, enum fetch_kind kind,
+				   struct fetch_advice *ret, struct error *err)
 {
 	static const char *const expired[] = {"ExpiredToken", "InvalidToken",
 					      "TokenRefreshRequired", "InvalidAccessKeyId"};
@@ -105,7 +105,8 @@ static enum fetch_verdict judge_s3(const struct http_response *response, struct 
 		return FETCH_SKEWED;
 	if (status == 429 || str_eq(code, "SlowDown"))
 		return FETCH_THROTTLED;
-	return names_region(response, ret) ? FETCH_REGION : FETCH_NO;
+	/* the store of an endpoint is in none, whatever it says */
+	return kind == FETCH_S3 && names_region(response, ret) ? FETCH_REGION : FETCH_NO;
 }
 
 static enum fetch_verdict judge_moved(const struct http_response *response,
@@ -180,7 +181,7 @@ enum fetch_verdict fetch_judge(const struct http_response *response, enum fetch_
 	ret->wait_ms = wait_of(response, now_s);
 	bool s3 = kind == FETCH_STORE || kind == FETCH_S3;
 	enum fetch_verdict verdict =
-		s3 ? judge_s3(response, ret, err) : judge_web(response, kind, ret, err);
+		s3 ? judge_s3(response, kind, ret, err) : judge_web(response, kind, ret, err);
 	if (verdict != FETCH_NO)
 		return verdict;
 	if (status == 416)

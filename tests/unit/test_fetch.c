@@ -201,6 +201,7 @@ static void only_what_can_succeed_is_tried_again(void **state)
 		 FETCH_REGION,
 		 0,
 		 ""},
+		{FETCH_STORE, {301, {"x-amz-bucket-region: eu-west-3"}, NULL}, FETCH_NO, 0, ""},
 		{FETCH_S3, {400, {"x-amz-bucket-region: evil.example/"}, NULL}, FETCH_NO, 0, ""},
 		{FETCH_S3, {302, {"location: https://else.example/"}, NULL}, FETCH_NO, 0, ""},
 		{FETCH_GITHUB,
