@@ -76,7 +76,8 @@ static void say(struct import *im, const char *done, const char *dry, const char
 		puts(clean);
 }
 
-static void print_groups(struct import *im)
+/* done and dry as with say(). */
+static void print_groups(struct import *im, const char *done, const char *dry)
 {
 	size_t i;
 	json_t *group;
@@ -91,8 +92,7 @@ static void print_groups(struct import *im)
 		auto_free char *name = cli_clean(id ? id : "");
 		auto_free char *what = cli_clean(deployment ? deployment : "no deployment");
 		printf("%s group %s: %s, %" PRId64 " files and directories\n",
-		       im->dry ? "would take over" : "took over", name, what,
-		       objects ? objects : files + directories);
+		       im->dry ? dry : done, name, what, objects ? objects : files + directories);
 	}
 }
 
@@ -428,7 +428,7 @@ static int act(struct import *im)
 		release(im);
 	if (code)
 		return code;
-	print_groups(im);
+	print_groups(im, "took over", "");
 	if (open_identity(im, &err) < 0 || write_settings(im, &err) < 0)
 		return fail(im, &err);
 	give_tools(im);
@@ -458,7 +458,7 @@ static int pretend(struct import *im)
 	struct error err = {0};
 	if (hold(im, &err) < 0)
 		return fail(im, &err);
-	print_groups(im);
+	print_groups(im, "", "would take over");
 	if (open_identity(im, &err) < 0)
 		return fail(im, &err);
 	say_settings(im);
@@ -502,20 +502,45 @@ static int give_service(struct import *im, struct error *err)
 static int stop_ours(struct import *im, struct error *err)
 {
 	const struct paths *paths = &im->cli->paths;
-	im->record.phase = IMPORT_UNDOING;
-	int r = import_record_save(paths, &im->record, err);
+	int r = import_service_look(paths, IMPORT_OURS, &im->ours, err);
+	if (r >= 0 && !im->dry) {
+		im->record.phase = IMPORT_UNDOING;
+		r = import_record_save(paths, &im->record, err);
+	}
+	if (r < 0 || !im->ours.active)
+		return r;
+	r = im->dry ? 0 : import_service_do(paths, "stop", IMPORT_OURS, err);
 	if (r >= 0)
-		r = import_service_look(paths, IMPORT_OURS, &im->ours, err);
-	if (r >= 0 && im->ours.active)
-		r = import_service_do(paths, "stop", IMPORT_OURS, err);
+		say(im, "stopped", "would stop", IMPORT_OURS);
 	return r;
 }
 
 static int start_ours(struct import *im, struct error *err)
 {
-	return im->ours.loaded && im->record.slipwayd_was_active
-		       ? import_service_do(&im->cli->paths, "start", IMPORT_OURS, err)
-		       : 0;
+	if (!im->ours.loaded || !im->record.slipwayd_was_active)
+		return 0;
+	int r = im->dry ? 0 : import_service_do(&im->cli->paths, "start", IMPORT_OURS, err);
+	if (r >= 0)
+		say(im, "started", "would start", IMPORT_OURS);
+	return r;
+}
+
+static int close_identity(struct import *im, struct error *err)
+{
+	if (!im->record.identity_changed)
+		return 0;
+	int r = im->dry ? 0 : import_identity_restore(&im->record, err);
+	if (r >= 0)
+		say(im, "gave", "would give",
+		    "the on-premises file back to the group and mode that it had");
+	return r;
+}
+
+static void say_restored(struct import *im)
+{
+	say(im, "restored", "would restore",
+	    im->record.had_agent_yml ? "agent.yml; the imported one stays as " IMPORTED
+				     : "that there is no agent.yml; it stays as " IMPORTED);
 }
 
 /* A deployment began before slipwayd was stopped: it goes on, and so does Slipway. */
@@ -539,16 +564,14 @@ static int undo_act(struct import *im)
 								       : code;
 	if (restore_settings(im, &err) < 0)
 		return fail(im, &err);
-	say(im, "restored", "would restore",
-	    im->record.had_agent_yml ? "agent.yml; the imported one stays as " IMPORTED
-				     : "that there is no agent.yml; it stays as " IMPORTED);
+	say_restored(im);
 	code = ask(im, "give");
 	if (code)
 		return code;
+	print_groups(im, "gave back", "");
 	import_tools_take_back(&im->cli->paths); /* before root writes there again */
-	if ((im->record.identity_changed && import_identity_restore(&im->record, &err) < 0) ||
-	    give_service(im, &err) < 0 || start_ours(im, &err) < 0 ||
-	    import_record_remove(&im->cli->paths, &err) < 0)
+	if (close_identity(im, &err) < 0 || give_service(im, &err) < 0 ||
+	    start_ours(im, &err) < 0 || import_record_remove(&im->cli->paths, &err) < 0)
 		return fail(im, &err);
 	im->record.phase = IMPORT_NONE;
 	return end(im);
@@ -560,8 +583,11 @@ static int undo_pretend(struct import *im)
 	int code = ask(im, "give-check");
 	if (code)
 		return code;
-	say(im, "", "would restore", "agent.yml");
-	if (give_service(im, &err) < 0)
+	if (stop_ours(im, &err) < 0)
+		return fail(im, &err);
+	say_restored(im);
+	print_groups(im, "", "would give back");
+	if (close_identity(im, &err) < 0 || give_service(im, &err) < 0 || start_ours(im, &err) < 0)
 		return fail(im, &err);
 	return end(im);
 }

@@ -100,8 +100,12 @@ for generation in 1 2; do
 
 	exits 0 "a dry run of the way back" slip import codedeploy --undo --dry-run
 	says "says so" "would start codedeploy-agent.service" "$T/out"
+	says "with its group" "would give back group $group: $(slip status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["groups"][0]["installed"])'), 6 files and directories" "$T/out"
+	says "and what is stopped before" "would stop slipwayd.service" "$T/out"
+	says "and what becomes of settings" "would restore that there is no agent.yml" "$T/out"
 	ok "and does nothing" unit slipwayd active
 	exits 0 "it goes back" slip import codedeploy --undo
+	says "group by group" "gave back group $group" "$T/out"
 	ok "the official agent runs" unit codedeploy-agent active
 	ok "ours does not poll" bash -c "! grep -q aws: $T/host/etc/slipway/agent.yml 2>/dev/null"
 	ok "no group is left here" test -z "$(ls "$T/host/var/lib/slipway/host/groups")"
