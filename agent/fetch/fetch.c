@@ -221,6 +221,15 @@ static int check_etag(struct fetch *fetch, const char *etag, struct error *err)
 			 etag, wanted);
 }
 
+static int take_total(struct fetch *fetch, const struct http_response *head, struct error *err)
+{
+	fetch->total = fetch_total(head);
+	if (fetch->total < 0)
+		return 0;
+	int r = over(fetch, (uint64_t)fetch->total, err);
+	return r < 0 ? r : check_room(fetch, fetch->total, err);
+}
+
 /* It is another object than the one whose first bytes we have. */
 static int begin_with(struct fetch *fetch, const struct http_response *head, struct error *err)
 {
@@ -232,14 +241,11 @@ static int begin_with(struct fetch *fetch, const struct http_response *head, str
 	fetch->etag = xstrdup_null(etag);
 	fetch->opaque = fetch_etag_is_opaque(head);
 	fetch->validator = fetch_validator(head);
-	fetch->total = fetch_total(head);
-	if (fetch->total < 0)
-		return 0;
-	r = over(fetch, (uint64_t)fetch->total, err);
-	return r < 0 ? r : check_room(fetch, fetch->total, err);
+	return take_total(fetch, head, err);
 }
 
-/* Before an answer's first byte: 206 goes on where we are, 200 begins again. */
+/* Before an answer's first byte: 206 goes on where we are, 200 begins again. A server may give the
+ * first part where everything was asked for: then that is what the rest has to fit to. */
 static int begin_answer(struct fetch *fetch, const struct http_response *head, struct error *err)
 {
 	const char *etag = http_header_get(head, "etag");
@@ -250,8 +256,11 @@ static int begin_answer(struct fetch *fetch, const struct http_response *head, s
 	if (head->status == 200)
 		return begin_with(fetch, head, err);
 	bool same = !etag || !fetch->etag || fetch_same_etag(etag, fetch->etag);
-	if (head->status == 206 && same && fetch_continues(head, fetch->sink.bytes, fetch->total))
-		return 0;
+	if (head->status == 206 && same && fetch_continues(head, fetch->sink.bytes, fetch->total)) {
+		if (fetch->sink.bytes == 0)
+			return begin_with(fetch, head, err);
+		return fetch->total < 0 ? take_total(fetch, head, err) : 0;
+	}
 	free(TAKE(fetch->validator)); /* so the next attempt asks for everything */
 	return error_set(err, ERR_NETWORK,
 			 "the answer (HTTP %d) is not the part that was asked for", head->status);

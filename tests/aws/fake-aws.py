@@ -47,6 +47,7 @@ Orders (a request whose signature is not accepted gets its fault before any orde
     nonsense            200 and bytes that are no JSON
     cut N               what the answer would be, but the connection ends after N bytes of the body
     stall N             the same, but the connection stays open and silent (at most 120 s)
+    part N              the first N bytes as a part (206), though everything is asked for
     unknown             what the answer would be, without telling its length
     close               the connection ends, nothing is done
     lose                it is done, but the connection ends without an answer
@@ -226,6 +227,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             word = ""
         if word == "header":
             self.extra = [tuple(rest.split(" ", 1))]
+        if word == "part":
+            self.headers["Range"] = f"bytes=0-{int(rest) - 1}"
         if word in ("json", "s3", "text"):
             code, _, text = rest.partition(" ")
             return self.answer(int(code), text.encode("utf-8", "surrogateescape"),

@@ -102,6 +102,16 @@ is "an object that changes in the middle" 0 $?
 ok "is the new one as a whole" installed
 is "by an answer that begins again" 2 "$(requests GetObject)"
 
+forget
+order GetObject "part 200000"
+exits 0 "a server that gives a part where everything is asked for" slip deploy s3://bucket/big.tgz
+ok "is asked for the rest" installed
+is "by one more request" 2 "$(requests GetObject)"
+forget
+order GetObject "unknown"
+exits 0 "an object whose length is not told" slip deploy s3://bucket/big.tgz
+ok "is installed right" installed
+
 # --- GitHub -------------------------------------------------------------------------------------------------------------
 mkdir "$T/hub" && cp -a "$T/r" "$T/hub/o-r-0123456"
 hub() { tar -C "$T/hub" -czf "$P/github/$1.tar.gz" o-r-0123456; }
