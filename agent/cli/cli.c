@@ -107,8 +107,11 @@ int cli_fail(const struct cli *cli, int exit_code, const struct error *err, cons
 		return say_json(exit_code, err, hint);
 	auto_free char *text = cli_clean(err->text);
 	fflush(stdout);
-	fprintf(stderr, "slipway%s%s: %s\n", cli->command ? " " : "",
-		cli->command ? cli->command->name : "", text);
+	if (cli->called)
+		fprintf(stderr, "%s: %s\n", cli->called, text);
+	else
+		fprintf(stderr, "slipway%s%s: %s\n", cli->command ? " " : "",
+			cli->command ? cli->command->name : "", text);
 	if (hint)
 		fprintf(stderr, "  %s\n", hint);
 	return exit_code;
@@ -123,6 +126,9 @@ int cli_usage(const struct cli *cli, const char *fmt, ...)
 	va_end(ap);
 	if (!cli->command)
 		return cli_fail(cli, CLI_USAGE, &err, "'slipway help' lists the commands");
+	if (cli->called)
+		return cli_fail(cli, CLI_USAGE, &err, "'%s --help' shows how it is called",
+				cli->called);
 	return cli_fail(cli, CLI_USAGE, &err, "'slipway %s --help' shows how it is called",
 			cli->command->name);
 }
@@ -204,6 +210,44 @@ int cli_become_whole(const struct cli *cli)
 	return cli_fail(cli, CLI_FAILED, &err, "install the package slipway again");
 }
 
+int cli_run(struct cli *cli, int argc)
+{
+	struct cli_args args = {0};
+	struct error err = {0};
+	const char *root = NULL;
+	bool help = false;
+	const char *const *words = (const char *const *)cli->argv + 1;
+	/* seen first, so that a mistake in front of it is told as JSON, too */
+	for (int i = 1; i < argc && strcmp(cli->argv[i], "--") != 0; i++)
+		cli->json = cli->json || strcmp(cli->argv[i], "--json") == 0;
+	int used = read_leading(cli, argc - 1, words, &root, &help, &err);
+	if (used < 0)
+		return cli_usage(cli, "%s", err.text);
+	words += used;
+	int left = argc - 1 - used, name_words;
+	if (left > 0 && strcmp(words[0], "--version") == 0)
+		cli->command = &cmd_version, name_words = 1;
+	else
+		cli->command = cli_find(left, words, &name_words);
+	if (!cli->command && cli_whole)
+		return cli_become_whole(cli);
+	for (int i = 1; i < left && !cli->command; i++)
+		help = help || strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0;
+	if (!cli->command)
+		return without_command(cli, left, words, help);
+	int r = cli_args_parse(cli, cli->command, left - name_words, words + name_words, &args,
+			       &root, &help, &err);
+	int code = CLI_DONE;
+	if (r < 0)
+		code = cli_usage(cli, "%s", err.text);
+	else if (help)
+		cli_help(cli->command, stdout);
+	else
+		code = run_command(cli, &args, root);
+	cli_args_clear(&args);
+	return code;
+}
+
 int cli_main(int argc, char **argv)
 {
 	log_init("slipway", LOG_WARNING);
@@ -217,38 +261,5 @@ int cli_main(int argc, char **argv)
 		return cli_become_whole(&cli);
 	if (complete)
 		return cli_complete(argc - 2, (const char *const *)argv + 2);
-	struct cli_args args = {0};
-	struct error err = {0};
-	const char *root = NULL;
-	bool help = false;
-	const char *const *words = (const char *const *)argv + 1;
-	/* seen first, so that a mistake in front of it is told as JSON, too */
-	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-		cli.json = cli.json || strcmp(argv[i], "--json") == 0;
-	int used = read_leading(&cli, argc - 1, words, &root, &help, &err);
-	if (used < 0)
-		return cli_usage(&cli, "%s", err.text);
-	words += used;
-	int left = argc - 1 - used, name_words;
-	if (left > 0 && strcmp(words[0], "--version") == 0)
-		cli.command = &cmd_version, name_words = 1;
-	else
-		cli.command = cli_find(left, words, &name_words);
-	if (!cli.command && cli_whole)
-		return cli_become_whole(&cli);
-	for (int i = 1; i < left && !cli.command; i++)
-		help = help || strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0;
-	if (!cli.command)
-		return without_command(&cli, left, words, help);
-	int r = cli_args_parse(&cli, cli.command, left - name_words, words + name_words, &args,
-			       &root, &help, &err);
-	int code = CLI_DONE;
-	if (r < 0)
-		code = cli_usage(&cli, "%s", err.text);
-	else if (help)
-		cli_help(cli.command, stdout);
-	else
-		code = run_command(&cli, &args, root);
-	cli_args_clear(&args);
-	return code;
+	return cli_run(&cli, argc);
 }

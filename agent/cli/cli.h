@@ -35,6 +35,8 @@ struct cli {
 	bool tty;  /* stdout is a terminal, and not for JSON */
 	bool live; /* and one that can redraw a line: bars and live lines are welcome */
 	char **argv; /* of the program */
+	/* The program that a person has called; NULL: slipway. */
+	const char *called;
 };
 
 /* What a value or an operand is: what the shells' completion offers for it (complete.c). */
@@ -92,6 +94,8 @@ extern const struct cli_option cli_global_options[];
 
 /* main() of slipway. */
 int cli_main(int argc, char **argv);
+/* The same where another program than slipway was called; argv is cli's. */
+int cli_run(struct cli *cli, int argc);
 
 /* The option's last value; NULL when it was not given. */
 const char *cli_value(const struct cli_args *args, const char *name);

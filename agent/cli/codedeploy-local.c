@@ -324,7 +324,8 @@ int codedeploy_local_main(int argc, char **argv)
 	if (asked.github_token)
 		setenv(TOKEN_VARIABLE, asked.github_token, 1);
 	auto_free char *before = newest_dir(&asked);
-	int code = cli_main(count(words), words);
+	struct cli cli = {.argv = words, .called = CODEDEPLOY_LOCAL};
+	int code = cli_run(&cli, count(words));
 	str_list_free(words);
 	print_end(&asked, before, code);
 	return code == CLI_DONE || code == CLI_USAGE ? code : 1;

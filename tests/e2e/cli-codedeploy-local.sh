@@ -41,6 +41,7 @@ for bad in "-l nothing" "-l r1 -t tgz" "-l bundle.x" "-l bundle.x -t rpm" "-l ht
 	"-l r1 -A other.yml" "-l r1 -c nothing" "-l r1 -b KEEP" "--nonsense" "r1"; do
 	# shellcheck disable=SC2086
 	exits 2 "'$bad' is exit 2" cdl $bad
+	ok "  and leads to no other command's help" bash -c "! grep -q 'slipway deploy --help' '$T/err'"
 done
 same_tree "and touches nothing" "$before"
 exits 0 "it has help" cdl --help
