@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -93,26 +94,40 @@ static void check_session(const struct reader *who, const char *text, size_t len
 		check_credentials(who, file->text, advice);
 }
 
+/* Where it leads to may change, so that another file would be given away. */
+static int leave_link(const char *path, enum import_access *ret, struct buf *advice)
+{
+	auto_free char *to = realpath(path, NULL);
+	*ret = IMPORT_ACCESS_GOOD;
+	buf_addf(advice,
+		 "'%s' is a symbolic link and stays as it is: chgrp " PATHS_DAEMON_USER
+		 " %s && chmod 0640 %s\n",
+		 path, to ? to : path, to ? to : path);
+	return 0;
+}
+
 int import_identity_look(const struct paths *paths, const char *path, enum import_access *ret,
 			 struct buf *advice, struct error *err)
 {
 	struct reader who;
 	auto_free char *text = NULL;
-	struct stat st;
+	struct stat st, link;
 	size_t len;
 	*ret = IMPORT_ACCESS_NONE;
-	int r = fs_read_file(AT_FDCWD, path, FILE_MAX, &text, &len, err);
+	int r = fs_read_path(path, FILE_MAX, &text, &len, err);
 	if (r == -ENOENT || (r >= 0 && !find_reader(paths, &who)))
 		return 0;
 	if (r < 0)
 		return error_prefix(err, r, "%s", path);
-	if (lstat(path, &st) < 0)
+	if (stat(path, &st) < 0 || lstat(path, &link) < 0)
 		return error_errno(err, "look at '%s'", path);
 	check_way(&who, path, advice);
 	check_session(&who, text, len, advice);
 	explicit_bzero(text, len);
 	bool good = may(&who, &st, S_IROTH) && !(st.st_mode & S_IRWXO);
 	*ret = good ? IMPORT_ACCESS_GOOD : IMPORT_ACCESS_CHANGE;
+	if (S_ISLNK(link.st_mode) && !good)
+		return leave_link(path, ret, advice);
 	if (good || st.st_gid == 0 || st.st_gid == who.gid)
 		return 0;
 	*ret = IMPORT_ACCESS_GOOD; /* somebody has given it to a group on purpose */
