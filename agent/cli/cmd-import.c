@@ -35,7 +35,7 @@ static const struct cli_option options[] = {
 	{.name = "from",
 	 .arg = "DIR",
 	 .kind = CLI_DIR,
-	 .help = "where the official agent's directories are, if not below /"},
+	 .help = "where codedeployagent.yml is; paths in it count as they are"},
 	{.name = "undo", .help = "give everything back to the official agent"},
 	{.name = "dry-run", .help = "only say what would be done"},
 	{0},
@@ -260,6 +260,19 @@ static int check_process(struct import *im, struct error *err)
 			 im->config.pid_file);
 }
 
+/* What codedeployagent.yml names may be that of another machine. */
+static int check_root(struct import *im, struct error *err)
+{
+	if (im->record.phase != IMPORT_NONE || access(im->config.root_dir, F_OK) == 0)
+		return 0;
+	return error_set(err, ERR_NOT_FOUND,
+			 "there is no deployment root '%s', as %s has it: put 'root_dir' right "
+			 "there (with --from, too, paths in it count as they are), or start the "
+			 "official agent once",
+			 im->config.root_dir,
+			 im->config.file ? im->config.file : "the official agent");
+}
+
 static int look(struct import *im, struct error *err)
 {
 	const struct paths *paths = &im->cli->paths;
@@ -267,7 +280,8 @@ static int look(struct import *im, struct error *err)
 	int r;
 	if ((r = import_service_look(paths, IMPORT_UNIT, &im->official, err)) < 0 ||
 	    (r = import_service_look(paths, IMPORT_OURS, &im->ours, err)) < 0 ||
-	    (r = check_enrolment(im, err)) < 0 || (r = check_process(im, err)) < 0 ||
+	    (r = check_enrolment(im, err)) < 0 || (r = check_root(im, err)) < 0 ||
+	    (r = check_process(im, err)) < 0 ||
 	    (r = import_identity_look(paths, im->config.on_premises, &im->access, &im->advice,
 				      err)) < 0)
 		return r;

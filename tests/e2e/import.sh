@@ -311,6 +311,14 @@ is "and what could not be taken over" 2 "$(field 'len(d["not_taken_over"])')"
 says "what is quoted stays so" 'proxy_uri: "http://u:p@h:1#x"' "$T/host/etc/slipway/agent.yml"
 rm -rf "$T/nothing" && mkdir "$T/nothing"
 exits 0 "undone again" slip import codedeploy --undo --json
+printf ':root_dir: %s\n' "$T/nothing/root" >"$T/conf/codedeployagent.yml"
+exits 2 "a deployment root that is not there" slip import codedeploy --from "$T/conf"
+says "is named, and what helps" "there is no deployment root '$T/nothing/root', as $T/conf/codedeployagent.yml has it: put 'root_dir' right"
+ok "nothing is recorded" test ! -e "$T/host/var/lib/slipway/host/import.json"
 exits 2 "a host without an official agent" slip import codedeploy --from "$T/nothing"
 says "is told" "there is no official agent here"
+new_host 1
+printf -- '---\nregion: eu-west-1\n' >"$T/managed.yml"
+ln -s "$T/managed.yml" "$T/host/etc/codedeploy-agent/conf/codedeploy.onpremises.yml"
+exits 0 "an on-premises file that is a link" slip import codedeploy
 done_testing
