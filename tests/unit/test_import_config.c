@@ -98,6 +98,7 @@ static void what_makes_no_sense_is_refused(void **state)
 	refuse("root_dir: here\n", "no absolute path");
 	refuse("root_dir: /a/../../b\n", "no absolute path");
 	refuse("ongoing_deployment_tracking: ../x\n", "cannot be a file's name");
+	refuse("root_dir: /a\nroot_dir: /b\n", "is here twice");
 	refuse("program_name: a/b\n", "cannot be a file's name");
 	refuse("- a\n", "NAME: VALUE");
 	refuse("a: [\n", "f.yml:");
