@@ -249,4 +249,5 @@ ok "the daemon dies while the bundle comes: the next one does it" within 60 comp
 ok "right" installed
 is "nothing half unpacked is left" "" "$(find "$R" -name '.deployment-archive.new')"
 is "nobody complained" "" "$(complaints)"
+[ -z "${SLIPWAY_EXHAUST-}" ] || echo "# exhaust: downloads: $((2 * cuts)) cuts, $tests_failed violations"
 done_testing
