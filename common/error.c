@@ -96,6 +96,24 @@ int error_prefix(struct error *err, int code, const char *fmt, ...)
 	return code;
 }
 
+bool error_is_like(const struct error *a, const struct error *b)
+{
+	static const char digits[] = "0123456789";
+	const char *p = a->text, *q = b->text;
+	if (a->code != b->code)
+		return false;
+	for (; *p && *q; p++, q++) {
+		size_t n = strspn(p, digits), m = strspn(q, digits);
+		if (n && m) {
+			p += n - 1;
+			q += m - 1;
+		} else if (*p != *q) {
+			return false;
+		}
+	}
+	return *p == *q;
+}
+
 const char *error_name(int code)
 {
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)

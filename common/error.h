@@ -7,6 +7,7 @@
 #include "common/attr.h"
 
 #include <errno.h>
+#include <stdbool.h>
 
 struct error {
 	int code;       /* negative errno or ERR_*; 0 while unset */
@@ -48,6 +49,10 @@ int error_errno(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Put context in front of the text: "context: text". Keeps code as given; returns it. */
 int error_prefix(struct error *err, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* Is it the failure that is known already? Numbers in the text do not count: libcurl says after how
+ * many milliseconds it gave up, which differs each time. */
+bool error_is_like(const struct error *a, const struct error *b);
 
 /* The stable name of a code for JSON and the API: "bad_format", ..., or the errno's own ("ENOENT"),
  * or "unknown". */

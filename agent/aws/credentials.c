@@ -216,7 +216,7 @@ static void answer_one(struct aws_provider *p)
 
 static void has_failed(struct aws_provider *p, const struct error *why)
 {
-	bool news = !str_eq(p->failure.text, why->text);
+	bool news = !error_is_like(&p->failure, why);
 	uint64_t pause_s = UINT64_C(1) << (p->failures < 6 ? p->failures : 6);
 	p->busy = false;
 	p->failures++;

@@ -11,7 +11,6 @@
 #include "common/log.h"
 #include "common/str.h"
 
-#include <stdio.h>
 #include <sys/stat.h>
 
 struct amazon {
@@ -21,7 +20,7 @@ struct amazon {
 	sd_event_source *timer;
 	struct backoff backoff;
 	bool joined;
-	char problem[512];
+	struct error problem;
 };
 
 struct amazon *amazon_new(struct daemon *daemon)
@@ -38,7 +37,7 @@ void amazon_end(struct amazon *amazon)
 	aws_provider_free(TAKE(amazon->provider));
 	backoff_reset(&amazon->backoff);
 	amazon->joined = false;
-	*amazon->problem = '\0';
+	amazon->problem = (struct error){0};
 }
 
 void amazon_free(struct amazon *amazon)
@@ -57,7 +56,7 @@ bool amazon_is_on(const struct amazon *amazon)
 
 const char *amazon_problem(const struct amazon *amazon)
 {
-	return amazon->problem;
+	return amazon->problem.text;
 }
 
 static void ask(struct amazon *amazon);
@@ -73,10 +72,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 static void failed(struct amazon *amazon, const struct error *why)
 {
 	struct error err = {0};
-	if (!str_eq(amazon->problem, why->text))
+	if (!error_is_like(&amazon->problem, why))
 		log_event(LOG_ERR, MESSAGE_NO_AWS_IDENTITY, NULL,
 			  "AWS cannot be asked for deployments: %s; trying again", why->text);
-	snprintf(amazon->problem, sizeof(amazon->problem), "%s", why->text);
+	amazon->problem = *why;
 	uint64_t ms = backoff_next_ms(&amazon->backoff, OUTCOME_UNREACHABLE, backoff_random());
 	if (loop_timer(&amazon->daemon->loop, &amazon->timer, ms, ms / 10, on_timer, amazon, &err) <
 	    0)
@@ -121,7 +120,7 @@ static void on_ready(const struct aws_credentials *credentials, const struct err
 	}
 	amazon->joined = true;
 	warn_of_exposure(amazon);
-	*amazon->problem = '\0';
+	amazon->problem = (struct error){0};
 	backoff_reset(&amazon->backoff);
 	daemon_show_status(amazon->daemon);
 }
@@ -181,7 +180,7 @@ json_t *amazon_to_json(const struct amazon *amazon)
 		json_set_str(obj, "credentials_error", seen.problem);
 	if (seen.clock_offset_s)
 		json_set_int(obj, "clock_offset", seen.clock_offset_s);
-	if (*amazon->problem)
-		json_set_str(obj, "error", amazon->problem);
+	if (*amazon->problem.text)
+		json_set_str(obj, "error", amazon->problem.text);
 	return obj;
 }

@@ -391,6 +391,33 @@ static void a_refresh_that_fails_is_tolerated_while_the_old_set_is_good(void **s
 	assert_string_equal(get(f), "ASIA2");
 }
 
+static void count_warnings(int level, const char *text, void *arg)
+{
+	unsigned *count = arg;
+	*count += level == LOG_WARNING && strstr(text, "no new credentials");
+}
+
+static void a_failure_that_goes_on_is_said_once(void **state)
+{
+	struct fixture *f = *state;
+	unsigned warnings = 0;
+	log_to_sink(count_warnings, &warnings);
+	log_set_level(LOG_WARNING);
+	get(f);
+	pass(6 * 3600 - 280);
+	for (int status = 500; status < 504; status++, pass(31)) {
+		set_page("GET /latest/meta-data/iam/security-credentials/web", status, "", NULL);
+		assert_string_equal(get(f), "ASIA1");
+		turn();
+	}
+	assert_int_equal(warnings, 1);
+	set_page("GET /latest/meta-data/iam/security-credentials/", 404, "", NULL);
+	get(f);
+	turn();
+	log_to_sink(NULL, NULL);
+	assert_int_equal(warnings, 2);
+}
+
 static void who_fails_is_not_asked_at_once_again(void **state)
 {
 	struct fixture *f = *state;
@@ -594,6 +621,7 @@ int main(void)
 		cmocka_unit_test(the_environment_says_where_the_metadata_are),
 		fixture_test(credentials_are_exchanged_before_they_expire),
 		fixture_test(a_refresh_that_fails_is_tolerated_while_the_old_set_is_good),
+		fixture_test(a_failure_that_goes_on_is_said_once),
 		fixture_test(who_fails_is_not_asked_at_once_again),
 		fixture_test(a_set_that_seems_to_have_expired_is_tried),
 		fixture_test(a_refused_set_is_exchanged_but_not_again_and_again),

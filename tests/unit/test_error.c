@@ -58,6 +58,27 @@ static void names_and_codes_go_both_ways(void **state)
 	assert_int_equal(error_from_name("no such name"), -EINVAL);
 }
 
+static void a_failure_is_the_same_whatever_its_numbers(void **state)
+{
+	const struct error known = {ERR_NETWORK, "connect to h port 80 after 12 ms: refused"};
+	static const struct {
+		struct error error;
+		bool like;
+	} cases[] = {
+		{{ERR_NETWORK, "connect to h port 80 after 12 ms: refused"}, true},
+		{{ERR_NETWORK, "connect to h port 80 after 1003 ms: refused"}, true},
+		{{ERR_DENIED, "connect to h port 80 after 12 ms: refused"}, false},
+		{{ERR_NETWORK, "connect to h port 80 after 12 ms"}, false},
+		{{ERR_NETWORK, "connect to h port 80 after ms: refused"}, false},
+		{{ERR_NETWORK, "connect to h port 80 after 12 ms: refused 7"}, false},
+		{{0, ""}, false},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_int_equal(error_is_like(&known, &cases[i].error), cases[i].like);
+		assert_int_equal(error_is_like(&cases[i].error, &known), cases[i].like);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -66,6 +87,7 @@ int main(void)
 		cmocka_unit_test(a_prefix_keeps_the_code_and_the_old_text),
 		cmocka_unit_test(a_missing_struct_is_allowed),
 		cmocka_unit_test(a_long_text_is_cut_between_characters),
+		cmocka_unit_test(a_failure_is_the_same_whatever_its_numbers),
 		cmocka_unit_test(names_and_codes_go_both_ways),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
