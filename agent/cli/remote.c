@@ -30,7 +30,7 @@ struct remote {
 	struct bar bar;
 	uint64_t drawn_us;
 	/* how it ended */
-	bool ended, has_error;
+	bool asked, ended, has_error; /* asked: all was set up */
 	struct error error;
 	int fd;
 	char *etag;
@@ -164,6 +164,7 @@ static int run_fetch(struct remote *remote, int dirfd, struct error *err)
 		.progress = on_progress, .pause = on_pause, .done = on_done, .arg = remote};
 	int r = fetch_start(&remote->loop, &remote->source, &order, &handler, &remote->fetch, NULL,
 			    err);
+	remote->asked = r == 0;
 	if (r == 0)
 		r = loop_run(&remote->loop, err);
 	fetch_cancel(TAKE(remote->fetch));
@@ -208,9 +209,14 @@ static int fetch_on_a_loop(struct remote *remote, const struct paths *paths, str
 	return r;
 }
 
-static const char *next_step(int code, enum fetch_kind kind)
+/* Where nobody was asked yet, or what was asked cannot be right, it is settings, a directory, a
+ * variable: the text says which. */
+static const char *next_step(int code, enum fetch_kind kind, bool asked)
 {
 	switch (code) {
+	case -EINTR:
+	case ERR_INPUT:
+		return NULL;
 	case ERR_NETWORK:
 	case ERR_THROTTLED:
 		return "try again later; 'slipway doctor' says where the network fails";
@@ -233,6 +239,8 @@ static const char *next_step(int code, enum fetch_kind kind)
 	case -EACCES:
 		return "this needs root: try it with sudo";
 	default:
+		if (!asked)
+			return NULL;
 		return kind == FETCH_S3 ? "check bucket, key and region; 'slipway doctor' shows "
 					  "identity and credentials"
 					: "check the address";
@@ -246,8 +254,10 @@ static int remote_download(struct cli *cli, struct remote *remote, json_t *reque
 	remote->live = cli->live;
 	int r = fetch_on_a_loop(remote, &cli->paths, &err);
 	clear_line(remote);
-	if (r < 0)
-		return cli_fail(cli, cli_exit_of(r), &err, "%s", next_step(r, kind));
+	if (r < 0) {
+		const char *next = next_step(r, kind, remote->asked);
+		return cli_fail(cli, cli_exit_of(r), &err, next ? "%s" : NULL, next);
+	}
 	json_set_str(request, "etag", remote->etag);
 	*ret_fd = TAKE_FD(remote->fd);
 	return CLI_DONE;

@@ -63,6 +63,25 @@ says "with the next step" "slipway doctor"
 is "the secret is in no message" 0 "$(cat "$T/err" "$T/out" | grep -c wrong-secret)"
 on_premises "$key" "$secret"
 : >"$P/complaints"
+hints() { grep -c -e 'check bucket' -e 'check the address' "$T/err"; }
+printf 'aws: [\n' >"$R/etc/slipway/agent.yml"
+slip plan s3://bucket/app.tgz >"$T/out" 2>"$T/err"
+says "settings that are broken are named" "agent.yml"
+is "and it is not said to be the address" 0 "$(hints)"
+aws_settings "destination_root: $R/tree" "proxy_uri: 'http://deploy:s3cr3t/pw@proxy.example:3128'"
+exits 2 "a proxy whose password is not encoded" slip plan s3://bucket/app.tgz
+says "is told of" "the proxy's address in the settings is not valid"
+is "without the password, nor as the address of the bundle" "0 0" "$(grep -c s3cr3t "$T/err") $(hints)"
+aws_settings "destination_root: $R/tree"
+forget
+order GetObject "stall 1000"
+"$SLIPWAY" --root "$R" plan 's3://bucket/app.tgz?versionId=v7' >"$T/out" 2>"$T/err" &
+planning=$!
+within 20 at_least 1 GetObject
+kill -TERM $planning
+wait $planning
+says "who is interrupted is told that" "interrupted; nothing was touched"
+is "and no more" 0 "$(hints)"
 
 # --- cuts ---------------------------------------------------------------------------------------------------------------
 revision 3 $((cuts * 300000 + 1000000))
