@@ -248,6 +248,29 @@ done
 new_host 2
 exits 0 "a group that is here already" slip deploy "$T/r1" --group $group --file-exists-behavior OVERWRITE
 refused 3 "its files may be anybody's" "has a group '$group' already"
+
+# between the look at the groups and the first lock
+if strace -o /dev/null true 2>/dev/null; then
+	new_host 2
+	printf '#!/bin/sh\necho $$ >%s\nexec strace -qq -o %s -e trace=flock -e inject=flock:error=EINTR:signal=STOP:when=1 %s "$@"\n' \
+		"$T/strace.pid" "$T/strace" "$SLIPWAY_WORKER" >"$T/late-worker"
+	chmod +x "$T/late-worker"
+	start import env SLIPWAY_WORKER="$T/late-worker" ASAN_OPTIONS=detect_leaks=0 "$SLIPWAY" --root "$T/host" import codedeploy
+	ok "an import that is about to lock a group" within 20 grep -q "stopped by SIGSTOP" "$T/strace"
+	tracer=$(cat "$T/strace.pid")
+	exits 0 "which comes up here" slip deploy "$T/r1" --group $group --file-exists-behavior OVERWRITE
+	xargs kill -CONT <"/proc/$tracer/task/$tracer/children"
+	code=0
+	wait "${started[import]}" || code=$?
+	is "is refused" 3 "$code"
+	says "says why" "has a group '$group' already" "$T/import.err"
+	ok "the other runs again" unit codedeploy-agent active
+	exits 0 "the records of that group are there" slip verify --group $group
+	is "and it has its deployment" 1 "$(number)"
+else
+	skip "a group that comes up before its lock" "strace does not work here"
+fi
+
 new_host 2
 echo 'version: 0.0' >"$T/empty.yml"
 mkdir -p "$T/empty" && printf 'version: 0.0\nos: linux\n' >"$T/empty/appspec.yml"
