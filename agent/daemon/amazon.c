@@ -139,12 +139,14 @@ static void ask(struct amazon *amazon)
 
 static bool is_current(const struct amazon *amazon)
 {
+	const struct daemon *daemon = amazon->daemon;
 	struct error err = {0};
 	auto_free char *endpoint = NULL;
 	return amazon->joined && !aws_provider_is_outdated(amazon->provider) &&
-	       aws_commands_url(&amazon->daemon->settings, aws_provider_identity(amazon->provider),
+	       aws_commands_url(&daemon->settings, aws_provider_identity(amazon->provider),
 				&endpoint, &err) == 0 &&
-	       str_eq(endpoint, amazon->daemon->identity->endpoint);
+	       str_eq(endpoint, daemon->identity->endpoint) &&
+	       service_is_made_of(daemon->service, &daemon->settings, daemon->identity);
 }
 
 void amazon_begin(struct amazon *amazon)

@@ -213,26 +213,11 @@ static int load_identity(struct daemon *daemon, struct error *err)
 	daemon->identity = TAKE(identity);
 	renew_load(daemon->renew);
 	service_reload(daemon->service);
-	return 0;
-}
-
-/* What the service was made of: it is not exchanged under requests that run. */
-static void warn_of_restart(const struct daemon *daemon, const struct settings *fresh)
-{
-	const struct settings *old = &daemon->settings;
-	const char *const pairs[][2] = {
-		{fresh->endpoint, old->endpoint},
-		{fresh->ca_file, old->ca_file},
-		{fresh->proxy_uri, old->proxy_uri},
-		{fresh->proxy_uri_commands, old->proxy_uri_commands},
-		{fresh->no_proxy, old->no_proxy},
-	};
-	bool same = true;
-	for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
-		same &= str_eq(pairs[i][0], pairs[i][1]);
-	if (daemon->service && !same)
+	/* it is not exchanged under requests that run */
+	if (!service_is_made_of(daemon->service, &daemon->settings, daemon->identity))
 		log_warning("deploy_control_endpoint, ca_file and proxies take effect when "
 			    "slipwayd starts again");
+	return 0;
 }
 
 static int load_settings(struct daemon *daemon, struct error *err)
@@ -241,7 +226,6 @@ static int load_settings(struct daemon *daemon, struct error *err)
 	int r = settings_load(&fresh, &daemon->paths, err);
 	if (r < 0)
 		return r;
-	warn_of_restart(daemon, &fresh);
 	settings_clear(&daemon->settings);
 	daemon->settings = fresh;
 	log_set_level(fresh.verbose || daemon->verbose ? LOG_DEBUG : LOG_INFO);

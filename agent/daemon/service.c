@@ -32,6 +32,7 @@ struct service {
 	struct http_client *http;
 	char *endpoint;
 	struct service_call *calls;
+	char *ca_file, *proxy, *no_proxy; /* of the settings that it was made of */
 	/* AWS */
 	struct aws_provider *aws; /* NULL: an endpoint of ours */
 	char *region, *version;
@@ -72,12 +73,22 @@ static int open_http(struct service *service, const struct settings *settings,
 	return r < 0 ? r : http_client_new(service->loop, &options, &service->http, err);
 }
 
+static const char *endpoint_of(const struct settings *settings, const struct identity *identity)
+{
+	return settings->endpoint ? settings->endpoint : identity->endpoint;
+}
+
 int service_new(struct loop *loop, const struct settings *settings, const struct identity *identity,
 		struct aws_provider *aws, struct service **ret, struct error *err)
 {
+	struct http_options proxies = {0};
+	proxies_set(settings, PROXIES_COMMANDS, &proxies);
 	auto_service struct service *service = xcalloc(1, sizeof(*service));
 	service->loop = loop;
-	service->endpoint = xstrdup(settings->endpoint ? settings->endpoint : identity->endpoint);
+	service->endpoint = xstrdup(endpoint_of(settings, identity));
+	service->ca_file = xstrdup_null(settings->ca_file);
+	service->proxy = xstrdup_null(proxies.proxy);
+	service->no_proxy = xstrdup_null(proxies.no_proxy);
 	service->aws = aws;
 	service->region = xstrdup_null(identity->region);
 	service->version = xstrdup_null(settings->agent_version_header);
@@ -87,6 +98,25 @@ int service_new(struct loop *loop, const struct settings *settings, const struct
 		return r;
 	*ret = TAKE(service);
 	return 0;
+}
+
+bool service_is_made_of(const struct service *service, const struct settings *settings,
+			const struct identity *identity)
+{
+	struct http_options proxies = {0};
+	proxies_set(settings, PROXIES_COMMANDS, &proxies);
+	const char *const pairs[][2] = {
+		{service->endpoint, endpoint_of(settings, identity)},
+		{service->ca_file, settings->ca_file},
+		{service->proxy, proxies.proxy},
+		{service->no_proxy, proxies.no_proxy},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
+		if (!str_eq(pairs[i][0], pairs[i][1]))
+			return false;
+	return !service->aws || (str_eq(service->region, identity->region) &&
+				 str_eq(service->version, settings->agent_version_header) &&
+				 service->secure == settings->enable_auth_policy);
 }
 
 static void call_free(struct service_call *call)
@@ -111,8 +141,10 @@ void service_free(struct service *service)
 		service_cancel(service->calls);
 	http_client_free(service->http);
 	free(service->endpoint);
-	free(service->region);
-	free(service->version);
+	char *const texts[] = {service->ca_file, service->proxy, service->no_proxy,
+			       service->region, service->version};
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		free(texts[i]);
 	free(service);
 }
 

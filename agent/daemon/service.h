@@ -46,6 +46,9 @@ int service_new(struct loop *loop, const struct settings *settings, const struct
 void service_free(struct service *service); /* calls are cancelled without a callback */
 DEFINE_CLEANUP(struct service *, service_free)
 #define auto_service CLEANUP(service_free_at)
+/* Would a new one be another, as far as the settings and who we are go? */
+bool service_is_made_of(const struct service *service, const struct settings *settings,
+			const struct identity *identity);
 /* New certificate on disk. */
 void service_reload(struct service *service);
 const char *service_endpoint(const struct service *service);

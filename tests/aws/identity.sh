@@ -97,6 +97,16 @@ if [ -n "${SLIPWAY_EXHAUST-}" ]; then
 	ok "polls that find nothing are as far apart as the settings say" awk 'NR > 1 && $1 - last < 2.4 { exit 1 } { last = $1 }' "$T/times"
 fi
 
+# --- other settings, without a restart ---------------------------------------------------------------------------------------------
+again
+polls
+printf '%s\n' 'agent_version_header: TOOL_9.9' 'no_proxy: else.example' >>"$R/etc/slipway/agent.yml"
+kill -HUP "${started[daemon]}"
+# shellcheck disable=SC2317
+as_tool() { [ "$(requests PollHostCommand TOOL_9.9)" -ge 1 ]; }
+ok "what its requests are made of is taken up" within 10 as_tool
+ok "and nobody is told to start it again" test "$(grep -c 'starts again' "$T/daemon.err")" = 0
+
 # --- other stacks, other names --------------------------------------------------------------------------------------------------
 again "enable_auth_policy: true"
 sed -i "s|^deploy_control_endpoint:.*|deploy_control_endpoint: $secure|" "$R/etc/slipway/agent.yml"

@@ -143,6 +143,7 @@ kill -HUP "${started[daemon]}"
 read_twice() { [ "$(grep -c "were read again" "$T/daemon.err")" = 2 ]; }
 ok "and where there is no secret" within 10 read_twice
 ok "it answers" ask status
+is "the other proxy waits for the next start, which is said" 1 "$(grep -c "take effect when slipwayd starts again" "$T/daemon.err")"
 is "nothing is said any more" 2 "$(grep -c "others may read" "$T/daemon.err")"
 stop daemon
 done_testing
