@@ -186,6 +186,7 @@ static int add_header(struct http_transfer *t, const char *name, const char *val
 				 name);
 	auto_free char *line = *value ? xasprintf("%s: %s", name, value) : xasprintf("%s;", name);
 	struct curl_slist *more = curl_slist_append(t->headers, line);
+	explicit_bzero(line, strlen(line));
 	if (!more)
 		return error_set(err, -ENOMEM, "no memory for headers");
 	t->headers = more;
@@ -400,8 +401,11 @@ void http_transfer_finish(struct http_transfer *t, CURLcode result)
 	http_wire(t, result);
 }
 
+/* Headers sign, and hold tokens. */
 void http_transfer_clear(struct http_transfer *t)
 {
+	for (struct curl_slist *header = t->headers; header; header = header->next)
+		explicit_bzero(header->data, strlen(header->data));
 	curl_slist_free_all(t->headers);
 	t->headers = NULL;
 }

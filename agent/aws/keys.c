@@ -11,8 +11,7 @@
 
 enum { ID_MAX = 128, SECRET_MAX = 256, TOKEN_MAX = 16 * 1024, FILE_MAX = 64 * 1024 };
 
-/* One mapping for each set, so that a page that is locked and kept out of dumps is nobody else's.
- */
+/* One mapping for each set, so that a page that is kept out of dumps is nobody else's. */
 struct keys {
 	struct aws_credentials shown; /* first: this is what callers hold */
 	size_t size;
