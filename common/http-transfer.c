@@ -288,8 +288,7 @@ static void set_tls(struct http_transfer *t, const struct http_options *options)
 }
 
 /* Both are set in any case: libcurl would look into the environment by itself. */
-static int set_proxy(struct http_transfer *t, const struct http_options *options,
-		     struct error *err)
+static int set_proxy(struct http_transfer *t, const struct http_options *options, struct error *err)
 {
 	const struct proxy_rules rules = {options->proxy, options->no_proxy};
 	struct proxy_choice choice;

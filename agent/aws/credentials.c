@@ -40,7 +40,7 @@ struct aws_provider {
 	const struct settings *settings;
 	bool disable_v1; /* of the settings that it was made with */
 	char *root, *onpremises_file, *credentials_file;
-	bool names_nobody; /* onpremises_file is there, but has no ARN */
+	bool names_nobody;           /* onpremises_file is there, but has no ARN */
 	struct aws_keys_stamp stamp; /* of the file that the keys are from */
 	struct imds *imds;
 	struct aws_identity *identity;

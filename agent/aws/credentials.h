@@ -3,8 +3,8 @@
  * again five minutes before they expire, and when their file has changed. A refresh that fails is
  * no failure as long as the old set is valid. Everything happens on the loop.
  *
- * Secrets lie in memory of their own, which is zeroed when they go, as are the headers made of them;
- * what libcurl has copied into its buffers is not. They are in no message. */
+ * Secrets lie in memory of their own, which is zeroed when they go, as are the headers made of
+ * them; what libcurl has copied into its buffers is not. They are in no message. */
 #pragma once
 
 #include "agent/aws/identity.h"

@@ -14,13 +14,15 @@
 
 enum { TRUST_MAX = 4 * 1024 * 1024 };
 
-/* What a directory holds. Files of OpenSSL's hash names are links to the others in all likelihood. */
+struct file_id {
+	dev_t device;
+	ino_t inode;
+};
+
+/* What it holds. OpenSSL's hash names are links to the others in all likelihood. */
 struct directory {
 	struct buf text;
-	struct {
-		dev_t device;
-		ino_t inode;
-	} *files;
+	struct file_id *files;
 	size_t count;
 	unsigned skipped;
 	struct error first; /* why the first of those was */
@@ -53,8 +55,7 @@ static bool is_new(struct directory *d, const struct stat *st)
 		if (d->files[i].device == st->st_dev && d->files[i].inode == st->st_ino)
 			return false;
 	d->files = xrealloc_array(d->files, d->count + 1, sizeof(*d->files));
-	d->files[d->count].device = st->st_dev;
-	d->files[d->count++].inode = st->st_ino;
+	d->files[d->count++] = (struct file_id){st->st_dev, st->st_ino};
 	return true;
 }
 

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define PROXY_MS 5000
-#define HOW_TO_WRITE \
+#define HOW_TO_WRITE                                                                           \
 	"write it as http://[user:password@]host:port, with '/', '@', ':', '%' and blanks of " \
 	"user and password percent-encoded"
 
@@ -138,8 +138,7 @@ static void try_other(struct doctor *doctor, enum proxies_use use, const char *w
 	auto_place struct place place = {0};
 	struct error err = {0};
 	if (!place_parse(options.proxy, &place)) {
-		doctor_say(doctor, DOCTOR_FAILED, HOW_TO_WRITE,
-			   "%s is no address of a proxy", key);
+		doctor_say(doctor, DOCTOR_FAILED, HOW_TO_WRITE, "%s is no address of a proxy", key);
 		return;
 	}
 	auto_close int fd = connect_first(&place, doctor_until_us(doctor, PROXY_MS), &err);

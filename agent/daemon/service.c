@@ -141,8 +141,8 @@ void service_free(struct service *service)
 		service_cancel(service->calls);
 	http_client_free(service->http);
 	free(service->endpoint);
-	char *const texts[] = {service->ca_file, service->proxy, service->no_proxy,
-			       service->region, service->version};
+	char *const texts[] = {service->ca_file, service->proxy, service->no_proxy, service->region,
+			       service->version};
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		free(texts[i]);
 	free(service);

@@ -28,7 +28,8 @@ struct fetch_advice {
 void fetch_advice_clear(struct fetch_advice *advice);
 #define auto_fetch_advice CLEANUP(fetch_advice_clear)
 
-/* ret is filled in any case; err unless it is good; its text never holds more of an address than its host. */
+/* ret is filled in any case; err unless it is good; its text never holds more of an address than
+ * its host. */
 enum fetch_verdict fetch_judge(const struct http_response *response, enum fetch_kind kind,
 			       int64_t now_s, struct fetch_advice *ret, struct error *err);
 

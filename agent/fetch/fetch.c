@@ -60,10 +60,10 @@ struct fetch {
 	uint64_t max_bytes; /* 0: no ceiling */
 	char *validator, *etag;
 	bool opaque;
-	bool begun;     /* this attempt's answer */
-	bool whole;     /* nothing more will come, but the sink is not done */
-	uint64_t most;  /* bytes that were ever there at the end of an attempt */
-	bool advanced;  /* this attempt got further than all before it */
+	bool begun;    /* this attempt's answer */
+	bool whole;    /* nothing more will come, but the sink is not done */
+	uint64_t most; /* bytes that were ever there at the end of an attempt */
+	bool advanced; /* this attempt got further than all before it */
 	/* when to ask again */
 	unsigned attempts; /* failed in a row */
 	struct http_call *call;
@@ -646,7 +646,8 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct fetch *fetch = arg;
 	struct error err = {0};
-	error_set(&err, ERR_NETWORK, "not all of it came within an hour: %" PRIu64 " bytes are here",
+	error_set(&err, ERR_NETWORK,
+		  "not all of it came within an hour: %" PRIu64 " bytes are here",
 		  fetch->sink.bytes);
 	end(fetch, &err);
 	return 0;

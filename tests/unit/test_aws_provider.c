@@ -575,7 +575,8 @@ static void a_file_that_names_nobody_is_not_said_to_be_missing(void **state)
 	pass(62);
 	get(f);
 	assert_null(strstr(f->why.text, "there is no '"));
-	assert_non_null(strstr(f->why.text, "/f.yml' has neither iam_user_arn nor iam_session_arn"));
+	assert_non_null(
+		strstr(f->why.text, "/f.yml' has neither iam_user_arn nor iam_session_arn"));
 	free(TAKE(f->settings.on_premises_config_file));
 }
 

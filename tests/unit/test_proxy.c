@@ -146,8 +146,9 @@ static void each_use_has_its_own_key_before_the_common_one(void **state)
 static void an_address_that_is_none_is_refused_without_its_password(void **state)
 {
 	static const char *const good[] = {
-		"proxy.example:3128",	    "http://proxy.example:3128/", "http://u:p%2Fw@p:1",
-		"socks5h://u:p@[fd00::1]:1080", "HTTP://u@p",
+		"proxy.example:3128", "http://proxy.example:3128/",
+		"http://u:p%2Fw@p:1", "socks5h://u:p@[fd00::1]:1080",
+		"HTTP://u@p",
 	};
 	static const char *const bad[] = {
 		"http://deploy:s3cr3t/pw@proxy.example:3128",
