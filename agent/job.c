@@ -35,8 +35,8 @@ static const struct {
 
 static const char *const verbs[] = {
 	[JOB_ENDPOINT] = "endpoint", [JOB_DEPLOY] = "deploy", [JOB_REDEPLOY] = "redeploy",
-	[JOB_ROLLBACK] = "rollback", [JOB_REMOVE] = "remove",
-	[JOB_ADOPT] = "adopt",   [JOB_IMPORT] = "import",
+	[JOB_ROLLBACK] = "rollback", [JOB_REMOVE] = "remove", [JOB_ADOPT] = "adopt",
+	[JOB_IMPORT] = "import",
 };
 
 const char *job_verb_to_string(enum job_verb verb)

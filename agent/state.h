@@ -181,8 +181,8 @@ void state_step_end(struct state_step *step, enum state_step_status status, cons
 struct state_step *state_step_find(const struct state_deployment *d, const char *event);
 /* Did scripts of the event start? (Not when it was skipped.) */
 bool state_step_ran(const struct state_deployment *d, const char *event);
-/* A failed deployment whose deeds stand, as was asked: its tree is in place, or its scripts have run
- * and nothing has answered them. */
+/* A failed deployment whose deeds stand, as was asked: its tree is in place, or its scripts have
+ * run and nothing has answered them. */
 bool state_is_left(const struct state_deployment *d);
 bool state_step_succeeded(const struct state_deployment *d, const char *event);
 

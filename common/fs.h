@@ -24,7 +24,8 @@ int fs_open_regular(int dirfd, const char *name, int flags, struct error *err) M
  * symlink. */
 int fs_read_file(int dirfd, const char *name, size_t max, char **ret, size_t *ret_len,
 		 struct error *err) MUST_CHECK;
-/* The same of a path that a person named: through symlinks, configuration management places them. */
+/* The same of a path that a person named: through symlinks, configuration management places them.
+ */
 int fs_read_path(const char *path, size_t max, char **ret, size_t *ret_len,
 		 struct error *err) MUST_CHECK;
 /* Same from an open descriptor, from its current offset. */
@@ -87,8 +88,8 @@ enum { FS_WALK_POST = 1, FS_WALK_SORTED = 2 };
 typedef int fs_walk_fn(const struct fs_entry *entry, void *arg, struct error *err);
 int fs_walk(int dirfd, int flags, fs_walk_fn *fn, void *arg, struct error *err) MUST_CHECK;
 
-/* What is below dirfd takes on disk, blocks that are shared counted in full. A hard link is counted as
- * often as it is there. */
+/* What is below dirfd takes on disk, blocks that are shared counted in full. A hard link is counted
+ * as often as it is there. */
 int fs_tree_bytes(int dirfd, uint64_t *ret, struct error *err) MUST_CHECK;
 
 /* Join with exactly one '/'; an empty part adds nothing. Caller frees. */

@@ -38,9 +38,9 @@ pid_t proc_start(const struct proc_spec *spec, struct error *err) MUST_CHECK;
  * user. What it starts may again. */
 void proc_allow_core_dumps(bool allow);
 
-/* Which boot of this machine, or start of this container, it is: a PID means nothing in another one.
- * The kernel's boot id, and "+TICKS", when process 1 started, where that may be looked at. "" when
- * the kernel does not tell. Caller frees. */
+/* Which boot of this machine, or start of this container, it is: a PID means nothing in another
+ * one. The kernel's boot id, and "+TICKS", when process 1 started, where that may be looked at. ""
+ * when the kernel does not tell. Caller frees. */
 char *proc_boot_id(void);
 /* Of two such texts; what only one of them tells does not count. */
 bool proc_same_boot(const char *a, const char *b);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A TCP connection to a peer, through a proxy where the rules say so: for looking at the peer before
- * anything of HTTP is sent to it. */
+/* A TCP connection to a peer, through a proxy where the rules say so: for looking at the peer
+ * before anything of HTTP is sent to it. */
 #pragma once
 
 #include "common/error.h"

@@ -133,8 +133,8 @@ struct wire_fault {
  * header_type: x-amzn-errortype or NULL. */
 void wire_fault_parse(int status, const char *header_type, const char *body, size_t len,
 		      struct wire_fault *ret);
-/* Is it throttling (429, the codes listed in agent-protocol section 4)? Does it refuse who asks (401,
- * 403, the codes for signatures and credentials)? Is it worth a retry (5xx, throttling)? */
+/* Is it throttling (429, the codes listed in agent-protocol section 4)? Does it refuse who asks
+ * (401, 403, the codes for signatures and credentials)? Is it worth a retry (5xx, throttling)? */
 bool wire_fault_is_throttling(int status, const struct wire_fault *f);
 bool wire_fault_is_denied(int status, const struct wire_fault *f);
 bool wire_fault_is_transient(int status, const struct wire_fault *f);

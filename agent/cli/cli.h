@@ -31,9 +31,9 @@ enum cli_exit {
 struct cli {
 	const struct cli_command *command;
 	struct paths paths;
-	bool json; /* --json: exactly one JSON object on stdout and nothing else there */
-	bool tty;  /* stdout is a terminal, and not for JSON */
-	bool live; /* and one that can redraw a line: bars and live lines are welcome */
+	bool json;   /* --json: exactly one JSON object on stdout and nothing else there */
+	bool tty;    /* stdout is a terminal, and not for JSON */
+	bool live;   /* and one that can redraw a line: bars and live lines are welcome */
 	char **argv; /* of the program */
 	/* The program that a person has called; NULL: slipway. */
 	const char *called;

@@ -33,9 +33,10 @@ static void print_caution(const struct state *state)
 					      : "a failed deployment could not be taken back");
 	if (last && state->installed && state_is_left(last) &&
 	    !state_step_succeeded(last, "Install"))
-		lines_item(stdout, "caution",
-			   "the last deployment failed before its files were in place, and was left "
-			   "like that: the application may be stopped ('slipway redeploy')");
+		lines_item(
+			stdout, "caution",
+			"the last deployment failed before its files were in place, and was left "
+			"like that: the application may be stopped ('slipway redeploy')");
 	if (str_eq(state->installed, state->last_successful))
 		return;
 	if (state->last_successful)

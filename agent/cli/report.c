@@ -503,7 +503,8 @@ static void say_left(const struct cli *cli, const json_t *result)
 	const struct state *state = NULL;
 	bool in_place = str_eq(member(result, "installed"), member(result, "deployment"));
 	fputs(in_place ? "failed: the new revision was left in place, as asked\n"
-		       : "failed: the files are as before, but scripts have run: the application may "
+		       : "failed: the files are as before, but scripts have run: the application "
+			 "may "
 			 "be stopped\n",
 	      stderr);
 	if (host_load(cli, &host, NULL) < 0 ||
@@ -511,10 +512,12 @@ static void say_left(const struct cli *cli, const json_t *result)
 		return;
 	auto_free char *group = group_option(&host, state);
 	if (!in_place && state->installed)
-		fprintf(stderr, "  'slipway redeploy%s' installs and starts what is there once more\n",
+		fprintf(stderr,
+			"  'slipway redeploy%s' installs and starts what is there once more\n",
 			group);
 	else if (in_place && state->last_successful)
-		fprintf(stderr, "  'slipway rollback%s' puts the last that succeeded back\n", group);
+		fprintf(stderr, "  'slipway rollback%s' puts the last that succeeded back\n",
+			group);
 	else if (in_place)
 		fprintf(stderr, "  'slipway remove --group %s' takes it away\n",
 			*group ? group + strlen(" --group ") : member(result, "group_id"));

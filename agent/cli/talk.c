@@ -131,10 +131,8 @@ static void keep(struct talk *talk, const json_t *event, const char *name)
 		const char *name;
 		json_t *list;
 	} lists[] = {
-		{"step", talk->steps},
-		{"recovered", talk->recovered},
-		{"verified", talk->groups},
-		{"imported", talk->groups},
+		{"step", talk->steps},      {"recovered", talk->recovered},
+		{"verified", talk->groups}, {"imported", talk->groups},
 		{"given", talk->groups},
 	};
 	/* what was found in a group that turns out to be busy does not count */

@@ -7,7 +7,6 @@
 #include "common/str.h"
 #include "common/wire.h"
 
-
 static void parse_fault(const struct http_response *response, struct wire_fault *ret)
 {
 	wire_fault_parse(response->status, http_header_get(response, "x-amzn-errortype"),

@@ -6,8 +6,8 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/fs.h"
-#include "common/proc.h"
 #include "common/log.h"
+#include "common/proc.h"
 #include "common/str.h"
 
 #include <ctype.h>

@@ -763,11 +763,12 @@ static int overlap_group(struct plan_build *b, const char *group, struct error *
 		struct error ignored;
 		int r = manifest_stream(fd, names[i], overlap_entry, &o, i ? &ignored : err);
 		if (r == ERR_FORMAT && !i)
-			return error_prefix(err, -EIO,
-					    "the record of what group '%s' has installed is "
-					    "damaged; once host/groups/%s/manifest is moved away, its "
-					    "files count as nobody's",
-					    b->owners[o.flag - 1].label, group);
+			return error_prefix(
+				err, -EIO,
+				"the record of what group '%s' has installed is "
+				"damaged; once host/groups/%s/manifest is moved away, its "
+				"files count as nobody's",
+				b->owners[o.flag - 1].label, group);
 		if (r < 0 && r != -ENOENT && r != ERR_FORMAT)
 			return error_prefix(err, r, "group %s", group);
 	}

@@ -224,7 +224,8 @@ static int look_at_stage(const struct journal_mount *jm, int fd, const char *nam
 	int r = live_ident(fd, &ident, err);
 	if (r >= 0 && !live_ident_equal(&ident, &jm->stage))
 		return error_set(err, ERR_CONFLICT,
-				 "%s/%s is not the staging directory that was made", jm->path, name);
+				 "%s/%s is not the staging directory that was made", jm->path,
+				 name);
 	return r;
 }
 

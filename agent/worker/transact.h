@@ -26,5 +26,6 @@ int transact_undo(struct group *g, install_kept_fn *kept, void *arg, struct erro
 /* As install_recover(). */
 int transact_recover(struct group *g, enum install_state *ret, struct error *err) MUST_CHECK;
 
-/* Is nothing going on in the group, and nothing left half way? ERR_BUSY says what, and the way out. */
+/* Is nothing going on in the group, and nothing left half way? ERR_BUSY says what, and the way out.
+ */
 int transact_check_idle(struct group *g, struct error *err) MUST_CHECK;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Scripts without a service manager: their time, and all that they start. */
 #include "agent/worker/hook-process.h"
-#include "common/proc.h"
 #include "common/clock.h"
+#include "common/proc.h"
 #include "common/str.h"
 #include "tests/unit/hook.h"
 
