@@ -683,6 +683,9 @@ static void decline(struct command *command)
 
 void command_start(struct command *command)
 {
+	/* first: one that waits for its next attempt is removed by its result, see
+	 * commands_result_seen() */
+	set_state(command, COMMAND_SPECIFICATION);
 	if (report_has_result(command->daemon->report, command->name)) {
 		on_known(command, NULL);
 		return;
@@ -691,7 +694,6 @@ void command_start(struct command *command)
 		decline(command);
 		return;
 	}
-	set_state(command, COMMAND_SPECIFICATION);
 	if (!command->inflight.acked || !command->inflight.specification) {
 		ask_specification(command);
 		return;
