@@ -4,21 +4,13 @@
 # install, an undo and a settle; the numbers must agree. Then strace itself kills at some of the calls (all of them with
 # SLIPWAY_EXHAUST=1): the kernel's view of "the n-th call".
 set -u
-txn=$top_builddir/tests/crash/txn
+. "${top_srcdir:?}/tests/crash/lib.sh"
 calls=mkdir,mkdirat,symlink,symlinkat,link,linkat,unlink,unlinkat,rmdir,rename,renameat,renameat2,chmod,fchmod,fchmodat
 calls=$calls,chown,fchown,fchownat,utimensat,write,pwrite64,writev,pwritev,copy_file_range,sendfile,truncate,ftruncate
 calls=$calls,fallocate,fsync,fdatasync,syncfs,sync,fsetxattr,setxattr,fremovexattr,mknodat,open,openat,creat
 
 export ASAN_OPTIONS=detect_leaks=0 # the leak checker does not work under a tracer
 strace -qq -e trace=none true 2>/dev/null || { echo "1..0 # SKIP strace cannot be used here"; exit 0; }
-dir=$(mktemp -d /dev/shm/slipway-call-XXXXXX 2>/dev/null || mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-n=0
-ok()
-{
-	n=$((n + 1))
-	[ "$1" = 0 ] && echo "ok $n - $2" || echo "not ok $n - $2"
-}
 
 # What changes something: of the opens, only those that may create; not our own printing (descriptors 1 and 2).
 changing()
@@ -27,8 +19,7 @@ changing()
 		grep -c -v -e '^openat(.*O_RDWR|[A-Z_|]*O_NOFOLLOW|O_CLOEXEC) =' -e '^+++' -e '^---'
 }
 
-"$txn" "$dir" make >"$dir.log" 2>&1 || { cat "$dir.log"; echo "Bail out! no world"; exit 1; }
-rm -f "$dir.log"
+make_world
 for act in install undo install settle; do
 	known=$(strace -qq -o "$dir/trace" -e trace="$calls" "$txn" "$dir" $act)
 	seen=$(changing "$dir/trace")

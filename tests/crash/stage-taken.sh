@@ -3,15 +3,7 @@
 # Whoever owns a destination's parent puts a directory of his own in the place of the staging directory, after a kill. Where the
 # tree is whole without what was staged, recovery ends all the same, and what is not ours stays.
 set -u
-txn=$top_builddir/tests/crash/txn
-dir=$(mktemp -d /dev/shm/slipway-taken-XXXXXX 2>/dev/null || mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-n=0
-ok()
-{
-	n=$((n + 1))
-	[ "$1" = 0 ] && echo "ok $n - $2" || echo "not ok $n - $2"
-}
+. "${top_srcdir:?}/tests/crash/lib.sh"
 # All that may be amiss while it is there: nothing of the tree, no recovery that failed.
 only="check: violation
 # 1 staging directories are left"
@@ -49,8 +41,7 @@ taken_in()
 	ok $? "taken in $1: $tried times, recovery ends with the $5 tree"
 }
 
-"$txn" "$dir" make >"$dir.log" 2>&1 || { cat "$dir.log"; echo "Bail out! no world"; exit 1; }
-rm -f "$dir.log"
+make_world
 taken_in install 6 90 7 old
 "$txn" "$dir" install >/dev/null
 last=$("$txn" "$dir" settle)
